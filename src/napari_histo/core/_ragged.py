@@ -1,0 +1,34 @@
+"""Vectorised gathering of ragged slices."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["gather_offsets", "range_union"]
+
+
+def range_union(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Concatenation of ``arange(start, start + length)`` for each pair, without a Python loop.
+
+    Examples
+    --------
+    >>> range_union(np.array([5, 0]), np.array([2, 3]))
+    array([5, 6, 0, 1, 2])
+    """
+    lengths = np.asarray(lengths, np.int64)
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    shift = np.repeat(np.asarray(starts, np.int64) - (ends - lengths), lengths)
+    return np.arange(total, dtype=np.int64) + shift
+
+
+def gather_offsets(
+    offsets: NDArray[np.integer], rows: NDArray[np.integer]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Offsets of the chosen rows, packed anew, and the positions of their items one floor below."""
+    starts = offsets[rows]
+    lengths = offsets[rows + 1] - starts
+    packed = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum(lengths, out=packed[1:])
+    return packed, range_union(starts, lengths)

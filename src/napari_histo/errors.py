@@ -1,0 +1,82 @@
+"""One tree of errors: each message says what was wrong, the value, what is allowed and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = [
+    "BridgeError",
+    "Cancelled",
+    "HistoError",
+    "ImageError",
+    "MissingDependencyError",
+    "ModelError",
+    "ModelUnavailableError",
+    "NoReaderError",
+    "ObjectsFileError",
+    "PixelSizeUnknownError",
+    "WriteError",
+]
+
+
+class HistoError(Exception):
+    """Base of every error that this suite raises on purpose; its text is fit for a user's eyes."""
+
+
+class ImageError(HistoError):
+    """An image cannot be read, or is not an image that the step can work on."""
+
+
+class NoReaderError(ImageError):
+    """No reader took a file.
+
+    Parameters
+    ----------
+    path : path
+        The file that was offered.
+    declined : sequence of (str, str)
+        Name of each reader that was tried, and why it declined.
+    """
+
+    def __init__(self, path: Path | str, declined: Sequence[tuple[str, str]]) -> None:
+        self.path = Path(path)
+        self.declined = tuple(declined)
+        tried = "\n".join(f"  - {name}: {reason}" for name, reason in self.declined)
+        super().__init__(
+            f"No reader could open {path}.\n{tried}\n"
+            "Check that the file is complete and is an image (TIFF, OME-TIFF, SVS, NDPI, MRXS, "
+            "PNG or JPEG), then try again."
+        )
+
+
+class PixelSizeUnknownError(ImageError):
+    """A step needs the pixel size and the image does not carry one."""
+
+
+class ModelError(HistoError):
+    """A model's files are damaged, of another architecture, or do not fit the image."""
+
+
+class ModelUnavailableError(ModelError):
+    """A model is known but not on this machine, and could not be fetched."""
+
+
+class ObjectsFileError(HistoError):
+    """A file of objects (GeoJSON, Parquet, labels) cannot be read."""
+
+
+class WriteError(HistoError):
+    """A result cannot be written; whatever stood at the target before is untouched."""
+
+
+class BridgeError(HistoError):
+    """A QuPath project cannot be read or changed safely."""
+
+
+class MissingDependencyError(HistoError):
+    """An optional package is not installed; the message says how to install it."""
+
+
+class Cancelled(HistoError):  # noqa: N818 - a request of the user, not a failure
+    """The user cancelled; what was finished before is kept."""

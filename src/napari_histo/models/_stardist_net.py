@@ -1,0 +1,274 @@
+"""StarDist's 2D network in torch, with the stock files of the Keras package.
+
+The graph is that of ``stardist.models.StarDist2D`` (Schmidt et al., MICCAI 2018; Weigert &
+Schmidt, ISBIC 2022) on the U-Net of ``csbdeep.internals.blocks.unet_block``. Every convolution
+keeps its Keras name, so that stock weights load by name.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from napari_histo.errors import ModelError
+
+_KERAS_BN_EPS = 1e-3
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "elu": F.elu,
+    "linear": lambda x: x,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
+
+
+@dataclass(frozen=True)
+class StarDistConfig:
+    """What shapes the network, in the words of the stock ``config.json``.
+
+    Attributes
+    ----------
+    n_rays, grid
+        Rays of a polygon; pixels (y, x) of the image for one of the output.
+    n_channel_in, n_classes
+        Channels of the image; classes beside background, or None for no class head.
+    unet_*, net_conv_after_unet
+        As in ``stardist.models.Config2D``.
+    """
+
+    n_rays: int = 32
+    grid: tuple[int, int] = (2, 2)
+    n_channel_in: int = 3
+    n_classes: int | None = None
+    unet_n_depth: int = 3
+    unet_kernel_size: tuple[int, int] = (3, 3)
+    unet_n_filter_base: int = 32
+    unet_n_conv_per_depth: int = 2
+    unet_pool: tuple[int, int] = (2, 2)
+    unet_activation: str = "relu"
+    unet_last_activation: str = "relu"
+    unet_batch_norm: bool = False
+    unet_dropout: float = 0.0
+    unet_expansion: int = 2
+    unet_prefix: str = ""
+    net_conv_after_unet: int = 128
+
+    @classmethod
+    def from_dict(cls, stock: Mapping[str, Any]) -> StarDistConfig:
+        """Read a stock ``config.json`` dictionary; words that do not shape the net are ignored.
+
+        Raises
+        ------
+        ModelError
+            When the file describes a network that this module does not build.
+        """
+        for word, wanted in (("n_dim", 2), ("backbone", "unet")):
+            if stock.get(word, wanted) != wanted:
+                raise _unsupported(word, stock[word], wanted)
+        known = {f.name for f in fields(cls)}
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in stock.items() if k in known}
+        values.setdefault("grid", (1, 1))
+        config = cls(**values)
+        config._check()
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stock words, lists for tuples, with the dimension, axes and backbone that they imply."""
+        words = {f.name: getattr(self, f.name) for f in fields(self)}
+        words = {k: list(v) if isinstance(v, tuple) else v for k, v in words.items()}
+        return {"n_dim": 2, "axes": "YXC", "backbone": "unet"} | words
+
+    @property
+    def divisor(self) -> tuple[int, int]:
+        """Image height and width (pixels) must be multiples of these."""
+        deep_y, deep_x = (p**self.unet_n_depth for p in self.unet_pool)
+        return self.grid[0] * deep_y, self.grid[1] * deep_x
+
+    def _check(self) -> None:
+        for word in ("grid", "unet_kernel_size", "unet_pool"):
+            value = getattr(self, word)
+            if not (isinstance(value, tuple) and len(value) == 2):
+                raise _unsupported(word, value, "two numbers")
+        for word in ("unet_activation", "unet_last_activation"):
+            if getattr(self, word) not in _ACTIVATIONS:
+                raise _unsupported(word, getattr(self, word), " | ".join(_ACTIVATIONS))
+        if any(g < 1 or g & (g - 1) for g in self.grid):
+            raise _unsupported("grid", self.grid, "powers of two")
+        if any(k % 2 == 0 for k in self.unet_kernel_size):
+            raise _unsupported("unet_kernel_size", self.unet_kernel_size, "odd numbers")
+        if self.n_rays < 3 or min(self.n_channel_in, self.unet_n_conv_per_depth) < 1:
+            raise _unsupported("n_rays, n_channel_in, unet_n_conv_per_depth", self, "positive, 3 rays")
+
+
+def _unsupported(word: str, value: object, allowed: object) -> ModelError:
+    return ModelError(
+        f"This StarDist model has {word} = {value!r}; supported: {allowed}. "
+        "Choose a 2D StarDist model with a U-Net."
+    )
+
+
+class _Conv(nn.Module):
+    """Convolution, batch normalisation where wanted, activation, dropout: csbdeep's conv_block2."""
+
+    def __init__(
+        self, n_in: int, n_out: int, config: StarDistConfig, *, activation: str, block: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(n_in, n_out, config.unet_kernel_size, padding="same")
+        nn.init.xavier_uniform_(self.conv.weight)
+        nn.init.zeros_(_bias(self.conv))
+        normed = block and config.unet_batch_norm
+        # Keras' momentum 0.99 counts what is kept, torch's what is new.
+        self.norm = nn.BatchNorm2d(n_out, eps=_KERAS_BN_EPS, momentum=0.01) if normed else None
+        self.activation = activation
+        self.dropout = config.unet_dropout if block else 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        x = _ACTIVATIONS[self.activation](x)
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+class StarDistNet(nn.Module):
+    """StarDist2D: grid convolutions, U-Net, features, and the heads on the grid.
+
+    ``layers`` holds every convolution under its Keras name; those before the U-Net, which Keras
+    numbers by itself, are ``conv2d``, ``conv2d_1`` …
+    """
+
+    def __init__(self, config: StarDistConfig) -> None:
+        super().__init__()
+        config._check()
+        self.config = config
+        self.layers = nn.ModuleDict()
+        self._grid_pools = list(_grid_pools(config.grid))
+        n = self._add_grid_convs(config)
+        n = self._add_unet(n, config)
+        self._add_heads(n, config)
+
+    def _add(self, name: str, n_in: int, n_out: int, *, block: bool = True, last: bool = False) -> int:
+        config = self.config
+        activation = config.unet_last_activation if last else config.unet_activation
+        conv = _Conv(n_in, n_out, config, activation=activation, block=block)
+        self.layers[config.unet_prefix + name if block else name] = conv
+        return n_out
+
+    def _add_grid_convs(self, config: StarDistConfig) -> int:
+        n = config.n_channel_in
+        for i in range(len(self._grid_pools) * config.unet_n_conv_per_depth):
+            n = self._add(_numbered("conv2d", i), n, config.unet_n_filter_base, block=False)
+        return n
+
+    def _add_unet(self, n: int, config: StarDistConfig) -> int:
+        convs, depth = config.unet_n_conv_per_depth, config.unet_n_depth
+        width = [config.unet_n_filter_base * config.unet_expansion**d for d in range(depth + 1)]
+        for d in range(depth):
+            for i in range(convs):
+                n = self._add(f"down_level_{d}_no_{i}", n, width[d])
+        for i in range(convs - 1):
+            n = self._add(f"middle_{i}", n, width[depth])
+        n = self._add(f"middle_{convs}", n, width[max(0, depth - 1)])
+        for d in reversed(range(depth)):
+            n += width[d]
+            for i in range(convs - 1):
+                n = self._add(f"up_level_{d}_no_{i}", n, width[d])
+            n = self._add(f"up_level_{d}_no_{convs}", n, width[max(0, d - 1)], last=d == 0)
+        return n
+
+    def _add_heads(self, n: int, config: StarDistConfig) -> None:
+        heads = {"prob": 1, "dist": config.n_rays}
+        wide = config.net_conv_after_unet
+        if wide:
+            self._add("features", n, wide, block=False)
+        if config.n_classes is not None:
+            heads["prob_class"] = config.n_classes + 1
+            if wide:
+                self._add("features_class", n, wide, block=False)
+        for name, n_out in heads.items():
+            self.layers[name] = nn.Conv2d(wide or n, n_out, 1)
+            nn.init.xavier_uniform_(self.layers[name].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(_bias(self.layers[name]))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Predict on the grid.
+
+        Parameters
+        ----------
+        image
+            ``(b, c, h, w)`` float, normalised; h and w multiples of ``config.divisor``.
+
+        Returns
+        -------
+        prob_logits, dist, class_logits
+            ``(b, 1, h/g, w/g)``; ``(b, n_rays, h/g, w/g)`` in image pixels, ray k at the angle
+            2πk/n_rays from +x towards +y; ``(b, n_classes + 1, h/g, w/g)`` or None.
+        """
+        x = self._unet(self._to_grid(image))
+        features = self.layers["features"](x) if "features" in self.layers else x
+        prob, dist = self.layers["prob"](features), self.layers["dist"](features)
+        if "prob_class" not in self.layers:
+            return prob, dist, None
+        own = self.layers["features_class"](x) if "features_class" in self.layers else x
+        return prob, dist, self.layers["prob_class"](own)
+
+    def _to_grid(self, x: Tensor) -> Tensor:
+        convs = self.config.unet_n_conv_per_depth
+        for level, pool in enumerate(self._grid_pools):
+            for i in range(convs):
+                x = self.layers[_numbered("conv2d", level * convs + i)](x)
+            x = F.max_pool2d(x, pool)
+        return x
+
+    def _unet(self, x: Tensor) -> Tensor:
+        config = self.config
+        convs, depth, pool = config.unet_n_conv_per_depth, config.unet_n_depth, config.unet_pool
+        skips = []
+        for d in range(depth):
+            for i in range(convs):
+                x = self._layer(f"down_level_{d}_no_{i}", x)
+            skips.append(x)
+            x = F.max_pool2d(x, pool)
+        for i in [*range(convs - 1), convs]:
+            x = self._layer(f"middle_{i}", x)
+        for d in reversed(range(depth)):
+            x = F.interpolate(x, scale_factor=(float(pool[0]), float(pool[1])), mode="nearest")
+            x = torch.cat([x, skips[d]], dim=1)
+            for i in [*range(convs - 1), convs]:
+                x = self._layer(f"up_level_{d}_no_{i}", x)
+        return x
+
+    def _layer(self, name: str, x: Tensor) -> Tensor:
+        out: Tensor = self.layers[self.config.unet_prefix + name](x)
+        return out
+
+
+def _grid_pools(grid: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    y, x = 1, 1
+    while (y, x) != grid:
+        pool = 1 + (grid[0] > y), 1 + (grid[1] > x)
+        y, x = y * pool[0], x * pool[1]
+        yield pool
+
+
+def _numbered(name: str, i: int) -> str:
+    return f"{name}_{i}" if i else name
+
+
+def _bias(module: nn.Module) -> Tensor:
+    bias = module.bias
+    assert isinstance(bias, Tensor)
+    return bias
