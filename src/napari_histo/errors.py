@@ -1,4 +1,4 @@
-"""One tree of errors: each message says what was wrong, the value, what is allowed and what to do."""
+"""One tree of errors: a message says what was wrong, the value, what is allowed, what to do."""
 
 from __future__ import annotations
 

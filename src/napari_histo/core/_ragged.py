@@ -20,7 +20,8 @@ def range_union(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> ND
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     shift = np.repeat(np.asarray(starts, np.int64) - (ends - lengths), lengths)
-    return np.arange(total, dtype=np.int64) + shift
+    union: NDArray[np.int64] = np.arange(total, dtype=np.int64) + shift
+    return union
 
 
 def gather_offsets(

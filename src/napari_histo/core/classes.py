@@ -22,7 +22,14 @@ _QUPATH_COLOURS: dict[str, tuple[int, int, int]] = {
     "Nucleus": (40, 150, 220),
 }
 #: Colour-blind safe palette for classes that QuPath does not know (Okabe and Ito, 2008).
-_PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (0, 114, 178), (213, 94, 0), (204, 121, 167))
+_PALETTE = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
 
 
 def pack_argb(rgb: tuple[int, int, int], alpha: int = 255) -> int:
@@ -70,7 +77,7 @@ class ClassDef:
 
     @property
     def is_background(self) -> bool:
-        """QuPath's rule: a class whose name starts with ``Ignore`` or ends with ``*`` is ignored."""
+        """True for classes that QuPath ignores: ``Ignore*`` and others that end with ``*``."""
         return self.name.endswith("*") or self.name.startswith("Ignore")
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from napari_histo.core.box import Box
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["Contours", "GeometryKind"]
+__all__ = ["Contours", "GeometryKind", "as_rows"]
+
+_AREA_TYPES = (3, 6)  # shapely.GeometryType.POLYGON and MULTIPOLYGON
 
 
 class GeometryKind(IntEnum):
@@ -66,7 +69,7 @@ class Contours:
 
     def __post_init__(self) -> None:
         chain = (self.xy, self.ring_offsets, self.part_offsets, self.object_offsets)
-        for below, offsets in zip(chain, chain[1:], strict=False):
+        for below, offsets in pairwise(chain):
             n_below = len(below) - (below is not self.xy)
             if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != n_below:
                 raise ValueError(f"Offsets must run from 0 to {n_below}, got {offsets[[0, -1]]!r}.")
@@ -83,7 +86,11 @@ class Contours:
         """`n` objects without geometry."""
         zero = np.zeros(1, np.int32)
         return cls(
-            np.zeros((0, 2), np.float32), zero, zero, np.zeros(n + 1, np.int32), np.zeros(n, np.uint8)
+            np.zeros((0, 2), np.float32),
+            zero,
+            zero,
+            np.zeros(n + 1, np.int32),
+            np.zeros(n, np.uint8),
         )
 
     @classmethod
@@ -116,8 +123,14 @@ class Contours:
 
     @classmethod
     def from_shapely(cls, geometries: Iterable[BaseGeometry | None]) -> Contours:
-        """From shapely (multi) polygons, lines and points; None and empty ones become empty rows."""
-        parts_of = [_parts_of(g) for g in geometries]
+        """From shapely (multi) polygons, lines and points; None becomes an empty row."""
+        import shapely
+
+        array = np.array(list(geometries), dtype=object)
+        areas = np.isin(shapely.get_type_id(array), _AREA_TYPES) & ~shapely.is_empty(array)
+        if len(array) and areas.all():
+            return cls._from_areas(array)
+        parts_of = [_parts_of(g) for g in array]
         parts = [part for _, parts in parts_of for part in parts]
         rings = [ring for part in parts for ring in part]
         return cls(
@@ -128,30 +141,38 @@ class Contours:
             np.array([kind for kind, _ in parts_of], np.uint8),
         )
 
+    @classmethod
+    def _from_areas(cls, polygons: NDArray[np.object_]) -> Contours:
+        """From (multi) polygons alone, without a Python loop."""
+        import shapely
+
+        _, xy, offsets = shapely.to_ragged_array(polygons)
+        rings, parts = (np.asarray(o, np.int32) for o in offsets[:2])
+        one_part_each = np.arange(len(polygons) + 1, dtype=np.int32)
+        objects = np.asarray(offsets[2], np.int32) if len(offsets) == 3 else one_part_each
+        kind = np.full(len(polygons), GeometryKind.POLYGON, np.uint8)
+        return cls(xy[:, :2].astype(np.float32), rings, parts, objects, kind)
+
     def to_shapely(self, rows: ArrayLike | None = None) -> NDArray[np.object_]:
         """Shapely geometries of `rows` (all by default): simple types where one part is enough."""
         import shapely
 
         picked = self if rows is None else self.take(rows)
-        out = np.empty(len(picked), object)
-        out[:] = shapely.Polygon()
         n_parts = np.diff(picked.object_offsets)
-        xy = picked.xy.astype(np.float64)
-        areas = np.flatnonzero((picked.kind == GeometryKind.POLYGON) & (n_parts > 0))
-        if len(areas) == len(picked) and len(areas):
-            offsets = (picked.ring_offsets, picked.part_offsets, picked.object_offsets)
-            out[:] = shapely.from_ragged_array(shapely.GeometryType.MULTIPOLYGON, xy, offsets)
-        elif len(areas):
-            out[areas] = picked.take(areas).to_shapely()
-            for i in np.flatnonzero((picked.kind != GeometryKind.POLYGON) & (n_parts > 0)):
-                out[i] = _line_or_points(picked, int(i))
-            return out
-        else:
-            for i in np.flatnonzero(n_parts > 0):
-                out[i] = _line_or_points(picked, int(i))
-            return out
-        single = n_parts == 1
-        out[single] = shapely.get_geometry(out[single], 0)
+        is_area = picked.kind == GeometryKind.POLYGON
+        out = np.full(len(picked), shapely.Polygon(), object)
+        areas = np.flatnonzero(is_area & (n_parts > 0))
+        if len(areas):
+            flat = picked.take(areas)
+            offsets = (flat.ring_offsets, flat.part_offsets, flat.object_offsets)
+            shapes = shapely.from_ragged_array(
+                shapely.GeometryType.MULTIPOLYGON, flat.xy.astype(np.float64), offsets
+            )
+            single = n_parts[areas] == 1
+            shapes[single] = shapely.get_geometry(shapes[single], 0)
+            out[areas] = shapes
+        for i in np.flatnonzero(~is_area & (n_parts > 0)):
+            out[i] = _line_or_points(picked, int(i))
         return out
 
     def ring(self, row: int) -> NDArray[np.float32]:
@@ -194,7 +215,9 @@ class Contours:
             np.concatenate([c.kind for c in items]),
         )
 
-    def transform(self, scale: float | tuple[float, float], offset: tuple[float, float]) -> Contours:
+    def transform(
+        self, scale: float | tuple[float, float], offset: tuple[float, float]
+    ) -> Contours:
         """Scale about the origin, then move: ``xy * scale + offset``, both (x, y)."""
         # In float64: at x = 100,000 a product rounded to float32 first would lose 1/128 px twice.
         xy = self.xy.astype(np.float64) * np.asarray(scale) + np.asarray(offset, np.float64)
@@ -244,7 +267,7 @@ class Contours:
         # Rings may turn either way; what counts is outline minus holes.
         outline = np.zeros(n_rings, bool)
         outline[self.part_offsets[:-1][np.diff(self.part_offsets) > 0]] = True
-        sums *= (np.sign(sums[:, :1]) * np.where(outline, 1.0, -1.0)[:, None]) / 2
+        sums = sums * np.sign(sums[:, :1]) * np.where(outline, 0.5, -0.5)[:, None]
         part_of = np.repeat(np.arange(len(self.part_offsets) - 1), np.diff(self.part_offsets))
         object_of_part = np.repeat(np.arange(len(self)), np.diff(self.object_offsets))
         owner = object_of_part[part_of] if n_rings else np.zeros(0, np.int64)

@@ -92,7 +92,7 @@ class SlideInfo:
         return Box(0, 0, width, height)
 
     def best_level(self, downsample: float) -> int:
-        """Coarsest level that is not coarser than `downsample` (as OpenSlide's call of that name)."""
+        """Coarsest level that is no coarser than `downsample`, as OpenSlide's call of that name."""
         # 2 % of slack: downsamples in files are ratios of rounded sizes.
         fine_enough = [i for i, d in enumerate(self.level_downsamples) if d <= downsample * 1.02]
         return max(fine_enough, default=0)

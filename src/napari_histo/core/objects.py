@@ -1,0 +1,399 @@
+"""The table of objects: the truth of which every picture, file and project shows a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_histo.core.box import Box
+from napari_histo.core.classes import ClassScheme
+from napari_histo.core.contours import Contours, as_rows
+
+if TYPE_CHECKING:
+    import geopandas
+
+__all__ = ["Details", "ObjectState", "ObjectTable", "ObjectType", "new_ids"]
+
+
+class ObjectState(IntEnum):
+    """How far an object has come."""
+
+    PREDICTED = 0  #: a model's word, nobody looked yet
+    ACCEPTED = 1  #: a person confirmed it
+    EDITED = 2  #: a person changed it
+    DRAWN = 3  #: a person drew it
+    REJECTED = 4  #: a person refused it; kept so that it does not come back
+
+
+class ObjectType(IntEnum):
+    """QuPath's ``objectType``."""
+
+    DETECTION = 0
+    ANNOTATION = 1
+    CELL = 2
+    TILE = 3
+    TMA_CORE = 4
+    ROOT = 5
+
+
+@dataclass(frozen=True)
+class Details:
+    """What few objects carry; kept by id beside the columns, so that a million nuclei cost nothing.
+
+    Attributes
+    ----------
+    name, description : str or None
+        As given in QuPath.
+    rgb : (int, int, int) or None
+        Colour of this object alone; None where its class decides.
+    locked : bool
+        QuPath's lock.
+    metadata : mapping of str to str
+        QuPath's metadata.
+    geometry_extra : mapping
+        Members that QuPath adds to a geometry: ``plane``, ``isEllipse``.
+    parent_id : UUID or None
+        Parent in QuPath's hierarchy.
+    """
+
+    name: str | None = None
+    description: str | None = None
+    rgb: tuple[int, int, int] | None = None
+    locked: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    geometry_extra: Mapping[str, Any] = field(default_factory=dict)
+    parent_id: UUID | None = None
+
+
+def new_ids(n: int, rng: np.random.Generator | None = None) -> NDArray[np.uint8]:
+    """`n` random UUIDs (version 4), (n, 16) uint8; seeded where `rng` is given."""
+    rng = np.random.default_rng() if rng is None else rng
+    ids = np.frombuffer(rng.bytes(16 * n), np.uint8).reshape(n, 16).copy()
+    ids[:, 6] = (ids[:, 6] & 0x0F) | 0x40
+    ids[:, 8] = (ids[:, 8] & 0x3F) | 0x80
+    return ids
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectTable:
+    """Objects in columns; every operation gives back a new table.
+
+    Attributes
+    ----------
+    contours : Contours
+        (n) outlines, (x, y) in full-resolution px.
+    object_id : (n, 16) uint8
+        UUIDs, stable for ever.
+    class_id : (n,) int32
+        Position in `classes`; -1 unclassified.
+    class_prob, det_prob : (n,) float32
+        Probability of the class and of there being an object; NaN where nobody said.
+    state : (n,) uint8
+        `ObjectState`.
+    object_type : (n,) uint8
+        `ObjectType`.
+    source_id : (n,) int32
+        Position in `sources`; -1 unknown.
+    classes : ClassScheme
+    sources : tuple of str
+        Who made the objects: a model with its version, a person, a file.
+    measurements : mapping of str to (n,) float64
+        Each name carries its unit ("Nucleus: Area µm^2"); NaN where there is none.
+    nuclei : Contours or None
+        (n) second outlines, for cells; empty rows where there is none.
+    details : mapping of UUID to Details
+        Only for objects that have any.
+    """
+
+    contours: Contours
+    object_id: NDArray[np.uint8]
+    class_id: NDArray[np.int32]
+    class_prob: NDArray[np.float32]
+    det_prob: NDArray[np.float32]
+    state: NDArray[np.uint8]
+    object_type: NDArray[np.uint8]
+    source_id: NDArray[np.int32]
+    classes: ClassScheme = field(default_factory=ClassScheme)
+    sources: tuple[str, ...] = ()
+    measurements: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    nuclei: Contours | None = None
+    details: Mapping[UUID, Details] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.contours)
+        for name in (*_COLUMNS, *(("nuclei",) if self.nuclei is not None else ())):
+            if len(getattr(self, name)) != n:
+                raise ValueError(f"{name} has {len(getattr(self, name))} rows for {n} outlines.")
+        for name, values in self.measurements.items():
+            if len(values) != n:
+                raise ValueError(f"Measurement {name!r} has {len(values)} rows for {n} outlines.")
+        if n and int(self.class_id.max()) >= len(self.classes):
+            raise ValueError(
+                f"class_id {int(self.class_id.max())} is beyond the {len(self.classes)} classes "
+                f"{list(self.classes.names)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.contours)
+
+    @classmethod
+    def build(
+        cls,
+        contours: Contours,
+        *,
+        object_id: NDArray[np.uint8] | None = None,
+        class_id: ArrayLike | None = None,
+        class_prob: ArrayLike | None = None,
+        det_prob: ArrayLike | None = None,
+        state: ArrayLike = ObjectState.PREDICTED,
+        object_type: ArrayLike = ObjectType.DETECTION,
+        source: str | None = None,
+        **rest: Any,
+    ) -> ObjectTable:
+        """Table from outlines, with a default for every column that is not given.
+
+        Scalars are spread over all rows. `class_id` defaults to 0 where there is exactly one class,
+        else to -1; `object_id` to fresh random UUIDs. `rest` goes to the constructor.
+        """
+        n = len(contours)
+        classes: ClassScheme = rest.get("classes", ClassScheme())
+        if class_id is None:
+            class_id = 0 if len(classes) == 1 else -1
+        if source is not None:
+            rest["sources"] = (source,)
+        return cls(
+            contours,
+            new_ids(n) if object_id is None else object_id,
+            _column(class_id, n, np.int32),
+            _column(np.nan if class_prob is None else class_prob, n, np.float32),
+            _column(np.nan if det_prob is None else det_prob, n, np.float32),
+            _column(state, n, np.uint8),
+            _column(object_type, n, np.uint8),
+            rest.pop("source_id", _column(0 if source is not None else -1, n, np.int32)),
+            **rest,
+        )
+
+    @classmethod
+    def empty(cls, classes: ClassScheme | None = None) -> ObjectTable:
+        """A table without objects."""
+        return cls.build(Contours.empty(), classes=classes or ClassScheme())
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def uuid(self, row: int) -> UUID:
+        """Id of a row."""
+        return UUID(bytes=self.object_id[row].tobytes())
+
+    def uuids(self) -> list[UUID]:
+        """Ids of all rows."""
+        raw = self.object_id.tobytes()
+        return [UUID(bytes=raw[i : i + 16]) for i in range(0, len(raw), 16)]
+
+    def details_of(self, row: int) -> Details:
+        """Details of a row; empty ones where it has none."""
+        return self.details.get(self.uuid(row), _NO_DETAILS) if self.details else _NO_DETAILS
+
+    def rows_of(self, ids: Iterable[UUID]) -> NDArray[np.int64]:
+        """Rows of the given ids, in their order; ids that are not here are left out."""
+        where = {key: row for row, key in enumerate(self.uuids())}
+        return np.array([where[i] for i in ids if i in where], np.int64)
+
+    def select(self, rows: ArrayLike) -> ObjectTable:
+        """The chosen rows (indices or mask), in the given order; ids and details go along."""
+        index = as_rows(rows, len(self))
+        picked = replace(
+            self,
+            contours=self.contours.take(index),
+            nuclei=None if self.nuclei is None else self.nuclei.take(index),
+            measurements={k: v[index] for k, v in self.measurements.items()},
+            details={},
+            **{name: getattr(self, name)[index] for name in _COLUMNS},
+        )
+        if not self.details:
+            return picked
+        kept = {i: self.details[i] for i in picked.uuids() if i in self.details}
+        return replace(picked, details=kept)
+
+    def query(self, box: Box) -> NDArray[np.int64]:
+        """Rows whose bounds meet `box` (full-resolution px), ascending."""
+        return self.contours.query(box)
+
+    @staticmethod
+    def concat(tables: Sequence[ObjectTable]) -> ObjectTable:
+        """All rows of `tables`; classes and sources are united by name, columns filled with NaN."""
+        if not tables:
+            return ObjectTable.empty()
+        classes, sources = tables[0].classes, tables[0].sources
+        for table in tables[1:]:
+            classes = classes.union(table.classes)
+            sources += tuple(s for s in table.sources if s not in sources)
+        names = dict.fromkeys(name for t in tables for name in t.measurements)
+        columns = {name: np.concatenate([getattr(t, name) for t in tables]) for name in _COLUMNS}
+        columns["class_id"] = np.concatenate(
+            [_remap(t.class_id, [classes.index(n) for n in t.classes.names]) for t in tables]
+        )
+        columns["source_id"] = np.concatenate(
+            [_remap(t.source_id, [sources.index(s) for s in t.sources]) for t in tables]
+        )
+        has_nuclei = any(t.nuclei is not None for t in tables)
+        return ObjectTable(
+            Contours.concat([t.contours for t in tables]),
+            **columns,
+            classes=classes,
+            sources=sources,
+            measurements={
+                name: np.concatenate(
+                    [t.measurements.get(name, np.full(len(t), np.nan)) for t in tables]
+                )
+                for name in names
+            },
+            nuclei=Contours.concat([t.nuclei or Contours.empty(len(t)) for t in tables])
+            if has_nuclei
+            else None,
+            details={key: d for t in tables for key, d in t.details.items()},
+        )
+
+    def with_columns(self, **columns: Any) -> ObjectTable:
+        """A copy with some fields replaced (`class_id`, `measurements`, …)."""
+        return replace(self, **columns)
+
+    def transform(
+        self, scale: float | tuple[float, float], offset: tuple[float, float]
+    ) -> ObjectTable:
+        """Outlines (and nuclei) scaled about the origin, then moved, both (x, y)."""
+        return replace(
+            self,
+            contours=self.contours.transform(scale, offset),
+            nuclei=None if self.nuclei is None else self.nuclei.transform(scale, offset),
+        )
+
+    # -- whole columns ---------------------------------------------------------------------------
+
+    @property
+    def centroids(self) -> NDArray[np.float64]:
+        """(n, 2) centroids, x before y, full-resolution px."""
+        return self.contours.centroids
+
+    @property
+    def areas_px(self) -> NDArray[np.float64]:
+        """(n,) areas, px²."""
+        return self.contours.areas_px
+
+    @property
+    def class_names(self) -> NDArray[np.object_]:
+        """(n,) class names; None where unclassified."""
+        return np.array([*self.classes.names, None], object)[self.class_id]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        columns = sum(getattr(self, name).nbytes for name in _COLUMNS)
+        nuclei = self.nuclei.nbytes if self.nuclei is not None else 0
+        measured = sum(v.nbytes for v in self.measurements.values())
+        return int(self.contours.nbytes + columns + nuclei + measured)
+
+    # -- neighbours ------------------------------------------------------------------------------
+
+    def to_shapely(self, rows: ArrayLike | None = None) -> NDArray[np.object_]:
+        """Shapely geometries of `rows`, all by default."""
+        return self.contours.to_shapely(rows)
+
+    def to_geopandas(self) -> geopandas.GeoDataFrame:
+        """GeoDataFrame indexed by id: geometry, class, probabilities, state, type, measurements."""
+        import geopandas
+        import pandas as pd
+
+        index = pd.Index([str(i) for i in self.uuids()], name="object_id", dtype=object)
+        columns: dict[str, Any] = {
+            "class": self.class_names,
+            "class_prob": self.class_prob,
+            "det_prob": self.det_prob,
+            "state": [ObjectState(s).name.lower() for s in self.state],
+            "object_type": [ObjectType(t).name.lower() for t in self.object_type],
+            "source": np.array([*self.sources, None], object)[self.source_id],
+            **self.measurements,
+        }
+        if self.nuclei is not None:
+            columns["nucleus_geometry"] = geopandas.GeoSeries(self.nuclei.to_shapely(), index=index)
+        frame = pd.DataFrame(columns, index=index)
+        return geopandas.GeoDataFrame(frame, geometry=self.to_shapely())
+
+    @classmethod
+    def from_geopandas(
+        cls, frame: geopandas.GeoDataFrame, classes: ClassScheme | None = None
+    ) -> ObjectTable:
+        """Back from `to_geopandas`; of a foreign frame geometry, ``class`` and numbers are read.
+
+        An index of UUIDs becomes the ids; any other index gets fresh ones.
+        """
+        n = len(frame)
+        names = frame["class"] if "class" in frame else [None] * n
+        names = [None if not isinstance(name, str) else name for name in names]
+        scheme = (classes or ClassScheme()).union(
+            ClassScheme.of(*dict.fromkeys(x for x in names if x))
+        )
+        known = {"class", "class_prob", "det_prob", "state", "object_type", "source"}
+        numeric = frame.drop(columns=frame.geometry.name).select_dtypes("number")
+        enums = {"state": ObjectState, "object_type": ObjectType}
+        columns: dict[str, Any] = {
+            name: [enum[v.upper()] for v in frame[name]]
+            for name, enum in enums.items()
+            if name in frame
+        }
+        for name in ("class_prob", "det_prob"):
+            if name in frame:
+                columns[name] = frame[name].to_numpy(np.float32)
+        if "nucleus_geometry" in frame:
+            columns["nuclei"] = Contours.from_shapely(frame["nucleus_geometry"])
+        if "source" in frame:
+            sources = tuple(dict.fromkeys(s for s in frame["source"] if isinstance(s, str)))
+            columns["sources"] = sources
+            columns["source_id"] = np.array(
+                [sources.index(s) if isinstance(s, str) else -1 for s in frame["source"]], np.int32
+            )
+        return cls.build(
+            Contours.from_shapely(frame.geometry),
+            object_id=_ids_from_index(frame.index),
+            class_id=[scheme.index(name) for name in names],
+            classes=scheme,
+            measurements={
+                str(k): v.to_numpy(np.float64) for k, v in numeric.items() if k not in known
+            },
+            **columns,
+        )
+
+
+_NO_DETAILS = Details()
+_COLUMNS = (
+    "object_id",
+    "class_id",
+    "class_prob",
+    "det_prob",
+    "state",
+    "object_type",
+    "source_id",
+)
+
+
+def _column(values: ArrayLike, n: int, dtype: Any) -> NDArray[Any]:
+    array = np.asarray(values)
+    return np.full(n, array, dtype) if array.ndim == 0 else array.astype(dtype, copy=False)
+
+
+def _remap(ids: NDArray[np.int32], target: Sequence[int]) -> NDArray[np.int32]:
+    """Ids translated by position; -1 stays -1 because it picks the last entry."""
+    return np.array([*target, -1], np.int32)[ids]
+
+
+def _ids_from_index(index: Iterable[Any]) -> NDArray[np.uint8] | None:
+    try:
+        raw = b"".join(UUID(str(i)).bytes for i in index)
+    except ValueError:
+        return None
+    return np.frombuffer(raw, np.uint8).reshape(-1, 16).copy()
