@@ -5,26 +5,48 @@ from __future__ import annotations
 from napari_histo.core.box import Box
 from napari_histo.core.classes import ClassDef, ClassScheme, pack_argb, unpack_rgb
 from napari_histo.core.contours import Contours, GeometryKind
+from napari_histo.core.models import (
+    ModelInfo,
+    PromptSegmenter,
+    Proposals,
+    Segmenter,
+    Thresholds,
+    TrainableSegmenter,
+)
 from napari_histo.core.objects import Details, ObjectState, ObjectTable, ObjectType, new_ids
 from napari_histo.core.pixel_size import PixelSize
 from napari_histo.core.progress import CancelToken, Progress
+from napari_histo.core.prompts import BoxPrompt, PointPrompt, Prompt, ScribblePrompt
 from napari_histo.core.slide import SlideInfo, SlideReader
+from napari_histo.core.tiles import Tile, TileGrid
 
 __all__ = [
     "Box",
+    "BoxPrompt",
     "CancelToken",
     "ClassDef",
     "ClassScheme",
     "Contours",
     "Details",
     "GeometryKind",
+    "ModelInfo",
     "ObjectState",
     "ObjectTable",
     "ObjectType",
     "PixelSize",
+    "PointPrompt",
     "Progress",
+    "Prompt",
+    "PromptSegmenter",
+    "Proposals",
+    "ScribblePrompt",
+    "Segmenter",
     "SlideInfo",
     "SlideReader",
+    "Thresholds",
+    "Tile",
+    "TileGrid",
+    "TrainableSegmenter",
     "new_ids",
     "pack_argb",
     "unpack_rgb",

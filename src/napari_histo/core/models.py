@@ -1,0 +1,236 @@
+"""What every model says of itself, and what the pipeline asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_histo.core.classes import ClassScheme
+from napari_histo.core.contours import Contours, as_rows
+from napari_histo.core.objects import ObjectTable
+from napari_histo.core.progress import CancelToken, Progress
+from napari_histo.core.prompts import Prompt
+
+__all__ = [
+    "Channels",
+    "ModelInfo",
+    "PromptSegmenter",
+    "Proposals",
+    "Segmenter",
+    "Thresholds",
+    "TrainableSegmenter",
+]
+
+Channels = Literal["rgb", "gray", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What is kept of a model's proposals.
+
+    Attributes
+    ----------
+    prob : float
+        Least probability of an object, 0 to 1.
+    nms : float
+        Largest overlap of two objects, as a share of the smaller one's area, 0 to 1.
+    """
+
+    prob: float = 0.5
+    nms: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name, value in (("probability", self.prob), ("overlap", self.nms)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"The {name} threshold is {value}; it must lie between 0 and 1.")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model's card in short.
+
+    Attributes
+    ----------
+    name, family : str
+        ``he-nuclei``; ``stardist``, ``cellpose``, ``nuclick``, ``classical``.
+    pixel_size_um : float or None
+        Pixel size that it was trained at, µm/px; None where it works at any.
+    pixel_size_nominal : bool
+        True where the training images had no known pixel size and `pixel_size_um` was derived from
+        the size of their nuclei; an image of unknown pixel size is then taken as it is.
+    channels : {"rgb", "gray", "any"}
+    classes : ClassScheme
+    licence : str
+        SPDX expression of the weights' licence.
+    source : str
+        Where the weights come from, for people.
+    sha256 : str or None
+        Of the weights' file or archive.
+    size_bytes : int or None
+        Of the same.
+    thresholds : Thresholds
+        Defaults, as optimised in training.
+    description : str
+        One sentence for the user.
+    """
+
+    name: str
+    family: str
+    pixel_size_um: float | None = None
+    pixel_size_nominal: bool = False
+    channels: Channels = "any"
+    classes: ClassScheme = field(default_factory=lambda: ClassScheme.of("Nucleus"))
+    licence: str = "unknown"
+    source: str = ""
+    sha256: str | None = None
+    size_bytes: int | None = None
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    description: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Possible objects in a model's pixels, before the best are chosen.
+
+    Attributes
+    ----------
+    points : (n, 2) float32
+        Where each object is anchored, x before y; the tile that owns it owns the object.
+    prob : (n,) float32
+        Probability of there being an object.
+    columns : mapping of str to (n, …) arrays
+        Whatever else the model needs to draw and choose (star distances, class probabilities).
+    contours : Contours or None
+        Finished outlines, for models that have them at once.
+    """
+
+    points: NDArray[np.float32]
+    prob: NDArray[np.float32]
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    contours: Contours | None = None
+
+    def __len__(self) -> int:
+        return len(self.prob)
+
+    def take(self, rows: ArrayLike) -> Proposals:
+        """The chosen rows (indices or mask), in the given order."""
+        index = as_rows(rows, len(self))
+        return Proposals(
+            self.points[index],
+            self.prob[index],
+            {k: v[index] for k, v in self.columns.items()},
+            None if self.contours is None else self.contours.take(index),
+        )
+
+    def shift(self, dx: float, dy: float) -> Proposals:
+        """Moved by (dx, dy) px."""
+        moved = (self.points + np.array([dx, dy], np.float32)).astype(np.float32)
+        contours = None if self.contours is None else self.contours.transform(1.0, (dx, dy))
+        return Proposals(moved, self.prob, self.columns, contours)
+
+    @staticmethod
+    def concat(items: Sequence[Proposals]) -> Proposals:
+        """All rows of `items` (at least one), which must come from one model."""
+        first = items[0]
+        return Proposals(
+            np.concatenate([p.points for p in items]),
+            np.concatenate([p.prob for p in items]),
+            {k: np.concatenate([p.columns[k] for p in items]) for k in first.columns},
+            None
+            if first.contours is None
+            else Contours.concat([p.contours for p in items if p.contours is not None]),
+        )
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds objects in images at its own pixel size.
+
+    The pipeline calls `propose` tile by tile and `select` on what neighbours share, so that the
+    answer does not depend on the tiles. `segment` does both for small images.
+    """
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's card."""
+        ...
+
+    @property
+    def margin_px(self) -> int:
+        """Context that one output pixel depends on, model px on each side."""
+        ...
+
+    @property
+    def align_px(self) -> int:
+        """Tiles must start at multiples of this, model px."""
+        ...
+
+    @property
+    def percentiles(self) -> tuple[float, float] | None:
+        """Percentiles of the image that become 0 and 1; None where raw values are wanted."""
+        ...
+
+    def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
+        """All possible objects with at least `min_prob`.
+
+        Parameters
+        ----------
+        images : (batch, height, width, channels) float32
+            Normalised by `percentiles`, at the model's pixel size.
+
+        Returns
+        -------
+        list of Proposals
+            One an image, in its pixels.
+        """
+        ...
+
+    def select(self, proposals: Proposals, thresholds: Thresholds) -> NDArray[np.int64]:
+        """Rows that survive, ascending: likely enough, and not covered by a likelier one."""
+        ...
+
+    def reach_px(self, proposals: Proposals) -> float:
+        """Largest distance at which two of these proposals can influence each other, model px."""
+        ...
+
+    def draw(self, proposals: Proposals) -> ObjectTable:
+        """Outlines with probabilities and classes, one row a proposal, in model px."""
+        ...
+
+    def segment(self, images: NDArray[np.float32]) -> list[ObjectTable]:
+        """Objects of each image (batch, height, width, channels), with the default thresholds."""
+        ...
+
+
+class TrainableSegmenter(Segmenter, Protocol):
+    """A segmenter that learns; training never changes it but gives back a new one."""
+
+    def fit(
+        self,
+        images: Sequence[NDArray[Any]],
+        labels: Sequence[NDArray[np.integer]],
+        *,
+        out: Path,
+        report: Callable[[Progress], None],
+        cancel: CancelToken,
+    ) -> Segmenter:
+        """Train on images (h, w, c) and instance labels (h, w), 0 background, -1 unlabelled."""
+        ...
+
+
+class PromptSegmenter(Protocol):
+    """Finds the objects that a person points at."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's card."""
+        ...
+
+    def predict(self, image: NDArray[Any], prompts: Sequence[Prompt]) -> ObjectTable:
+        """One object a prompt, in pixels of `image` (height, width, channels)."""
+        ...
