@@ -7,18 +7,11 @@ keeps its Keras name, so that stock weights load by name.
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
@@ -78,14 +71,21 @@ class StarDistConfig:
             if stock.get(word, wanted) != wanted:
                 raise _unsupported(word, stock[word], wanted)
         known = {f.name for f in fields(cls)}
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in stock.items() if k in known}
-        values.setdefault("grid", (1, 1))
-        config = cls(**values)
-        config._check()
+        values: dict[str, Any] = {"grid": (1, 1)}  # of configurations older than the word
+        values |= {
+            k: tuple(v) if isinstance(v, list) else v for k, v in stock.items() if k in known
+        }
+        try:
+            config = cls(**values)
+            config._check()
+        except TypeError as error:
+            raise ModelError(
+                f"The StarDist configuration holds a wrong kind of value: {error}."
+            ) from error
         return config
 
     def to_dict(self) -> dict[str, Any]:
-        """The stock words, lists for tuples, with the dimension, axes and backbone that they imply."""
+        """The stock words, with the dimension, axes and backbone that they imply."""
         words = {f.name: getattr(self, f.name) for f in fields(self)}
         words = {k: list(v) if isinstance(v, tuple) else v for k, v in words.items()}
         return {"n_dim": 2, "axes": "YXC", "backbone": "unet"} | words
@@ -109,7 +109,9 @@ class StarDistConfig:
         if any(k % 2 == 0 for k in self.unet_kernel_size):
             raise _unsupported("unet_kernel_size", self.unet_kernel_size, "odd numbers")
         if self.n_rays < 3 or min(self.n_channel_in, self.unet_n_conv_per_depth) < 1:
-            raise _unsupported("n_rays, n_channel_in, unet_n_conv_per_depth", self, "positive, 3 rays")
+            raise _unsupported(
+                "n_rays, n_channel_in, unet_n_conv_per_depth", self, "positive, 3 rays"
+            )
 
 
 def _unsupported(word: str, value: object, allowed: object) -> ModelError:
@@ -160,7 +162,9 @@ class StarDistNet(nn.Module):
         n = self._add_unet(n, config)
         self._add_heads(n, config)
 
-    def _add(self, name: str, n_in: int, n_out: int, *, block: bool = True, last: bool = False) -> int:
+    def _add(
+        self, name: str, n_in: int, n_out: int, *, block: bool = True, last: bool = False
+    ) -> int:
         config = self.config
         activation = config.unet_last_activation if last else config.unet_activation
         conv = _Conv(n_in, n_out, config, activation=activation, block=block)
@@ -272,3 +276,32 @@ def _bias(module: nn.Module) -> Tensor:
     bias = module.bias
     assert isinstance(bias, Tensor)
     return bias
+
+
+@torch.no_grad()
+def fold_batch_norm(net: StarDistNet) -> StarDistNet:
+    """A copy in evaluation mode whose convolutions have swallowed their batch normalisation.
+
+    The same function, without a pass over the image for each norm.
+    """
+    folded = StarDistNet(replace(net.config, unet_batch_norm=False)).to(_bias(net.layers["prob"]))
+    for name, layer in net.layers.items():
+        if isinstance(layer, _Conv):
+            _copy_folded(layer, folded.layers[name])
+        else:
+            folded.layers[name].load_state_dict(layer.state_dict())
+    return folded.eval()
+
+
+def _copy_folded(layer: _Conv, into: nn.Module) -> None:
+    assert isinstance(into, _Conv)
+    weight, bias = layer.conv.weight, _bias(layer.conv)
+    norm = layer.norm
+    if norm is not None:
+        mean, var = norm.running_mean, norm.running_var
+        assert mean is not None
+        assert var is not None
+        gain = norm.weight * torch.rsqrt(var + norm.eps)
+        weight, bias = weight * gain[:, None, None, None], (bias - mean) * gain + norm.bias
+    into.conv.weight.copy_(weight)
+    _bias(into.conv).copy_(bias)

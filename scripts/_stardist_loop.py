@@ -1,0 +1,255 @@
+"""Targets, losses, schedule, checkpoints and validation of a StarDist network."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stardist.geometry import polygons_to_label, star_dist
+from stardist.matching import matching
+from stardist.nms import non_maximum_suppression
+from stardist.utils import edt_prob
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from _stardist_augment import normalise
+from _stardist_data import LabelledImage
+from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
+
+Example = tuple[Tensor, NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]
+
+
+def targets(
+    labels: NDArray[np.int32], shapely: NDArray[np.bool_], config: StarDistConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Object probability, ray lengths and their weight on the grid, by stardist's own code."""
+    gy, gx = config.grid
+    prob = edt_prob(labels[::gy, ::gx])
+    dist = star_dist(labels, config.n_rays, mode="cpp", grid=config.grid)
+    return prob, dist.transpose(2, 0, 1), prob * shapely[::gy, ::gx]
+
+
+def collate(examples: Sequence[Example], config: StarDistConfig) -> tuple[Tensor, ...]:
+    """Images, prob, dist, weight of dist, weight of prob, all ``(b, ., h, w)``."""
+    gy, gx = config.grid
+    image = torch.stack([e[0] for e in examples]).contiguous(memory_format=torch.channels_last)
+    made = [targets(labels, shapely, config) for _, labels, _, shapely in examples]
+    prob, dist, weight = (torch.from_numpy(np.stack(t)) for t in zip(*made, strict=True))
+    known = torch.from_numpy(np.stack([k[::gy, ::gx] for _, _, k, _ in examples])).float()
+    return image, prob[:, None], dist, weight[:, None], known[:, None]
+
+
+def loss_terms(prob_logits: Tensor, dist: Tensor, target: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Binary cross entropy, weighted mean absolute error, and -log of the polar IoU.
+
+    The first two are the stock losses (the second divided by its weight); the third is PolarMask's
+    (Xie et al., CVPR 2020) with squared rays, so that it is the overlap of areas.
+    """
+    prob, true, weight, known = target
+    bce = F.binary_cross_entropy_with_logits(prob_logits.float(), prob, reduction="none")
+    inside = weight[:, 0] > 0  # a fifth of the pixels: the ray losses cost little there
+    w = weight[:, 0][inside]
+    dist, true = (t.permute(0, 2, 3, 1)[inside].float() for t in (dist, true))
+    total = w.sum().clamp(min=1)
+    short, long = torch.minimum(dist, true).clamp(min=0.5), torch.maximum(dist, true).clamp(min=0.5)
+    iou = short.square().sum(1) / long.square().sum(1)
+    return {
+        "bce": (bce * known).sum() / known.sum().clamp(min=1),
+        "mae": (w * (dist - true).abs().mean(1)).sum() / total,
+        "iou": -(w * iou.log()).sum() / total,
+    }
+
+
+LOSS_WEIGHTS = {"bce": 1.0, "mae": 0.05, "iou": 0.3}
+
+
+@dataclass
+class Schedule:
+    """Warm up, hold, and decay by cosine; ``minutes`` is time spent on training alone."""
+
+    minutes: float
+    peak: float = 2e-3
+    warm: float = 0.02
+    hold: float = 0.55
+
+    def rate(self, spent_minutes: float) -> float:
+        done = min(spent_minutes / self.minutes, 1.0)
+        if done < self.warm:
+            return self.peak * max(done / self.warm, 0.02)
+        if done < self.hold:
+            return self.peak
+        return self.peak * (
+            0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (done - self.hold) / (1 - self.hold)))
+        )
+
+
+@dataclass
+class State:
+    """All that a run needs to go on."""
+
+    net: StarDistNet
+    ema: StarDistNet
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    spent_s: float = 0.0
+    best: float = -1.0
+
+    def save(self, path: Path) -> None:
+        """Write aside, then rename: a kill leaves the old file or the new one."""
+        parts = {"net": self.net, "ema": self.ema, "optimiser": self.optimiser}
+        plain = {"step": self.step, "spent_s": self.spent_s, "best": self.best}
+        aside = path.with_suffix(".tmp")
+        torch.save(plain | {k: v.state_dict() for k, v in parts.items()}, aside)
+        aside.replace(path)
+
+    def load(self, path: Path) -> None:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        for name in ("net", "ema", "optimiser"):
+            getattr(self, name).load_state_dict(saved[name])
+        self.step, self.spent_s, self.best = saved["step"], saved["spent_s"], saved["best"]
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, net: nn.Module, step: int, decay: float = 0.998) -> None:
+    decay = min(decay, (1 + step) / (10 + step))
+    for kept, new in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+def train_steps(
+    state: State, batches: Iterator[tuple[Tensor, ...]], schedule: Schedule, device: torch.device
+) -> Iterator[dict[str, float]]:
+    """One optimiser step at a time; yields its losses."""
+    state.net.train()
+    while state.spent_s < schedule.minutes * 60:
+        start = time.monotonic()
+        image, *target = (t.to(device) for t in next(batches))
+        rate = schedule.rate(state.spent_s / 60)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(device.type, torch.bfloat16):
+            prob, dist, _ = state.net(image)
+        terms = loss_terms(prob, dist, target)
+        loss = torch.stack([LOSS_WEIGHTS[k] * v for k, v in terms.items()]).sum()
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
+        state.optimiser.step()
+        state.step += 1
+        update_ema(state.ema, state.net, state.step)
+        state.spent_s += time.monotonic() - start
+        yield {"lr": rate, "loss": float(loss.detach())} | {
+            k: float(v.detach()) for k, v in terms.items()
+        }
+
+
+@torch.no_grad()
+def predict(
+    net: StarDistNet, image: Tensor, device: torch.device
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """prob ``(h, w)``, dist ``(h, w, rays)`` on the grid, of a normalised ``(c, h, w)`` image."""
+    h, w = image.shape[1:]
+    dy, dx = net.config.divisor
+    padded = F.pad(image[None], (0, -w % dx, 0, -h % dy), mode="reflect").to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        prob, dist, _ = net(padded.contiguous(memory_format=torch.channels_last))
+    gy, gx = net.config.grid
+    keep = np.s_[: -(-h // gy), : -(-w // gx)]
+    rays = dist[0].float().clamp(min=1e-3).permute(1, 2, 0)
+    return prob[0, 0].float().sigmoid().cpu().numpy()[keep], rays.cpu().numpy()[keep]
+
+
+def outline(
+    prob: NDArray[np.float32],
+    dist: NDArray[np.float32],
+    config: StarDistConfig,
+    shape: tuple[int, int],
+    *,
+    prob_thresh: float,
+    nms_thresh: float,
+) -> NDArray[np.int32]:
+    """Label image by stardist's non-maximum suppression."""
+    points, scores, rays = non_maximum_suppression(
+        dist, prob, grid=config.grid, prob_thresh=prob_thresh, nms_thresh=nms_thresh
+    )
+    labels = polygons_to_label(rays, points, shape, prob=scores)
+    return np.asarray(labels, np.int32)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Counts pooled over images; ``iou`` is the sum over matches."""
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    iou: float = 0.0
+
+    @classmethod
+    def of(cls, truth: NDArray[np.int32], found: NDArray[np.int32]) -> Score:
+        m = matching(truth, found, thresh=0.5)
+        return cls(int(m.tp), int(m.fp), int(m.fn), float(m.mean_true_score * m.n_true))
+
+    def __add__(self, other: Score) -> Score:
+        return Score(
+            self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.iou + other.iou
+        )
+
+    def figures(self) -> dict[str, float]:
+        half = max(self.tp + (self.fp + self.fn) / 2, 1e-9)
+        return {
+            "f1": self.tp / half,
+            "pq": self.iou / half,
+            "precision": self.tp / max(self.tp + self.fp, 1),
+            "recall": self.tp / max(self.tp + self.fn, 1),
+            "sq": self.iou / max(self.tp, 1),
+        }
+
+
+def validate(
+    net: StarDistNet,
+    images: Sequence[LabelledImage],
+    device: torch.device,
+    *,
+    percentiles: tuple[float, float],
+    probs: Sequence[float] = (0.4, 0.5, 0.6),
+    nms: Sequence[float] = (0.4,),
+    change: Callable[[LabelledImage], LabelledImage] | None = None,
+) -> dict[tuple[float, float], list[Score]]:
+    """Score of every image at every pair of thresholds."""
+    net.eval()
+    scores: dict[tuple[float, float], list[Score]] = {(p, n): [] for p in probs for n in nms}
+    for source in images:
+        item = change(source) if change else source
+        flat = item.image.reshape(len(item.image), -1)
+        prob, dist = predict(net, normalise(item.image, flat, percentiles)[0], device)
+        shape = tuple(item.image.shape[1:])
+        for p, n in scores:
+            found = outline(prob, dist, net.config, shape, prob_thresh=p, nms_thresh=n)
+            scores[p, n].append(Score.of(item.labels, found))
+    return scores
+
+
+def best_thresholds(
+    scores: dict[tuple[float, float], list[Score]],
+) -> tuple[tuple[float, float], dict[str, float]]:
+    """The pair with the best F1 + PQ of the pooled counts, and its figures."""
+    pooled = {k: sum(v, Score()).figures() for k, v in scores.items()}
+    best = max(pooled, key=lambda k: pooled[k]["f1"] + pooled[k]["pq"])
+    return best, pooled[best]
+
+
+def log(path: Path, record: dict[str, Any]) -> None:
+    with path.open("a") as f:
+        f.write(json.dumps(record) + "\n")
+    print(json.dumps(record), flush=True)
