@@ -79,9 +79,7 @@ class StarDistConfig:
             config = cls(**values)
             config._check()
         except TypeError as error:
-            raise ModelError(
-                f"The StarDist configuration holds a wrong kind of value: {error}."
-            ) from error
+            raise ModelError(f"The StarDist configuration holds a wrong value: {error}.") from error
         return config
 
     def to_dict(self) -> dict[str, Any]:
