@@ -1,0 +1,8 @@
+"""Readers of images: one library a file, one contract (`napari_histo.core.slide.SlideReader`)."""
+
+from __future__ import annotations
+
+from napari_histo.slides._array import ArrayReader
+from napari_histo.slides._open import open_slide
+
+__all__ = ["ArrayReader", "open_slide"]
