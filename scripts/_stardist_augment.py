@@ -48,6 +48,19 @@ def he_colour(rng: np.random.Generator) -> Step:
     return apply
 
 
+def stain_shift(haematoxylin: float, eosin: float, hue: float = 0.0) -> Step:
+    """A fixed change of stain amounts, and of hue (radians), to measure robustness with."""
+    stains = _HED / np.linalg.norm(_HED, axis=1, keepdims=True)
+    matrix = np.linalg.inv(stains) @ np.diag([haematoxylin, eosin, 1.0]) @ stains
+    mix, turn = torch.from_numpy(matrix.T.astype(np.float32)), _hue_turn(hue)
+
+    def apply(x: Tensor) -> Tensor:
+        density = -torch.log(x.reshape(3, -1).clamp(1 / 255, 1))
+        return (turn @ torch.exp(-(mix @ density))).clamp(0, 1).reshape(x.shape)
+
+    return apply
+
+
 def _hue_turn(angle: float) -> Tensor:
     """Rotation of RGB about its grey axis."""
     c, s = np.cos(angle), np.sin(angle)

@@ -117,13 +117,30 @@ class State:
 
 
 @torch.no_grad()
-def update_ema(ema: nn.Module, net: nn.Module, step: int, decay: float = 0.998) -> None:
+def update_ema(ema: nn.Module, net: nn.Module, step: int, decay: float = 0.999) -> None:
     decay = min(decay, (1 + step) / (10 + step))
     for kept, new in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
         if kept.is_floating_point():
             kept.lerp_(new, 1 - decay)
         else:
             kept.copy_(new)
+
+
+def renew_batch_statistics(net: StarDistNet, stream: Iterator[tuple[Tensor, ...]], n: int) -> None:
+    """Running means and variances as the plain average over ``n`` training batches.
+
+    Averaged weights need statistics of their own (Izmailov et al., UAI 2018).
+    """
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    device = next(net.parameters()).device
+    net.train()
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        for _ in range(n):
+            net(next(stream)[0].to(device))
+    net.eval()
 
 
 def train_steps(

@@ -36,6 +36,7 @@ from _stardist_loop import (
     best_thresholds,
     collate,
     log,
+    renew_batch_statistics,
     train_steps,
     validate,
 )
@@ -81,7 +82,7 @@ RECIPES = {
         colour=he_colour,
         texture=he_texture,
         patch=PatchShape(side=256),
-        batch=8,
+        batch=4,
         validation="H&E",
         scale=_HE_SCALE,
     ),
@@ -171,14 +172,21 @@ def run(recipe: Recipe, args: argparse.Namespace) -> None:
             losses = []
         if state.spent_s - checked > args.every * 60:
             checked = state.spent_s
-            check(recipe, state, val, args.out)
-    check(recipe, state, val, args.out)
+            check(recipe, state, val, args.out, stream)
+    check(recipe, state, val, args.out, stream)
 
 
-def check(recipe: Recipe, state: State, val: list[LabelledImage], out: Path) -> None:
+def check(
+    recipe: Recipe,
+    state: State,
+    val: list[LabelledImage],
+    out: Path,
+    stream: Iterator[tuple[Tensor, ...]],
+) -> None:
     """Validate the averaged weights, and write the checkpoints."""
     device = next(state.ema.parameters()).device
-    scores = validate(state.ema, val, device, percentiles=recipe.percentiles)
+    renew_batch_statistics(state.ema, stream, 160 // recipe.batch)
+    scores = validate(state.ema, val, device, percentiles=recipe.percentiles, nms=(0.25,))
     (prob, nms), figures = best_thresholds(scores)
     record = {"step": state.step, "spent_s": round(state.spent_s), "prob": prob, "nms": nms}
     log(out / "metrics.jsonl", record | {k: round(v, 4) for k, v in figures.items()})
