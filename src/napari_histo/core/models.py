@@ -171,6 +171,11 @@ class Segmenter(Protocol):
         ...
 
     @property
+    def edge_px(self) -> int:
+        """Objects anchored nearer than this to the image's edge are left out, model px."""
+        ...
+
+    @property
     def percentiles(self) -> tuple[float, float] | None:
         """Percentiles of the image that become 0 and 1; None where raw values are wanted."""
         ...

@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 from napari_histo.errors import ModelError
 
 _KERAS_BN_EPS = 1e-3
+_HEADS = ("prob", "dist", "prob_class")
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "elu": F.elu,
@@ -93,6 +94,27 @@ class StarDistConfig:
         """Image height and width (pixels) must be multiples of these."""
         deep_y, deep_x = (p**self.unet_n_depth for p in self.unet_pool)
         return self.grid[0] * deep_y, self.grid[1] * deep_x
+
+    @property
+    def margin_px(self) -> int:
+        """Pixels on each side beyond which nothing changes an output cell, in whole divisors.
+
+        The radius of the receptive field, counted from the kernels, pools and nearest-neighbour
+        upsamplings along the deepest path.
+        """
+        reach, step, half = 0, 1, max(self.unet_kernel_size) // 2
+        for pool in _grid_pools(self.grid):
+            reach += self.unet_n_conv_per_depth * half * step + (max(pool) - 1) * step
+            step *= max(pool)
+        pool_px = max(self.unet_pool)
+        for _ in range(self.unet_n_depth):
+            # Once on the way down and once, with the upsampled cell's own width, on the way up.
+            reach += 2 * self.unet_n_conv_per_depth * half * step + 2 * (pool_px - 1) * step
+            step *= pool_px
+        reach += self.unet_n_conv_per_depth * half * step
+        reach += half * max(self.grid) if self.net_conv_after_unet else 0
+        block = max(self.divisor)
+        return -(-reach // block) * block
 
     def _check(self) -> None:
         for word in ("grid", "unet_kernel_size", "unet_pool"):
@@ -221,11 +243,26 @@ class StarDistNet(nn.Module):
         """
         x = self._unet(self._to_grid(image))
         features = self.layers["features"](x) if "features" in self.layers else x
-        prob, dist = self.layers["prob"](features), self.layers["dist"](features)
+        prob, dist = self._head("prob", features), self._head("dist", features)
         if "prob_class" not in self.layers:
             return prob, dist, None
         own = self.layers["features_class"](x) if "features_class" in self.layers else x
-        return prob, dist, self.layers["prob_class"](own)
+        return prob, dist, self._head("prob_class", own)
+
+    def set_trunk_dtype(self, dtype: torch.dtype) -> StarDistNet:
+        """Compute everything but the heads in `dtype`; in place, returns itself.
+
+        The heads stay float32: bfloat16 would round a distance of 20 px to an eighth of a pixel.
+        """
+        for name, layer in self.layers.items():
+            if name not in _HEADS:
+                layer.to(dtype)
+        return self
+
+    def _head(self, name: str, features: Tensor) -> Tensor:
+        head = self.layers[name]
+        out: Tensor = head(features.to(_bias(head).dtype))
+        return out
 
     def _to_grid(self, x: Tensor) -> Tensor:
         convs = self.config.unet_n_conv_per_depth

@@ -1,0 +1,69 @@
+"""Where a network runs, and at which precision."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from napari_histo.errors import ModelError
+
+__all__ = ["Device", "Precision", "devices", "pick_device", "pick_precision"]
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def devices() -> list[str]:
+    """Devices of this machine, ``auto`` first, then the fastest."""
+    import torch
+
+    found = ["auto"]
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def pick_device(device: str) -> str:
+    """A real device for a wish; ``auto`` takes the fastest.
+
+    Raises
+    ------
+    ModelError
+        The wish is unknown, or that device is not there.
+    """
+    there = devices()
+    if device == "auto":
+        return there[1]
+    if device not in there:
+        raise ModelError(
+            f"The device {device!r} is not available here; available: {', '.join(there)}. "
+            "Choose one of these ('auto' takes the fastest), or check the GPU driver with "
+            "'napari-histo doctor'."
+        )
+    return device
+
+
+def pick_precision(precision: str, device: str) -> Precision:
+    """``float32``, or ``bfloat16`` where the hardware computes in it and ``auto`` was asked."""
+    if precision == "float32":
+        return "float32"
+    if precision == "bfloat16":
+        return "bfloat16"
+    if precision != "auto":
+        raise ModelError(
+            f"The precision {precision!r} is unknown; use 'auto', 'float32' or 'bfloat16'."
+        )
+    return "bfloat16" if _has_bfloat16(device) else "float32"
+
+
+def _has_bfloat16(device: str) -> bool:
+    import torch
+
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    if device == "cpu":
+        # Emulated bfloat16 is slower than float32: only processors with instructions for it gain.
+        abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+    return False

@@ -1,0 +1,69 @@
+"""StarDist's compiled geometry, without its Keras side. The only file that imports `stardist`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["star_polygons", "suppress"]
+
+
+def suppress(
+    points: NDArray[np.float32],
+    dist: NDArray[np.float32],
+    prob: NDArray[np.float32],
+    max_overlap: float,
+) -> NDArray[np.int64]:
+    """Greedy non-maximum suppression of star-convex polygons.
+
+    A polygon goes when a likelier one that stays covers more than `max_overlap` of the smaller of
+    the two. Source: ``stardist.nms.non_maximum_suppression_inds`` (C++; Schmidt et al., 2018).
+
+    Parameters
+    ----------
+    points : (n, 2) float32
+        Centres, x before y, px.
+    dist : (n, n_rays) float32
+        Distances, px.
+    prob : (n,) float32
+
+    Returns
+    -------
+    array of int64
+        Rows that stay, ascending.
+    """
+    if not len(prob):
+        return np.zeros(0, np.int64)
+    # Ties are broken by position, so that the answer does not depend on the order of tiles.
+    order = np.lexsort((points[:, 0], points[:, 1], -prob))
+    keep = _stardist_nms()(
+        dist[order],
+        np.ascontiguousarray(points[order, ::-1]),
+        scores=prob[order],
+        thresh=max_overlap,
+        verbose=False,
+    )
+    return np.sort(order[keep])
+
+
+def star_polygons(points: NDArray[np.float32], dist: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vertices (n, n_rays, 2), x before y, of star polygons around `points` (n, 2), px.
+
+    Ray k points at the angle ``2 pi k / n_rays`` from +x towards +y.
+    """
+    angle = np.linspace(0, 2 * np.pi, dist.shape[1], endpoint=False)
+    unit = np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
+    xy: NDArray[np.float32] = points[:, None, :] + dist[:, :, None] * unit
+    return xy
+
+
+def _stardist_nms() -> Any:
+    # stardist replaces warnings.formatwarning when it is imported; put it back.
+    shown_as = warnings.formatwarning
+    from stardist.nms import non_maximum_suppression_inds
+
+    warnings.formatwarning = shown_as
+    return non_maximum_suppression_inds
