@@ -8,45 +8,63 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Self
 
+from numpy.typing import NDArray
+
 from napari_histo.errors import ImageError
-from napari_histo.slides._base import Declined
 from napari_histo.slides._tiff_planes import Plane
 
 __all__ = ["Layout", "pick_series", "pyramid"]
 
 #: An axis without a meaning is channels up to this many planes, focal planes beyond.
-_MAX_UNLABELLED_CHANNELS = 8
+_MAX_UNLABELLED = 8
 _UNLABELLED = "QI"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which pages of a series are the channels at one focal plane.
+    """Which planes of a series are the channels at one focal plane.
 
     Attributes
     ----------
     series : tifffile.TiffPageSeries
-    frames : tuple of int
-        Numbers of the pages within the series, in the order of the channels.
+    axes : str
+        One letter an axis of the series, as tifffile names them.
+    shape : tuple of int
+    z : int
+        Focal plane that is shown.
     n_z : int
         Number of focal planes.
+    frames : tuple of int
+        Numbers of the shown pages within the series, in the order of the channels.
+    is_folded : bool
+        True where a page is not a plane of y and x, but a slice in another direction: numpy arrays
+        of (h, w, c) are often written so. `frames` then counts channels.
     """
 
     series: Any
-    frames: tuple[int, ...]
+    axes: str
+    shape: tuple[int, ...]
+    z: int
     n_z: int
+    frames: tuple[int, ...]
+    is_folded: bool = False
 
     @classmethod
     def of(cls, series: Any, z: int, name: str) -> Self:
         """Layout of one level at focal plane `z`; ImageError where there is no such plane."""
-        axes, sizes = _frame_axes(series)
-        roles = [_role(axis, size, axes, series) for axis, size in zip(axes, sizes, strict=True)]
-        n_z = math.prod(size for role, size in zip(roles, sizes, strict=True) if role == "Z")
+        axes, shape = _axes(series)
+        roles = [_role(axis, n, axes, series) for axis, n in zip(axes, shape, strict=True)]
+        n_z = math.prod(n for role, n in zip(roles, shape, strict=True) if role == "Z")
         if not 0 <= z < n_z:
             raise ImageError(
                 f"{name} has no focal plane z {z}; it has {n_z}, numbered from 0 to {n_z - 1}."
             )
-        return cls(series, tuple(_frames(roles, sizes, z)), n_z)
+        split = _split(shape, int(series.keyframe.size))
+        if split is None or set(axes[split:]) - set("SCYX") or set("YX") - set(axes[split:]):
+            n = math.prod(n for role, n in zip(roles, shape, strict=True) if role in "CS")
+            return cls(series, axes, shape, z, n_z, tuple(range(n)), is_folded=True)
+        frames = _frames(roles[:split], shape[:split], z)
+        return cls(series, axes, shape, z, n_z, tuple(frames))
 
     def planes(self) -> list[Plane]:
         """The pages, or the parts of one page, of the frames."""
@@ -55,6 +73,20 @@ class Layout:
             # One page may describe planes that lie behind one another in the file.
             return [Plane(series[0], frame * int(key.nbytes)) for frame in self.frames]
         return [Plane(series[frame]) for frame in self.frames]
+
+    def unfold(self) -> NDArray[Any]:
+        """(h, w, c) view of a folded series, mapped from the file or from a temporary one."""
+        array = self.series.asarray(out="memmap").reshape(self.shape)
+        picks = []
+        for axis, size in zip(self.axes, self.shape, strict=True):
+            role = _role(axis, size, self.axes, self.series)
+            index = min(self.z, size - 1) if role == "Z" else 0
+            picks.append(slice(None) if role in "CSYX" else index)
+        kept = [a for a, pick in zip(self.axes, picks, strict=True) if isinstance(pick, slice)]
+        order = [kept.index("Y"), kept.index("X")]
+        order += [i for i in range(len(kept)) if i not in order]
+        planes: NDArray[Any] = array[tuple(picks)].transpose(order)
+        return planes.reshape(*planes.shape[:2], -1)
 
 
 def pick_series(tiff: Any, index: int, name: str) -> Any:
@@ -75,7 +107,7 @@ def pyramid(tiff: Any, series: Any) -> list[Any]:
     16, 32. A page that is marked as reduced and keeps the aspect within 1 % is a level too.
     """
     levels = list(series.levels)
-    if series.kind == "generic" and series is tiff.series[0]:
+    if series.kind in ("generic", "shaped") and series is tiff.series[0]:
         levels += [s for s in tiff.series[1:] if _is_reduced_copy(series, s)]
     levels.sort(key=lambda s: -int(s.keyframe.imagelength))
     return [s for s in levels if s.keyframe.samplesperpixel == series.keyframe.samplesperpixel]
@@ -89,38 +121,37 @@ def _is_reduced_copy(base: Any, other: Any) -> bool:
     return bool(min(across, down) > 1 and abs(across / down - 1) < 0.01)
 
 
-def _frame_axes(series: Any) -> tuple[str, tuple[int, ...]]:
-    """Axes before those of a single page, and their sizes."""
-    axes, shape = series.get_axes(False), series.get_shape(False)
-    page_size = int(series.keyframe.size)
+def _axes(series: Any) -> tuple[str, tuple[int, ...]]:
+    axes, shape = str(series.get_axes(False)), tuple(int(n) for n in series.get_shape(False))
+    if series.kind == "shaped" and axes == "QYX" and shape[2] <= _MAX_UNLABELLED < min(shape[:2]):
+        # (h, w, c) that was written without saying so: nobody has an image 5 px wide and 2000 deep.
+        return "YXC", shape
+    return axes, shape
+
+
+def _split(shape: tuple[int, ...], page_size: int) -> int | None:
+    """How many axes come before those of a single page."""
     for split in range(len(shape), -1, -1):
         if math.prod(shape[split:]) == page_size:
-            break
-    else:
-        raise Declined(f"its axes {axes} {shape} do not fit its pages")
-    inner = [a for a, n in zip(axes[split:], shape[split:], strict=True) if n > 1]
-    if not set(inner) <= set("SCYX"):
-        raise Declined(f"its pages hold the axes {axes[split:]}; Y, X and samples can be read")
-    return axes[:split], tuple(int(n) for n in shape[:split])
+            return split
+    return None
 
 
 def _role(axis: str, size: int, axes: str, series: Any) -> str:
-    """``C`` all are channels, ``Z`` one is picked, ``T`` the first is shown."""
-    if axis in "CS":
-        return "C"
-    if axis == "Z":
-        return "Z"
+    """``C`` and ``S`` all are channels, ``Z`` one is picked, ``T`` the first is shown."""
+    if axis in "CSZYX":
+        return axis
     if axis in _UNLABELLED and not set(axes) & set("CZ"):
         is_grey = int(series.keyframe.samplesperpixel) == 1
-        return "C" if is_grey and size <= _MAX_UNLABELLED_CHANNELS else "Z"
+        return "C" if is_grey and size <= _MAX_UNLABELLED else "Z"
     return "T"
 
 
 def _frames(roles: list[str], sizes: tuple[int, ...], z: int) -> Iterator[int]:
     strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
-    picked = {"C": lambda n: range(n), "Z": lambda n: range(min(z, n - 1), min(z, n - 1) + 1)}
+    first = {"Z": z}
     choices = [
-        picked[role](n) if role in picked else range(1)
+        range(n) if role in "CS" else (min(first.get(role, 0), n - 1),)
         for role, n in zip(roles, sizes, strict=True)
     ]
     for indices in product(*choices):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_histo.core.box import Box
 from napari_histo.errors import ImageError
 
-__all__ = ["PageFiles", "PageStack", "Plane", "SegmentCache"]
+__all__ = ["ArrayStack", "PageFiles", "PageStack", "Plane", "SegmentCache"]
 
 
 @dataclass(frozen=True)
@@ -234,6 +234,31 @@ class PageStack:
         segment, _, _ = self._key.decode(data, index, **tables)
         pixels: NDArray[Any] = np.asarray(segment)[0]
         return pixels
+
+
+class ArrayStack:
+    """Channels of a level that lie across the file's pages, unfolded: see `Layout.unfold`.
+
+    Parameters
+    ----------
+    planes : (h, w, c) array
+        Perhaps a view of a mapped file.
+    samples : int
+        Channels that belong together.
+    """
+
+    def __init__(self, planes: NDArray[Any], samples: int) -> None:
+        self._planes = planes
+        self.height, self.width = planes.shape[:2]
+        self.samples = samples
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Raw samples of a box inside the level: (h, w, channels)."""
+        part = self._planes[_window(box, 0, 0)]
+        return np.array(part, part.dtype.newbyteorder("="), order="C")
+
+    def check_complete(self, file_size: int) -> None:
+        """Unfolding has read the file already."""
 
 
 def _window(part: Box, x: int, y: int) -> tuple[slice, slice]:

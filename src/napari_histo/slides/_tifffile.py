@@ -16,7 +16,7 @@ from napari_histo.slides._pixels import sample_dtype
 from napari_histo.slides._tiff_colour import ColourRule
 from napari_histo.slides._tiff_layout import Layout, pick_series, pyramid
 from napari_histo.slides._tiff_meta import TiffFacts, facts_of
-from napari_histo.slides._tiff_planes import PageFiles, PageStack, SegmentCache
+from napari_histo.slides._tiff_planes import ArrayStack, PageFiles, PageStack, SegmentCache
 
 __all__ = ["TiffReader"]
 
@@ -69,8 +69,10 @@ class TiffReader(BaseReader):
             stack.check_complete(path.stat().st_size)
         return self._info_of(path, layouts[0], facts)
 
-    def _stack(self, layout: Layout) -> PageStack:
+    def _stack(self, layout: Layout) -> PageStack | ArrayStack:
         key = layout.series.keyframe
+        if layout.is_folded:
+            return ArrayStack(layout.unfold(), int(key.samplesperpixel))
         is_white = self._colour.is_colour and key.dtype == np.uint8
         return PageStack(
             layout.planes(),
@@ -82,7 +84,9 @@ class TiffReader(BaseReader):
 
     def _info_of(self, path: Path, layout: Layout, facts: TiffFacts) -> SlideInfo:
         shapes = tuple((stack.height, stack.width) for stack in self._stacks)
-        n_channels = len(layout.frames) * self._colour.count(self._stacks[0].samples)
+        samples = self._stacks[0].samples
+        n_frames = len(layout.frames) // (samples if layout.is_folded else 1)
+        n_channels = n_frames * self._colour.count(samples)
         dtype = sample_dtype(self._colour.dtype(np.dtype(layout.series.dtype)))
         if dtype is None:
             raise Declined(f"its samples are {layout.series.dtype}, not integers or real numbers")

@@ -1,0 +1,18 @@
+"""Fixtures that tests of all rooms share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the real data: ``NAPARI_HISTO_DATA``, else ``../shared/data`` beside the repo."""
+    beside = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("NAPARI_HISTO_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set NAPARI_HISTO_DATA to their folder")
+    return folder
