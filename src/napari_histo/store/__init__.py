@@ -1,0 +1,1 @@
+"""Objects on disk: GeoJSON in QuPath's dialect, GeoParquet, label images."""
