@@ -137,9 +137,10 @@ def renew_batch_statistics(net: StarDistNet, stream: Iterator[tuple[Tensor, ...]
         norm.momentum = None
     device = next(net.parameters()).device
     net.train()
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-        for _ in range(n):
-            net(next(stream)[0].to(device))
+    for _ in range(n):
+        image = next(stream)[0].to(device)
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            net(image)
     net.eval()
 
 
