@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_histo.core._moments import moments
 from napari_histo.core._ragged import gather_offsets
 from napari_histo.core.box import Box
 
@@ -250,40 +251,7 @@ class Contours:
     @cached_property
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Areas (n,) in px² without holes, and centroids (n, 2)."""
-        # Shoelace about each object's own corner: products of coordinates near 100,000 would
-        # otherwise cancel away the digits that matter.
-        origin = np.nan_to_num(self.bounds[:, :2]).astype(np.float64)
-        local = self.xy - origin[self.vertex_object]
-        ring_of = np.repeat(np.arange(len(self.ring_offsets) - 1), np.diff(self.ring_offsets))
-        nxt = np.arange(1, len(local) + 1)
-        last = self.ring_offsets[1:][np.diff(self.ring_offsets) > 0] - 1
-        nxt[last] = last  # a closed ring's last vertex adds nothing
-        cross = local[:, 0] * local[nxt, 1] - local[nxt, 0] * local[:, 1]
-        mid = (local + local[nxt]) * cross[:, None] / 3
-        n_rings = len(self.ring_offsets) - 1
-        sums = np.stack(
-            [np.bincount(ring_of, w, n_rings) for w in (cross, mid[:, 0], mid[:, 1])], axis=1
-        )
-        # Rings may turn either way; what counts is outline minus holes.
-        outline = np.zeros(n_rings, bool)
-        outline[self.part_offsets[:-1][np.diff(self.part_offsets) > 0]] = True
-        sums = sums * np.sign(sums[:, :1]) * np.where(outline, 0.5, -0.5)[:, None]
-        part_of = np.repeat(np.arange(len(self.part_offsets) - 1), np.diff(self.part_offsets))
-        object_of_part = np.repeat(np.arange(len(self)), np.diff(self.object_offsets))
-        owner = object_of_part[part_of] if n_rings else np.zeros(0, np.int64)
-        totals = np.stack([np.bincount(owner, sums[:, i], len(self)) for i in range(3)], axis=1)
-        area = np.where(self.kind == GeometryKind.POLYGON, totals[:, 0], 0.0)
-        flat = area <= 1e-9
-        with np.errstate(divide="ignore", invalid="ignore"):
-            centroid = totals[:, 1:] / totals[:, :1] + origin
-        centroid[flat] = self._vertex_means()[flat]
-        return np.where(flat, 0.0, area), centroid
-
-    def _vertex_means(self) -> NDArray[np.float64]:
-        counts = np.bincount(self.vertex_object, minlength=len(self)).astype(np.float64)
-        sums = [np.bincount(self.vertex_object, self.xy[:, i], len(self)) for i in range(2)]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.stack(sums, axis=1) / counts[:, None]
+        return moments(self)
 
     @property
     def areas_px(self) -> NDArray[np.float64]:

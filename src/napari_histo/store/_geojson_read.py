@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -18,55 +16,29 @@ from napari_histo.core import (
     ClassScheme,
     Contours,
     Details,
-    ObjectState,
     ObjectTable,
     ObjectType,
     new_ids,
-    unpack_rgb,
 )
-from napari_histo.store._geojson_geometry import contours_of, extra_members
+from napari_histo.store._geojson_classes import class_def, class_key
+from napari_histo.store._geojson_geometry import contours_of
+from napari_histo.store._geojson_properties import (
+    measurement_columns,
+    rare_values,
+    state_column,
+)
 from napari_histo.store._geojson_words import (
     CLASS_PROB,
-    DESCRIPTION,
     DET_PROB,
     MEMBER,
-    PARENT,
-    SOURCE,
-    STATE,
     TYPE_OF_NAME,
-    default_state,
 )
 from napari_histo.store._uuids import ids_from_text
 
 __all__ = ["TableBuilder"]
 
 Feature = dict[str, Any]
-_TYPE_KEYS = ("objectType", "object_type", "type")
-_KNOWN = {
-    *_TYPE_KEYS,
-    "childObjects",
-    "children",
-    "classification",
-    "color",
-    "extra_geometries",
-    "isLocked",
-    "measurements",
-    "metadata",
-    "name",
-    "nucleusGeometry",
-}
-_STATES = {state.name.lower(): int(state) for state in ObjectState}
 _NO_PROPERTIES: dict[str, Any] = {}
-
-
-@dataclass
-class _Rare:
-    """What a few rows have beside the columns."""
-
-    details: dict[int, Details] = field(default_factory=dict)
-    states: dict[int, int] = field(default_factory=dict)
-    sources: dict[int, str] = field(default_factory=dict)
-    numbers: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,12 +74,12 @@ class TableBuilder:
         ids = self._ids([f.get("id") for f in rows])
         types = _object_types(rows, properties)
         geometries = [f.get("geometry") for f in rows]
-        rare = _rare_of(properties, geometries)
+        rare = rare_values(properties, geometries)
         for child, parent in parents.items():
             found = rare.details.get(child, Details())
             parent_id = UUID(bytes=ids[parent].tobytes())
             rare.details[child] = replace(found, parent_id=parent_id)
-        measurements = _measurements(properties)
+        measurements = measurement_columns(properties)
         for name, values in rare.numbers.items():
             column = measurements.setdefault(name, np.full(len(rows), np.nan))
             column[list(values)] = list(values.values())
@@ -119,7 +91,7 @@ class TableBuilder:
             class_id=class_id,
             class_prob=measurements.pop(CLASS_PROB, None),
             det_prob=measurements.pop(DET_PROB, None),
-            state=_states(types, rare.states),
+            state=state_column(types, rare.states),
             object_type=types,
             source_id=source_id,
             classes=ClassScheme(tuple(self.classes)),
@@ -159,10 +131,10 @@ class TableBuilder:
     def _class_id(self, classification: Any) -> int:
         if not classification:
             return -1
-        key = _class_key(classification)
+        key = class_key(classification)
         known = self._class_ids.get(key)
         if known is None:
-            item = _class_def(classification)
+            item = class_def(classification)
             names = [c.name for c in self.classes]
             known = names.index(item.name) if item.name in names else len(names)
             known = known if item.name else -1
@@ -185,46 +157,13 @@ class TableBuilder:
         return ids
 
 
-# -- classes -------------------------------------------------------------------------------------
-
-
-def _class_key(classification: Any) -> Any:
-    """What tells classes apart, cheaply."""
-    if isinstance(classification, dict) and "parentClass" not in classification:
-        return classification.get("name") or tuple(classification.get("names") or ())
-    return classification if isinstance(classification, str) else repr(classification)
-
-
-def _class_def(classification: Any) -> ClassDef:
-    """Class of a string, of ``{name or names, color or colorRGB}``, or with a ``parentClass``."""
-    if isinstance(classification, str):
-        return ClassDef.named(classification)
-    if not isinstance(classification, dict):
-        raise ValueError(f"classification {classification!r} is neither a name nor an object")
-    names = [classification["name"]] if classification.get("name") else []
-    names = names or list(classification.get("names") or ())
-    parent = classification.get("parentClass")
-    if parent:
-        names = [_class_def(parent).name, *names]
-    name = ": ".join(map(str, names))
-    rgb = _rgb(classification.get("color", classification.get("colorRGB")))
-    return ClassDef(name, rgb) if rgb else ClassDef.named(name)
-
-
-def _rgb(color: Any) -> tuple[int, int, int] | None:
-    """Colour of ``[r, g, b]``, ``[r, g, b, a]`` or a packed integer."""
-    if isinstance(color, list) and len(color) >= 3:
-        return int(color[0]), int(color[1]), int(color[2])
-    if isinstance(color, list) and len(color) == 1:
-        color = color[0]
-    return unpack_rgb(int(color)) if isinstance(color, int | float) else None
-
-
 # -- features ------------------------------------------------------------------------------------
 
 
-def _flatten(features: Sequence[Feature]) -> tuple[list[Feature], dict[int, int]]:
+def _flatten(features: Sequence[Feature]) -> tuple[Sequence[Feature], dict[int, int]]:
     """Features with children behind their parents, and the row of each child's parent."""
+    if not any(_is_nested(feature) for feature in features):
+        return features, {}
     rows: list[Feature] = []
     parents: dict[int, int] = {}
     for feature in features:
@@ -233,6 +172,12 @@ def _flatten(features: Sequence[Feature]) -> tuple[list[Feature], dict[int, int]
                 parents[len(rows)] = parent
             rows.append(row)
     return rows, parents
+
+
+def _is_nested(feature: Feature) -> bool:
+    """True where `_walk` has something to do: children, or no feature at all."""
+    properties = feature.get("properties") or _NO_PROPERTIES
+    return feature["type"] != "Feature" or "childObjects" in properties or "children" in properties
 
 
 def _walk(feature: Feature, start: int) -> Iterator[tuple[Feature, int | None]]:
@@ -258,6 +203,9 @@ def _walk(feature: Feature, start: int) -> Iterator[tuple[Feature, int | None]]:
 
 
 def _object_types(rows: Sequence[Feature], properties: Sequence[Feature]) -> NDArray[np.uint8]:
+    names: list[Any] = [p.get("objectType") for p in properties]
+    if all(name in TYPE_OF_NAME for name in set(names)):
+        return np.array([TYPE_OF_NAME[name] for name in names], np.uint8)
     return np.array([_object_type(f, p) for f, p in zip(rows, properties, strict=True)], np.uint8)
 
 
@@ -284,94 +232,3 @@ def _nucleus_of(feature: Feature, properties: Feature) -> Feature | None:
         if nucleus:
             return dict(nucleus)
     return None
-
-
-# -- properties ----------------------------------------------------------------------------------
-
-
-def _rare_of(properties: Sequence[Feature], geometries: Sequence[Feature | None]) -> _Rare:
-    rare = _Rare()
-    common = ("objectType", "classification", "measurements")
-    for row, (values, geometry) in enumerate(zip(properties, geometries, strict=True)):
-        if geometry and len(geometry) > 2:
-            extra = extra_members(geometry)
-            if extra:
-                rare.details[row] = Details(geometry_extra=extra)
-        if len(values) > sum(key in values for key in common):
-            _take_rare(rare, row, values)
-    return rare
-
-
-def _take_rare(rare: _Rare, row: int, values: Feature) -> None:
-    metadata = {str(k): _text(v) for k, v in (values.get("metadata") or {}).items()}
-    for key, value in values.items():
-        foreign = key not in _KNOWN or (key in _TYPE_KEYS and value not in TYPE_OF_NAME)
-        if foreign and value is not None:
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                rare.numbers.setdefault(key, {})[row] = float(value)
-            else:
-                metadata.setdefault(key, _text(value))
-    if STATE in metadata:
-        rare.states[row] = _STATES[metadata.pop(STATE)]
-    if SOURCE in metadata:
-        rare.sources[row] = metadata.pop(SOURCE)
-    parent = metadata.pop(PARENT, None)
-    name, before = values.get("name"), rare.details.get(row, Details())
-    details = Details(
-        name=None if name is None else str(name),
-        description=metadata.pop(DESCRIPTION, None),
-        rgb=_rgb(values.get("color")),
-        locked=values.get("isLocked") is True,
-        metadata=metadata,
-        geometry_extra=before.geometry_extra,
-        parent_id=None if parent is None else UUID(parent),
-    )
-    if details != Details():
-        rare.details[row] = details
-
-
-def _text(value: Any) -> str:
-    """Metadata are text; whatever else stands there keeps its JSON spelling."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _states(types: NDArray[np.uint8], named: Mapping[int, int]) -> NDArray[np.uint8]:
-    states = np.array([default_state(kind) for kind in ObjectType], np.uint8)[types]
-    for row, state in named.items():
-        states[row] = state
-    return states
-
-
-# -- measurements --------------------------------------------------------------------------------
-
-
-def _measurements(properties: Sequence[Feature]) -> dict[str, NDArray[np.float64]]:
-    """Columns of all names; rows with the same names are converted together."""
-    groups: dict[tuple[str, ...], list[int]] = {}
-    maps: list[dict[str, Any]] = []
-    for row, values in enumerate(properties):
-        measured = values.get("measurements") or _NO_PROPERTIES
-        if isinstance(measured, list):  # until 0.3
-            measured = {str(item["name"]): item.get("value") for item in measured}
-        maps.append(measured)
-        if measured:
-            groups.setdefault(tuple(measured), []).append(row)
-    columns: dict[str, NDArray[np.float64]] = {}
-    for names, rows in groups.items():
-        block = _numbers([maps[row] for row in rows]).reshape(len(rows), len(names))
-        for i, name in enumerate(names):
-            column = columns.setdefault(name, np.full(len(properties), np.nan))
-            column[rows] = block[:, i]
-    return columns
-
-
-def _numbers(maps: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    values = chain.from_iterable(m.values() for m in maps)
-    try:
-        return np.fromiter(values, np.float64)
-    except (TypeError, ValueError):  # "NaN", null, a word
-        return np.array([_number(v) for m in maps for v in m.values()], np.float64)
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)

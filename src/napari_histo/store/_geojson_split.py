@@ -122,7 +122,7 @@ class FeatureSplitter:
 
     stream: BinaryIO
     name: str
-    block_bytes: int = 1 << 23
+    block_bytes: int = 1 << 21
     members: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

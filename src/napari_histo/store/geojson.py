@@ -87,8 +87,8 @@ def write_geojson(
     return n
 
 
-def iter_geojson(path: Path | str, *, block_bytes: int = 1 << 23) -> Iterator[ObjectTable]:
-    """Read a file in tables of some 10,000 objects, in bounded memory.
+def iter_geojson(path: Path | str, *, block_bytes: int = 1 << 21) -> Iterator[ObjectTable]:
+    """Read a file in tables of some 3,000 objects, in bounded memory.
 
     Class ids mean the same in every table; later ones may know more classes.
 
@@ -97,7 +97,7 @@ def iter_geojson(path: Path | str, *, block_bytes: int = 1 << 23) -> Iterator[Ob
     path : path
         As of `write_geojson`; compression is recognised by its first bytes.
     block_bytes : int
-        Text that is read at once.
+        Text that is read at once; more is slower, for it does not fit the processor's cache.
 
     Raises
     ------
