@@ -181,7 +181,7 @@ class TestBadInput:
         five = ArrayReader(
             noise(40, 40, channels=5), name="panel.tif", pixel_size=PixelSize.square(0.5)
         )
-        with pytest.raises(ImageError, match="panel.tif has 5 channels of uint16"):
+        with pytest.raises(ImageError, match=r"panel\.tif has 5 channels of uint16"):
             run(five, LatticeSegmenter(channels="gray"))
         assert len(run(five, LatticeSegmenter(channels="gray"), channel=3).table)
 
