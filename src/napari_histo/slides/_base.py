@@ -13,7 +13,7 @@ from napari_histo.core.box import Box
 from napari_histo.core.slide import SlideInfo
 from napari_histo.errors import HistoError, ImageError
 
-__all__ = ["BaseReader", "Declined", "default_channel_names", "downsamples"]
+__all__ = ["BaseReader", "Declined", "check_single", "default_channel_names", "downsamples"]
 
 
 class Declined(Exception):  # noqa: N818 - an answer to "is this yours?", never shown as an error
@@ -120,6 +120,15 @@ class BaseReader(ABC):
             ) from error
         fresh = np.require(pixels, self._info.dtype, ["C", "W"])
         return fresh if fresh.base is None else fresh.copy()
+
+
+def check_single(name: str, z: int, series: int) -> None:
+    """Raise ImageError unless the only plane of the only image is asked for."""
+    if z or series:
+        raise ImageError(
+            f"{name} holds one image with one focal plane, not z {z} of image number {series}; "
+            "both must be 0."
+        )
 
 
 def default_channel_names(n: int) -> tuple[str, ...]:

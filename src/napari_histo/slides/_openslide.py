@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_histo.core.box import Box
 from napari_histo.core.slide import SlideInfo
 from napari_histo.errors import ImageError
-from napari_histo.slides._base import BaseReader, Declined
+from napari_histo.slides._base import BaseReader, Declined, check_single
 from napari_histo.slides._physical import MICRONS, from_metadata, from_resolution
 from napari_histo.slides._pixels import compose_on_white
 
@@ -39,12 +39,16 @@ class OpenSlideReader(BaseReader):
         OpenSlide is not installed, or does not know the file.
     ImageError
         It knows the file, but the file is damaged.
+
+    Notes
+    -----
+    OpenSlide takes a box's corner in whole level-0 pixels. Where a level's downsample is not whole
+    (4.0002), it shifts the level's pixels by interpolation, by half a level-0 pixel at most.
     """
 
     def __init__(self, path: Path, *, z: int = 0, series: int = 0) -> None:
-        if z or series:
-            raise Declined(f"OpenSlide shows only z 0 and series 0, not z {z}, series {series}")
         self._slide = _open(path)
+        check_single(path.name, z, series)
         properties = dict(self._slide.properties)
         self._bounds = _bounds(properties, self._slide.level_dimensions[0])
         scales = tuple(float(d) for d in self._slide.level_downsamples)

@@ -13,7 +13,7 @@ from napari_histo.core.box import Box
 from napari_histo.core.pixel_size import PixelSize
 from napari_histo.core.slide import SlideInfo
 from napari_histo.errors import ImageError
-from napari_histo.slides._base import BaseReader, Declined, default_channel_names
+from napari_histo.slides._base import BaseReader, Declined, check_single, default_channel_names
 from napari_histo.slides._physical import MICRONS, from_resolution
 from napari_histo.slides._pixels import compose_on_white
 
@@ -44,9 +44,8 @@ class PillowReader(BaseReader):
     """
 
     def __init__(self, path: Path, *, z: int = 0, series: int = 0) -> None:
-        if z or series:
-            raise Declined(f"a plain picture has only z 0 and series 0, not z {z}, series {series}")
         pixels, pixel_size, kind = _decode(path)
+        check_single(path.name, z, series)
         is_rgb = pixels.shape[2] == 3
         super().__init__(
             SlideInfo(

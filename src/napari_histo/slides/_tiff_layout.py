@@ -92,10 +92,10 @@ class Layout:
 def pick_series(tiff: Any, index: int, name: str) -> Any:
     """Series of a ``tifffile.TiffFile`` by its number; ImageError where there is none such."""
     count = len(tiff.series)
+    if not count or 0 in tiff.series[min(max(index, 0), count - 1)].get_shape(False):
+        raise ImageError(f"{name} has no pixels: its images are 0 x 0 px. Export it again.")
     if 0 <= index < count:
         return tiff.series[index]
-    if not count:
-        raise ImageError(f"{name} holds no image. Export it again.")
     listed = "; ".join(f"{i}: {s.name or s.kind} {s.shape}" for i, s in enumerate(tiff.series[:20]))
     raise ImageError(f"{name} has no image number {index}; it has {count} ({listed}).")
 

@@ -50,7 +50,8 @@ def facts_of(tiff: Any, series: Any, series_index: int, frames: Sequence[int]) -
     facts = TiffFacts()
     if series.kind == "ome":
         facts = _ome(tiff.ome_metadata, series, series_index)
-    elif series.kind == "svs":
+    elif series.kind == "svs" and series_index == 0:
+        # Thumbnail, label and macro repeat the slide's text, which is not about them.
         facts = _aperio(series.keyframe.description)
     elif series.kind == "imagej":
         facts = _imagej(tiff.imagej_metadata or {}, series.keyframe, frames)

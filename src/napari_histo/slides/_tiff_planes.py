@@ -163,8 +163,8 @@ class PageStack:
             needed = self._last_byte(plane)
             if needed > file_size and plane.page.parent is self._key.parent:
                 raise ImageError(
-                    f"The file is truncated: pixels reach to byte {needed:,}, but it ends at byte "
-                    f"{file_size:,}. Copy or export it again."
+                    f"{plane.page.parent.filehandle.name} is truncated: its pixels reach to byte "
+                    f"{needed:,}, but the file ends at byte {file_size:,}. Copy or export it again."
                 )
 
     def _last_byte(self, plane: Plane) -> int:

@@ -14,6 +14,7 @@ from napari_histo.errors import ImageError
 from napari_histo.slides._base import BaseReader, Declined, default_channel_names, downsamples
 from napari_histo.slides._pixels import sample_dtype
 from napari_histo.slides._tiff_colour import ColourRule
+from napari_histo.slides._tiff_header import check_directories
 from napari_histo.slides._tiff_layout import Layout, pick_series, pyramid
 from napari_histo.slides._tiff_meta import TiffFacts, facts_of
 from napari_histo.slides._tiff_planes import ArrayStack, PageFiles, PageStack, SegmentCache
@@ -136,6 +137,7 @@ class TiffReader(BaseReader):
 def _open(path: Path) -> Any:
     import tifffile
 
+    check_directories(path)
     try:
         return tifffile.TiffFile(path)
     except tifffile.TiffFileError as error:
