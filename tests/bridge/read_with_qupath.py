@@ -3,21 +3,25 @@
 Run as a child process, never imported: it starts a JVM, which cannot be restarted in one process
 and must not share napari's::
 
-    python read_with_qupath.py FILE [FILE ...]
+    python read_with_qupath.py [--export FOLDER] FILE [FILE ...]
 
-Prints one JSON document per file, one a line:
-``{"path", "qupath_version", "seconds", "objects": [...]}`` or ``{"path", ..., "error": "..."}``.
+With ``--export`` QuPath also writes what it read to FOLDER, under the same file names. Prints one
+JSON document per file, one a line: ``{"path", "qupath_version", "seconds", "objects": [...]}`` or
+``{"path", ..., "error": "..."}``. QuPath's log goes to stderr, a line ``== PATH`` before each file.
 Geometries are hexadecimal WKB, in pixels of the full resolution; children of the hierarchy follow
 their parent and name it in ``parent_id``.
 """
 
 from __future__ import annotations
 
+import argparse
+import gc
 import json
 import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # Java logs to stdout, which is this script's answer: keep the real one, send all else to stderr.
@@ -85,7 +89,12 @@ def _walk(objects: Any, parent_id: str | None = None) -> Iterator[dict[str, Any]
         yield from _walk(obj.getChildObjects(), described["id"])
 
 
-def read(path: str) -> dict[str, Any]:
+def _export(objects: Any, path: Path) -> None:
+    options = java.JClass("qupath.lib.io.PathIO$GeoJsonExportOptions")
+    java.PathIO.exportObjectsAsGeoJSON(java.File(str(path)), objects, options.FEATURE_COLLECTION)
+
+
+def read(path: str, export: Path | None) -> dict[str, Any]:
     """Everything that QuPath read from one file, or the error that it raised."""
     answer: dict[str, Any] = {"path": path, "qupath_version": str(java.qupath_version)}
     start = time.perf_counter()
@@ -93,12 +102,20 @@ def read(path: str) -> dict[str, Any]:
         objects = java.PathIO.readObjects(java.File(path))
         answer["seconds"] = round(time.perf_counter() - start, 4)
         answer["objects"] = list(_walk(objects))
+        if export is not None:
+            _export(objects, export / Path(path).name)
     except Exception as error:  # a Java exception of any kind is an answer, too
         answer["error"] = f"{type(error).__name__}: {error}"
     return answer
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        ANSWER.write(json.dumps(read(argument)) + "\n")
+    gc.disable()  # JPype would run a full collection here for each one of Java's
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--export", type=Path)
+    parser.add_argument("files", nargs="+")
+    arguments = parser.parse_args()
+    for file in arguments.files:
+        print(f"== {file}", file=sys.stderr, flush=True)
+        ANSWER.write(json.dumps(read(file, arguments.export)) + "\n")
         ANSWER.flush()
