@@ -52,7 +52,7 @@ class TiffReader(BaseReader):
             super().__init__(self._inspect(path, z, series))
             self._decode_one_pixel()
         except BaseException:
-            self._tiff.close()
+            self._release()
             raise
 
     def _inspect(self, path: Path, z: int, index: int) -> SlideInfo:
@@ -130,7 +130,7 @@ class TiffReader(BaseReader):
 
     def _release(self) -> None:
         self._cache.clear()
-        self._files.clear()
+        self._files.close()
         self._tiff.close()
 
 
