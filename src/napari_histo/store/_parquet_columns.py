@@ -83,7 +83,7 @@ def batch_of(table: ObjectTable, schema: Any) -> Any:
         columns["nucleus_geometry"] = pa.array(to_wkb(table.nuclei), pa.binary())
     for name, column in column_names(table.measurements).items():
         columns[column] = table.measurements[name]
-    return pa.recordbatch_of([columns[name] for name in schema.names], schema=schema)
+    return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
 
 def _names(enum: Any) -> tuple[str, ...]:
