@@ -1,0 +1,24 @@
+"""What the user is doing: evented state and controllers, without Qt and without napari."""
+
+from __future__ import annotations
+
+from napari_histo.session.candidates import Candidates, Result
+from napari_histo.session.jobs import Post
+from napari_histo.session.region import Region
+from napari_histo.session.segmentation import SegmentController
+from napari_histo.session.state import ImageChoice, Phase, Saved, Scope, SegmentState
+from napari_histo.session.statistics import Statistics
+
+__all__ = [
+    "Candidates",
+    "ImageChoice",
+    "Phase",
+    "Post",
+    "Region",
+    "Result",
+    "Saved",
+    "Scope",
+    "SegmentController",
+    "SegmentState",
+    "Statistics",
+]

@@ -1,0 +1,89 @@
+"""A run as it was asked for, and how it is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+
+from napari_histo.core import CancelToken, ModelInfo, Progress, Segmenter
+from napari_histo.pipeline import Segmentation, SegmentRequest
+from napari_histo.session.candidates import Candidates, Result
+from napari_histo.session.jobs import Report
+from napari_histo.session.region import Region
+from napari_histo.session.state import ImageChoice
+from napari_histo.session.statistics import Statistics
+
+__all__ = ["Order", "SegmentFunction"]
+
+#: As `napari_histo.pipeline.segment`.
+SegmentFunction = Callable[..., Generator[Progress, None, Segmentation]]
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A run as it was asked for, whatever the user changes meanwhile."""
+
+    run: int
+    image: ImageChoice
+    model: ModelInfo
+    device: str
+    region: Region
+    request: SegmentRequest
+
+    def carry_out(
+        self, model: Segmenter, segment: SegmentFunction, cancel: CancelToken, report: Report
+    ) -> Result:
+        """Segment box by box. For a thread of its own.
+
+        Raises
+        ------
+        Cancelled, HistoError
+        """
+        parts = []
+        for i, box in enumerate(self.region.boxes):
+            request = replace(self.request, region=box)
+            steps = segment(self.image.reader, model, request, cancel)
+            parts.append(_drive(steps, _shares(report, i, len(self.region.boxes))))
+        cancel.raise_if_cancelled()
+        return self._result(parts)
+
+    def _result(self, parts: list[Segmentation]) -> Result:
+        thresholds = self.request.thresholds
+        floor = self.request.min_prob
+        assert thresholds is not None
+        assert floor is not None
+        candidates = Candidates(parts, self.region, floor)
+        table = candidates.choose(thresholds)
+        return Result(
+            self.run,
+            self.image.key,
+            table,
+            thresholds,
+            Statistics.of(table, candidates.pixel_size),
+            self.model,
+            replace(self.image.reader.info, pixel_size=candidates.pixel_size),
+            self.region,
+            candidates,
+        )
+
+
+def _drive(steps: Generator[Progress, None, Segmentation], report: Report) -> Segmentation:
+    while True:
+        try:
+            report(next(steps))
+        except StopIteration as end:
+            found: Segmentation = end.value
+            return found
+
+
+def _shares(report: Report, part: int, n_parts: int) -> Report:
+    """Progress of one of several boxes as a share of the whole."""
+    if n_parts == 1:
+        return report
+
+    def tell(p: Progress) -> None:
+        done = part * 1000 + round(1000 * p.fraction)
+        message = f"{p.message} in region {part + 1} of {n_parts}"
+        report(replace(p, done=done, total=1000 * n_parts, message=message))
+
+    return tell
