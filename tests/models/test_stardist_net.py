@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import napari_histo
 from napari_histo.errors import ModelError
 from napari_histo.models._stardist_files import (
     Thresholds,
@@ -336,3 +338,22 @@ def test_folding_leaves_the_network_as_it_was():
     before = {k: v.clone() for k, v in net.state_dict().items()}
     fold_batch_norm(net)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+SHIPPED = sorted((Path(napari_histo.__file__).parent / "models/weights").glob("*/card.json"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.parent.name)
+def test_shipped_card_tells_the_truth(path):
+    card, weights = json.loads(path.read_text("utf-8")), path.with_name("weights.safetensors")
+    assert card["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert weights.stat().st_size < 10e6
+    net, thresholds = load_shipped(path.parent)
+    assert card["name"] == path.parent.name
+    assert card["thresholds"] == thresholds._asdict()
+    assert net.config.n_channel_in == {"rgb": 3, "gray": 1}[card["channels"]]
+    assert card["sha256"][:16] in path.with_name("CARD.md").read_text("utf-8")
+
+
+def test_models_ship():
+    assert {p.parent.name for p in SHIPPED} >= {"he-nuclei", "he-nuclei-fast", "fluo-nuclei"}
