@@ -13,7 +13,7 @@ from pathlib import Path
 
 from napari_histo.errors import WriteError
 
-__all__ = ["atomic_path"]
+__all__ = ["atomic_path", "check_writable"]
 
 #: What an errno means for the person in front of the screen, and what to do about it.
 _REMEDIES = {
@@ -68,6 +68,15 @@ def atomic_path(target: Path | str, *, folder: bool = False) -> Iterator[Path]:
         raise _write_error(target, error) from error
     finally:
         _remove(work)
+
+
+def check_writable(target: Path | str) -> None:
+    """Raise WriteError now, before long work, where `target` could not be written after it."""
+    final = Path(os.path.realpath(target))
+    try:
+        _remove(_reserve(final, final.is_dir()))
+    except OSError as error:
+        raise _write_error(target, error) from error
 
 
 def _reserve(final: Path, folder: bool) -> Path:
