@@ -263,6 +263,28 @@ def test_second_series(tmp_path: Path) -> None:
         assert reader.info.metadata["image"] == "two"
 
 
+def test_qptiff_names_its_fluorophores(tmp_path: Path) -> None:
+    path = tmp_path / "scan.qptiff"
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        for name, plane in zip(("DAPI", "Opal 520"), five, strict=False):
+            text = f"<PerkinElmer-QPI-ImageDescription><Name>{name}</Name>"
+            writer.write(
+                plane,
+                description=text + "</PerkinElmer-QPI-ImageDescription>",
+                software="PerkinElmer-QPI",
+                metadata=None,
+                tile=(32, 32),
+                compression="lzw",
+                resolution=(20_000, 20_000),
+                resolutionunit="CENTIMETER",
+            )
+    with open_slide(path) as reader:
+        assert reader.info.channel_names == ("DAPI", "Opal 520")
+        assert reader.info.pixel_size is not None
+        assert reader.info.pixel_size.mean_um == pytest.approx(0.5)
+        np.testing.assert_array_equal(reader.read(reader.info.box), last(five[:2]))
+
+
 def test_ome_over_several_files(tmp_path: Path) -> None:
     ids = ["urn:uuid:6b029ba0-0000-0000-0000-00000000000" + c for c in "12"]
     files = ["a.ome.tif", "b.ome.tif"]
@@ -292,10 +314,6 @@ def test_ome_over_several_files(tmp_path: Path) -> None:
     with open_slide(tmp_path / "a.ome.tif") as reader:
         assert reader.info.channel_names == ("DAPI", "CD3")
         np.testing.assert_array_equal(reader.read(reader.info.box), last(planes))
-
-
-def halve(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array[::2, ::2])
 
 
 def sub_ifds(path: Path, levels: list[np.ndarray]) -> None:
@@ -371,3 +389,24 @@ def test_tiles_left_out_are_background(tmp_path: Path, photometric: str, ground:
         pixels = reader.read(reader.info.box)
     assert (pixels[:32, :32] == 9).all()
     assert (pixels[32:, 32:] == ground).all()
+
+
+@pytest.mark.parametrize("z", range(5))
+def test_real_ome_tiff_with_channels_and_planes(data_dir: Path, z: int) -> None:
+    path = data_dir / "slides" / "multi-channel-z-series.ome.tif"
+    with open_slide(path, z=z) as reader:
+        info = reader.info
+        assert (info.n_channels, info.n_z, info.dtype) == (3, 5, np.int8)
+        assert info.pixel_size is None
+        np.testing.assert_array_equal(reader.read(info.box), last(tifffile.imread(path)[:, z]))
+
+
+def test_real_pyramid(data_dir: Path) -> None:
+    path = data_dir / "slides" / "large_image_yb10kx5k.zstd.tiff"
+    with open_slide(path) as reader:
+        assert reader.info.level_shapes[0] == (5000, 10_000)
+        assert reader.info.n_levels == 5
+        # 28.34 px/cm is a screen's 72 dpi.
+        assert reader.info.pixel_size is None
+        expected = tifffile.imread(path, series=0, level=3)
+        np.testing.assert_array_equal(reader.read(reader.info.level_box(3), 3), expected)

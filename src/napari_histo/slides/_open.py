@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_histo.core.slide import SlideReader
 from napari_histo.errors import ImageError, NoReaderError
-from napari_histo.slides._base import Declined
+from napari_histo.slides._base import BaseReader, Declined
 from napari_histo.slides._openslide import OpenSlideReader
 from napari_histo.slides._pillow import PillowReader
 from napari_histo.slides._tifffile import TiffReader
 
 __all__ = ["open_slide"]
 
-_Factory = Callable[..., SlideReader]
+_Factory = Callable[..., BaseReader]
 _READERS: dict[str, _Factory] = {
     "tifffile": TiffReader,
     "openslide": OpenSlideReader,
@@ -25,7 +24,7 @@ _OPENSLIDE_FIRST = {".ndpi", ".scn", ".mrxs", ".vms", ".vmu", ".bif", ".svslide"
 _PILLOW_FIRST = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
 
 
-def open_slide(path: Path | str, *, z: int = 0, series: int = 0) -> SlideReader:
+def open_slide(path: Path | str, *, z: int = 0, series: int = 0) -> BaseReader:
     """Open an image file with the first reader that takes it.
 
     Parameters
@@ -40,8 +39,8 @@ def open_slide(path: Path | str, *, z: int = 0, series: int = 0) -> SlideReader:
 
     Returns
     -------
-    SlideReader
-        Close it when done; it also is a context manager.
+    BaseReader
+        A `napari_histo.core.slide.SlideReader`. Close it when done, or use it in a ``with``.
 
     Raises
     ------

@@ -28,6 +28,9 @@ _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
 class PillowReader(BaseReader):
     """A picture held in memory; opacity falls onto white, palettes become colours.
 
+    Pixels come as they are stored: an orientation in EXIF is not applied. Pillow gives 16 bits for
+    grey alone; colour PNG of 16 bits comes as 8.
+
     Parameters
     ----------
     path : Path

@@ -55,6 +55,8 @@ def facts_of(tiff: Any, series: Any, series_index: int, frames: Sequence[int]) -
         facts = _aperio(series.keyframe.description)
     elif series.kind == "imagej":
         facts = _imagej(tiff.imagej_metadata or {}, series.keyframe, frames)
+    elif series.kind == "qpi":
+        facts = TiffFacts(channel_names=_qptiff_names(series, frames))
     if facts.pixel_size is None and series.kind != "ome":
         facts.pixel_size = _from_tags(series.keyframe)
     facts.texts["description"] = str(series.keyframe.description or "")[:4000]
@@ -155,6 +157,18 @@ def _imagej(metadata: dict[str, Any], page: Any, frames: Sequence[int]) -> TiffF
         channel_names=tuple(names) if unique and len(frames) > 1 else (),
         texts={"imagej.unit": unit},
     )
+
+
+def _qptiff_names(series: Any, frames: Sequence[int]) -> tuple[str, ...]:
+    """Akoya writes an XML description with a Name into the page of each fluorophore."""
+    names = []
+    for frame in frames:
+        try:
+            root = ElementTree.fromstring(series[frame].description)
+        except (ElementTree.ParseError, AttributeError):
+            return ()
+        names.append((root.findtext("Name") or "").strip())
+    return tuple(names) if all(names) else ()
 
 
 def _from_tags(page: Any) -> PixelSize | None:

@@ -129,7 +129,7 @@ class PageStack:
         The page that describes the layout of all.
     files, cache
         Shared by the levels of an image.
-    empty : int
+    empty : number
         Value of segments that the file leaves out (sparse tiles).
     """
 
@@ -140,7 +140,7 @@ class PageStack:
         *,
         files: PageFiles,
         cache: SegmentCache,
-        empty: int = 0,
+        empty: float = 0,
     ) -> None:
         self._planes = tuple(planes)
         self._key = keyframe

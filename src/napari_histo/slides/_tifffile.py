@@ -58,7 +58,7 @@ class TiffReader(BaseReader):
     def _inspect(self, path: Path, z: int, index: int) -> SlideInfo:
         try:
             series = pick_series(self._tiff, index, path.name)
-            layouts = [Layout.of(level, z, path.name) for level in pyramid(self._tiff, series)]
+            layouts = _layouts(pyramid(self._tiff, series), z, path.name)
             self._colour = ColourRule.of(series.keyframe)
             self._stacks = [self._stack(layout) for layout in layouts]
             facts = facts_of(self._tiff, series, index, layouts[0].frames)
@@ -80,7 +80,7 @@ class TiffReader(BaseReader):
             key,
             files=self._files,
             cache=self._cache,
-            empty=255 if is_white else int(key.nodata),
+            empty=255 if is_white else key.nodata,
         )
 
     def _info_of(self, path: Path, layout: Layout, facts: TiffFacts) -> SlideInfo:
@@ -132,6 +132,14 @@ class TiffReader(BaseReader):
         self._cache.clear()
         self._files.close()
         self._tiff.close()
+
+
+def _layouts(levels: list[Any], z: int, name: str) -> list[Layout]:
+    """Layouts of the levels that show the same channels and planes as the first."""
+    layouts = [Layout.of(level, z, name) for level in levels]
+    first = layouts[0]
+    alike = (len(first.frames), first.n_z)
+    return [layout for layout in layouts if (len(layout.frames), layout.n_z) == alike]
 
 
 def _open(path: Path) -> Any:
