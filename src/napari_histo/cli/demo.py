@@ -41,12 +41,12 @@ def demo_command(
     from napari_histo.pipeline import segment
     from napari_histo.pipeline.evaluate import evaluate
     from napari_histo.slides import open_slide
-    from napari_histo.store import check_writable, save_objects
+    from napari_histo.store import check_output, save_objects
 
     samples = sample_folder()
     objects, overlay = output / "he_tile.geojson", output / "he_tile_overlay.png"
     output.mkdir(parents=True, exist_ok=True)
-    check_writable(objects)
+    check_output(objects)
     model = load_model("he-nuclei")
     out.print(f"Segmenting {samples / 'he_tile.ome.tif'} with {model}")
     with open_slide(samples / "he_tile.ome.tif") as reader, cancel_on_interrupt() as cancel:

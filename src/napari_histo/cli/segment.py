@@ -156,9 +156,9 @@ def _run_all(job: _Job, targets: Sequence[tuple[Path, Path]], cancel: CancelToke
 def _run_one(job: _Job, image: Path, target: Path, cancel: CancelToken) -> ObjectTable:
     from napari_histo.pipeline import SegmentRequest, segment
     from napari_histo.slides import open_slide
-    from napari_histo.store import check_writable, save_objects
+    from napari_histo.store import check_output, save_objects
 
-    check_writable(target)
+    check_output(target)
     reader = open_slide(image)
     try:
         size = _own_size(job) if job.native else job.pixel_size

@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from napari_histo.store.dispatch import FORMATS, format_of, load_objects, save_objects
+from napari_histo.store.dispatch import FORMATS, check_output, format_of, load_objects, save_objects
 from napari_histo.store.geojson import iter_geojson, read_geojson, write_geojson
 from napari_histo.store.labels import labels_to_table, rasterise
-from napari_histo.store.write import atomic_path, check_writable
+from napari_histo.store.write import atomic_path
 
 __all__ = [
     "FORMATS",
     "atomic_path",
-    "check_writable",
+    "check_output",
     "format_of",
     "iter_geojson",
     "labels_to_table",

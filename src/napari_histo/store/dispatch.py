@@ -13,8 +13,9 @@ from napari_histo.core import ObjectTable, SlideInfo
 from napari_histo.errors import ObjectsFileError, WriteError
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.labels import labels_to_table
+from napari_histo.store.write import check_writable
 
-__all__ = ["FORMATS", "format_of", "load_objects", "save_objects"]
+__all__ = ["FORMATS", "check_output", "format_of", "load_objects", "save_objects"]
 
 #: Suffixes of each format; the first is the one that new files get.
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -61,10 +62,7 @@ def save_objects(
     WriteError
         The format is unknown or the file cannot be written; nothing is left behind.
     """
-    kind = format or format_of(path)
-    if kind not in FORMATS:
-        asked = f"format {format!r}" if format else f"the ending of {Path(path).name!r}"
-        raise WriteError(f"Cannot write {path}: {asked} is not known. {_allowed()}")
+    kind = _known_format(path, format)
     if kind == "geojson":
         write_geojson(path, table, about=_about(info))
     elif kind == "parquet":
@@ -76,6 +74,20 @@ def save_objects(
 
         writer = write_labels_tiff if kind == "labels" else write_ome_zarr
         writer(path, table, info)
+
+
+def check_output(path: Path | str) -> None:
+    """Raise WriteError now, before long work, where `save_objects` could not write after it."""
+    _known_format(path, None)
+    check_writable(path)
+
+
+def _known_format(path: Path | str, format: str | None) -> str:
+    kind = format or format_of(path)
+    if kind not in FORMATS:
+        asked = f"format {format!r}" if format else f"the ending of {Path(path).name!r}"
+        raise WriteError(f"Cannot write {path}: {asked} is not known. {_allowed()}")
+    return kind
 
 
 def load_objects(path: Path | str) -> ObjectTable:
