@@ -1,0 +1,209 @@
+"""The model ``classical``: stain or brightness, Otsu's threshold, distance watershed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from napari_histo.core import Contours, ModelInfo, ObjectTable, Proposals, Thresholds
+from napari_histo.models._watershed import contrasts, local_otsu, means, noise, part
+from napari_histo.ops.stain import is_gray, nuclear_density, optical_density
+
+__all__ = ["CLASSICAL_INFO", "ClassicalSegmenter", "Polarity"]
+
+Polarity = Literal["auto", "bright", "dark"]
+
+CLASSICAL_INFO = ModelInfo(
+    "classical",
+    "classical",
+    pixel_size_um=0.5,
+    pixel_size_nominal=True,
+    channels="any",
+    licence="BSD-3-Clause",
+    source="scikit-image: Otsu's threshold and a distance watershed",
+    size_bytes=0,
+    thresholds=Thresholds(prob=0.5, nms=0.4),
+    description=(
+        "No network: dark stain (haematoxylin, nuclear DAB) or bright fluorescence, thresholded "
+        "and parted by shape. The baseline that a trained model has to beat."
+    ),
+)
+
+_BLOCK_PX, _BLOCK_REACH = 32, 2
+_SMOOTH_PX = 1.0
+_SEED_PX = 3
+_HOLE_UM2 = 15.0
+_AREA_UM2 = (7.5, 1000.0)
+_NECK = 0.88
+_RING_PX = 2
+#: Smoothed white noise makes blobs that stand out by up to its own standard deviation.
+_NOISE = 1.25
+#: What the darkest percentile of a brightfield image lets through: the pipeline maps it to 0,
+#: and optical density needs a share of light.
+_DARKEST = 0.25
+
+
+@dataclass(frozen=True)
+class _Signal:
+    """What marks nuclei, with what a trusted contrast and the highest threshold are."""
+
+    pixels: NDArray[np.float32]
+    contrast: float
+    top: float
+
+
+class ClassicalSegmenter:
+    """Thresholding and watershed behind the same protocol as the networks.
+
+    The probability is a score of contrast ``c / (c + c0)``: 0.5 is the least contrast with its
+    surroundings that tells nuclei from texture, 1 cannot be reached.
+
+    Parameters
+    ----------
+    polarity : {"auto", "bright", "dark"}
+        Whether nuclei are brighter or darker than their surroundings. ``auto`` takes images for
+        fluorescence when they are mostly dark: grey ones by their median, coloured ones by their
+        share of black pixels. A field filled with nuclei can mislead it.
+    """
+
+    edge_px = 0
+    align_px = _BLOCK_PX
+
+    def __init__(self, polarity: Polarity = "auto") -> None:
+        self.polarity = polarity
+
+    def __repr__(self) -> str:
+        return f"<ClassicalSegmenter polarity={self.polarity}>"
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's card."""
+        return CLASSICAL_INFO
+
+    @property
+    def margin_px(self) -> int:
+        """Blocks that reach a pixel's threshold, and the largest object beyond."""
+        diameter = 2 * np.sqrt(_AREA_UM2[1] / np.pi) / _pixel_um()
+        blocks = _BLOCK_PX * (_BLOCK_REACH + 2)
+        return int(blocks + np.ceil(diameter / _BLOCK_PX) * _BLOCK_PX)
+
+    @property
+    def percentiles(self) -> tuple[float, float] | None:
+        """Percentiles of the image that become 0 and 1."""
+        return 1.0, 99.8
+
+    def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
+        """See `Segmenter.propose`; the outlines are finished."""
+        return [self._propose_one(image, min_prob) for image in images]
+
+    def _propose_one(self, image: NDArray[np.float32], min_prob: float) -> Proposals:
+        if not image.size:
+            return _no_proposals()
+        signal = nuclear_signal(np.nan_to_num(image), self.polarity)
+        labels, prob = _label(signal)
+        keep = prob > min_prob
+        if not keep.any():
+            return _no_proposals()
+        kept = np.where(keep, np.cumsum(keep), 0)[labels]
+        return Proposals(
+            _centres(kept),
+            prob[keep].astype(np.float32),
+            contours=_outlines(kept),
+        )
+
+    def select(self, proposals: Proposals, thresholds: Thresholds) -> NDArray[np.int64]:
+        """See `Segmenter.select`; the objects of a watershed never overlap."""
+        return np.flatnonzero(proposals.prob > thresholds.prob)
+
+    def reach_px(self, proposals: Proposals) -> float:
+        """See `Segmenter.reach_px`; nothing is compared across tiles."""
+        return 0.0
+
+    def draw(self, proposals: Proposals) -> ObjectTable:
+        """See `Segmenter.draw`."""
+        return ObjectTable.build(
+            proposals.contours or Contours.empty(),
+            det_prob=proposals.prob,
+            classes=CLASSICAL_INFO.classes,
+            source=CLASSICAL_INFO.name,
+        )
+
+    def segment(self, images: NDArray[np.float32]) -> list[ObjectTable]:
+        """See `Segmenter.segment`."""
+        found = self.propose(images, CLASSICAL_INFO.thresholds.prob)
+        return [self.draw(p) for p in found]
+
+
+def nuclear_signal(image: NDArray[np.float32], polarity: Polarity) -> _Signal:
+    """What marks nuclei in an image (h, w, c) normalised to 0..1: high in them, low elsewhere."""
+    coloured = image.shape[2] == 3 and not is_gray(image)
+    bright = _is_fluorescence(image, coloured) if polarity == "auto" else polarity == "bright"
+    if bright:
+        return _Signal(image.max(axis=2), contrast=0.05, top=1.2)
+    od = optical_density(_DARKEST + (1 - _DARKEST) * image)
+    if coloured:
+        return _Signal(nuclear_density(od), contrast=0.09, top=1.0)
+    return _Signal(od.mean(axis=2), contrast=0.06, top=1.0)
+
+
+def _is_fluorescence(image: NDArray[np.float32], coloured: bool) -> bool:
+    if coloured:
+        # Dense haematoxylin is dark but never black.
+        return bool((image.max(axis=2) < 0.2).mean() > 0.2)
+    return bool(np.median(image) < 0.5)
+
+
+def _label(signal: _Signal) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Numbered pixels, and the score of each number; 0 for the background and misfits."""
+    px_um2 = _pixel_um() ** 2
+    smooth = ndi.gaussian_filter(signal.pixels, _SMOOTH_PX)
+    otsu = local_otsu(smooth, block_px=_BLOCK_PX, reach=_BLOCK_REACH, top=signal.top)
+    hole_px = round(_HOLE_UM2 / px_um2)
+    labels = part(smooth > otsu, smooth, seed_px=_SEED_PX, hole_px=hole_px, neck=_NECK)
+    contrast = np.maximum(contrasts(labels, smooth, otsu, _RING_PX), 0)
+    area_um2 = np.bincount(labels.ravel()) * px_um2
+    trusted = np.maximum(
+        signal.contrast, _NOISE * means(labels, noise(signal.pixels), len(contrast))
+    )
+    prob = contrast / (contrast + trusted)
+    prob[(area_um2 < _AREA_UM2[0]) | (area_um2 > _AREA_UM2[1])] = 0
+    prob[0] = 0
+    return labels, prob
+
+
+def _centres(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Centroids of labels 1..n, x before y, to 1/16 px, which every tile rounds alike."""
+    n = int(labels.max())
+    area = np.bincount(labels.ravel(), minlength=n + 1)[1:]
+    rows, columns = (np.arange(k, dtype=np.float64) for k in labels.shape)
+    grids = np.broadcast_arrays(columns[None, :], rows[:, None])
+    sums = [np.bincount(labels.ravel(), g.ravel(), n + 1)[1:] for g in grids]
+    return np.asarray(np.round((np.stack(sums, 1) / area[:, None] + 0.5) * 16) / 16, np.float32)
+
+
+def _outlines(labels: NDArray[np.integer]) -> Contours:
+    """Outline of each object, between its own pixels and others, in pixel corners."""
+    from skimage.measure import find_contours
+
+    rings = []
+    for number, where in enumerate(ndi.find_objects(labels), start=1):
+        inside = np.pad(labels[where] == number, 1)
+        outlines = find_contours(inside.astype(np.float32), 0.5)  # type: ignore[no-untyped-call]
+        longest = max(outlines, key=len)
+        corner = np.array([where[1].start, where[0].start]) - 0.5
+        rings.append(longest[:, ::-1] + corner)
+    return Contours.from_rings(rings)
+
+
+def _no_proposals() -> Proposals:
+    nothing = np.zeros(0, np.float32)
+    return Proposals(nothing.reshape(0, 2), nothing, contours=Contours.empty())
+
+
+def _pixel_um() -> float:
+    assert CLASSICAL_INFO.pixel_size_um is not None
+    return CLASSICAL_INFO.pixel_size_um
