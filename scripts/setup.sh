@@ -94,7 +94,8 @@ main() {
   shift
   system_packages "${window_libraries[@]}" "$@"
   up_to_date "$extras" && return
-  "$venv/bin/python" -m pip --version >/dev/null 2>&1 || make_venv
+  "$venv/bin/python" -m pip --version >/dev/null 2>&1 ||
+    "$venv/bin/python" -m ensurepip >/dev/null 2>&1 || make_venv
   extras=$(echo "$extras,$(installed_extras)" | tr ',' '\n' | sed '/^$/d' | sort -u | paste -sd,)
   rm -f "$stamp"
   say "Installing napari-histo[$extras] into $venv; the first time takes some minutes."
