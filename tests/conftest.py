@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no bug.
+settings.register_profile("no deadline", deadline=None, max_examples=50)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

@@ -133,11 +133,8 @@ class ObjectTable:
         for name, values in self.measurements.items():
             if len(values) != n:
                 raise ValueError(f"Measurement {name!r} has {len(values)} rows for {n} outlines.")
-        if n and int(self.class_id.max()) >= len(self.classes):
-            raise ValueError(
-                f"class_id {int(self.class_id.max())} is beyond the {len(self.classes)} classes "
-                f"{list(self.classes.names)}."
-            )
+        _check_positions("class_id", self.class_id, "classes", self.classes.names)
+        _check_positions("source_id", self.source_id, "sources", self.sources)
 
     def __len__(self) -> int:
         return len(self.contours)
@@ -384,6 +381,16 @@ _COLUMNS = (
 def _column(values: ArrayLike, n: int, dtype: Any) -> NDArray[Any]:
     array = np.asarray(values)
     return np.full(n, array, dtype) if array.ndim == 0 else array.astype(dtype, copy=False)
+
+
+def _check_positions(column: str, ids: NDArray[np.int32], what: str, names: Sequence[str]) -> None:
+    """Raise ValueError for a position that is not there; -1 stands for none."""
+    for worst in (int(ids.min(initial=-1)), int(ids.max(initial=-1))):
+        if not -1 <= worst < len(names):
+            raise ValueError(
+                f"{column} {worst} is beyond the {len(names)} {what} {list(names)[:20]}; allowed "
+                f"are -1 (none) to {len(names) - 1}."
+            )
 
 
 def _remap(ids: NDArray[np.int32], target: Sequence[int]) -> NDArray[np.int32]:
