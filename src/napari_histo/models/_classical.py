@@ -11,7 +11,7 @@ from scipy import ndimage as ndi
 
 from napari_histo.core import Contours, ModelInfo, ObjectTable, Proposals, Thresholds
 from napari_histo.models._watershed import contrasts, local_otsu, means, noise, part
-from napari_histo.ops.stain import is_gray, nuclear_density, optical_density
+from napari_histo.ops.stain import brightest, is_gray, nuclear_density, optical_density
 
 __all__ = ["CLASSICAL_INFO", "ClassicalSegmenter", "Polarity"]
 
@@ -143,7 +143,7 @@ def nuclear_signal(image: NDArray[np.float32], polarity: Polarity) -> _Signal:
     coloured = image.shape[2] == 3 and not is_gray(image)
     bright = _is_fluorescence(image, coloured) if polarity == "auto" else polarity == "bright"
     if bright:
-        return _Signal(image.max(axis=2), contrast=0.05, top=1.2)
+        return _Signal(brightest(image), contrast=0.05, top=1.2)
     od = optical_density(_DARKEST + (1 - _DARKEST) * image)
     if coloured:
         return _Signal(nuclear_density(od), contrast=0.09, top=1.0)
@@ -153,7 +153,7 @@ def nuclear_signal(image: NDArray[np.float32], polarity: Polarity) -> _Signal:
 def _is_fluorescence(image: NDArray[np.float32], coloured: bool) -> bool:
     if coloured:
         # Dense haematoxylin is dark but never black.
-        return bool((image.max(axis=2) < 0.2).mean() > 0.2)
+        return bool((brightest(image) < 0.2).mean() > 0.2)
     return bool(np.median(image) < 0.5)
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HED_FROM_OD", "OD_FROM_HED", "is_gray", "nuclear_density", "optical_density"]
+__all__ = [
+    "HED_FROM_OD",
+    "OD_FROM_HED",
+    "brightest",
+    "is_gray",
+    "nuclear_density",
+    "optical_density",
+]
 
 #: Optical density of red, green and blue for one unit of haematoxylin, eosin and DAB, in rows
 #: (Ruifrok and Johnston, Anal Quant Cytol Histol 2001; the numbers of scikit-image's ``rgb2hed``).
@@ -21,8 +30,13 @@ def is_gray(rgb: NDArray[np.floating]) -> bool:
     """True where all but the odd pixel of (h, w, 3), 0 to 1, are grey."""
     if not rgb.size:
         return True
-    spread = rgb.max(axis=-1) - rgb.min(axis=-1)
-    return bool(np.percentile(spread, 99) < _GRAY_SPREAD)
+    spread = brightest(rgb) + brightest(-rgb)
+    return bool((spread >= _GRAY_SPREAD).mean() < 0.01)
+
+
+def brightest(image: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(h, w) largest channel of (h, w, c); numpy's own maximum over a short axis takes 20 times."""
+    return reduce(np.maximum, np.moveaxis(image, -1, 0))
 
 
 def optical_density(
