@@ -22,7 +22,7 @@ from napari_histo.core import (
     SlideInfo,
     Thresholds,
 )
-from napari_histo.errors import Cancelled, HistoError, ImageError
+from napari_histo.errors import Cancelled, HistoError, ImageError, WriteError
 
 __all__ = ["segment_command"]
 
@@ -191,16 +191,35 @@ def _targets(
     """Pairs of image and result."""
     found = [f for image in images for f in _expand(image)]
     if len(found) == 1 and not images[0].is_dir() and not _is_folder(output):
-        return [(found[0], output)]
+        return [_checked_pair(found[0], output)]
     suffix = _SUFFIX_OF_FORMAT[format_.value]
-    targets = [output / f"{image.stem}{suffix}" for image in found]
+    targets = [output / f"{_stem(image)}{suffix}" for image in found]
     twice = {t.name for t in targets if targets.count(t) > 1}
     if twice:
         raise ImageError(
             f"Several images would be written to {sorted(twice)[0]} in {output}. "
             "Rename them, or segment them one by one."
         )
-    return list(zip(found, targets, strict=True))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"The folder {output} cannot be made: {error.strerror}. Choose another with -o."
+        ) from error
+    return [_checked_pair(*pair) for pair in zip(found, targets, strict=True)]
+
+
+def _checked_pair(image: Path, target: Path) -> tuple[Path, Path]:
+    if image.resolve() == target.resolve():
+        raise WriteError(
+            f"The result would overwrite the image {image}. Choose another name or folder with -o."
+        )
+    return image, target
+
+
+def _stem(image: Path) -> str:
+    """Name without its suffix, ``.ome.tif`` being one."""
+    return image.stem.removesuffix(".ome")
 
 
 def _is_folder(output: Path) -> bool:

@@ -50,7 +50,9 @@ class ChannelPick:
         """
         if channel is not None and not 0 <= channel < info.n_channels:
             raise ImageError(f"{_named(info)} has no channel {channel}. {_list_channels(info)}")
-        if info.is_rgb and channel is None:
+        # Colour of 16 bits is not "RGB" to a viewer, but it is to a model.
+        colour = info.is_rgb or info.channel_names == ("Red", "Green", "Blue")
+        if colour and channel is None:
             return cls(None, to_gray=model.channels == "gray")
         if model.channels == "rgb":
             raise ImageError(

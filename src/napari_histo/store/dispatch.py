@@ -84,7 +84,7 @@ def check_output(path: Path | str) -> None:
 
 def _known_format(path: Path | str, format: str | None) -> str:
     kind = format or format_of(path)
-    if kind not in FORMATS:
+    if kind is None or kind not in FORMATS:
         asked = f"format {format!r}" if format else f"the ending of {Path(path).name!r}"
         raise WriteError(f"Cannot write {path}: {asked} is not known. {_allowed()}")
     return kind
