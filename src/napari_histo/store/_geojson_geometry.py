@@ -126,7 +126,7 @@ def _offsets(lengths: list[int]) -> NDArray[np.int32]:
 
 
 def _closed(contours: Contours) -> Contours:
-    """The same with rings of areas closed; some writers leave the last vertex out."""
+    """The same with rings of areas closed, where a writer left the last vertex out."""
     starts, ends = contours.ring_offsets[:-1], contours.ring_offsets[1:]
     if not len(starts):
         return contours
@@ -134,12 +134,29 @@ def _closed(contours: Contours) -> Contours:
     firsts, lasts = contours.xy[starts[filled]], contours.xy[ends[filled] - 1]
     still_open = np.zeros(len(starts), bool)
     still_open[filled] = (firsts != lasts).any(axis=1)
+    kinds = _ring_kinds(contours)
+    still_open &= kinds == GeometryKind.POLYGON
+    closed = _lengthened(contours, still_open.astype(np.int64), starts)
+    # An area of 1 or 2 vertices and a line of 1 are drawn nowhere, but no library takes them.
+    missing = np.array([4, 2, 1])[kinds] - np.diff(closed.ring_offsets)
+    missing[~filled] = 0
+    return _lengthened(closed, np.maximum(missing, 0), closed.ring_offsets[1:] - 1)
+
+
+def _ring_kinds(contours: Contours) -> NDArray[np.uint8]:
     rings_of = np.diff(contours.part_offsets[contours.object_offsets])
-    still_open &= np.repeat(contours.kind, rings_of) == GeometryKind.POLYGON
-    if not still_open.any():
+    return np.repeat(contours.kind, rings_of)
+
+
+def _lengthened(
+    contours: Contours, n_more: NDArray[np.int64], vertex: NDArray[np.integer]
+) -> Contours:
+    """`n_more` copies of a vertex behind each ring (n_rings)."""
+    if not n_more.any():
         return contours
-    xy = np.insert(contours.xy, ends[still_open], contours.xy[starts[still_open]], axis=0)
-    grown = np.concatenate([[0], np.cumsum(still_open)]).astype(np.int32)
+    at = np.repeat(contours.ring_offsets[1:], n_more)
+    xy = np.insert(contours.xy, at, contours.xy[np.repeat(vertex, n_more)], axis=0)
+    grown = np.concatenate([[0], np.cumsum(n_more)]).astype(np.int32)
     return Contours(
         xy,
         contours.ring_offsets + grown,

@@ -245,8 +245,8 @@ class FeatureSplitter:
             if self._found and not rest.strip():
                 raise self._truncated(size) from error
             raise self._not_geojson(f"{error}") from error
+        self._take_members(text)
         if self._found:
-            self._take_members(text)
             return
         kind = document.get("type") if isinstance(document, dict) else None
         if kind == "Feature" or kind in _GEOMETRIES:

@@ -15,7 +15,7 @@ from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.labels import labels_to_table
 from napari_histo.store.write import check_writable
 
-__all__ = ["FORMATS", "check_output", "format_of", "load_objects", "save_objects"]
+__all__ = ["FORMATS", "check_output", "format_of", "load_objects", "read_labels", "save_objects"]
 
 #: Suffixes of each format; the first is the one that new files get.
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -114,13 +114,27 @@ def load_objects(path: Path | str) -> ObjectTable:
         from napari_histo.store.parquet import read_parquet
 
         return read_parquet(path)
+    return labels_to_table(read_labels(path))
+
+
+def read_labels(path: Path | str) -> NDArray[np.integer]:
+    """(height, width) labels of a TIFF, OME-Zarr or PNG; 0 is the background.
+
+    Raises
+    ------
+    ObjectsFileError
+        The file is missing, damaged, or no plane of integers.
+    """
     try:
-        return labels_to_table(_read_labels(Path(path)))
+        labels = _read_plane(Path(path))
+        if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"it holds {labels.dtype} of shape {labels.shape}")
     except (OSError, ValueError, KeyError, SyntaxError) as error:
         raise ObjectsFileError(
             f"Cannot read {path} as labels: {error}. Wanted is one plane of integers, 0 for the "
             "background and a number for each object."
         ) from error
+    return labels
 
 
 def _allowed() -> str:
@@ -138,7 +152,7 @@ def _about(info: SlideInfo | None) -> dict[str, Any]:
     return {"image": facts}
 
 
-def _read_labels(path: Path) -> NDArray[Any]:
+def _read_plane(path: Path) -> NDArray[Any]:
     if path.suffix.lower() == ".zarr":
         import zarr
 

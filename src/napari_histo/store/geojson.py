@@ -90,7 +90,8 @@ def write_geojson(
 def iter_geojson(path: Path | str, *, block_bytes: int = 1 << 21) -> Iterator[ObjectTable]:
     """Read a file in tables of some 3,000 objects, in bounded memory.
 
-    Class ids mean the same in every table; later ones may know more classes.
+    Class ids mean the same in every table; later ones may know more classes. A file without objects
+    gives one empty table.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def iter_geojson(path: Path | str, *, block_bytes: int = 1 << 21) -> Iterator[Ob
         Ids occur twice, text is not UTF-8, or mixed geometries lose parts.
     """
     name = Path(path).name
-    builder = TableBuilder()
+    builder, empty = TableBuilder(), True
     with _open_for_reading(path) as stream:
         splitter = FeatureSplitter(stream, name, block_bytes)
         for run in splitter:
@@ -118,7 +119,11 @@ def iter_geojson(path: Path | str, *, block_bytes: int = 1 << 21) -> Iterator[Ob
             with _paused_gc():
                 table = _build(builder, run, name)
             if len(table):
+                empty = False
                 yield table
+        if empty:
+            builder.take_members(splitter.members)
+            yield builder.build([])
 
 
 def read_geojson(path: Path | str) -> ObjectTable:
