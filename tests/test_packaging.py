@@ -1,0 +1,51 @@
+"""What pip is told fits together."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def pins() -> dict[str, Version]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): Version(version) for name, version in pairs}
+
+
+def requirements() -> Iterator[Requirement]:
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    for text in (text for group in groups for text in group):
+        if canonicalize_name(Requirement(text).name) != PROJECT["name"]:
+            yield Requirement(text)
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)
+def test_every_requirement_has_a_pin_in_its_range(requirement: Requirement) -> None:
+    pin = pins().get(canonicalize_name(requirement.name))
+    assert pin is not None, f"pin {requirement.name} in constraints.txt"
+    assert requirement.specifier.contains(pin)
+
+
+def test_pins_hold_on_every_platform() -> None:
+    """A local label (+cpu) exists in one index only, and would break every other install."""
+    assert [name for name, version in pins().items() if version.local] == []
+
+
+def test_extra_all_is_every_extra_of_a_user() -> None:
+    extras = PROJECT["optional-dependencies"]
+    [everything] = (Requirement(text) for text in extras["all"])
+    assert everything.extras == set(extras) - {"all", "dev", "parity"}
+
+
+def test_base_leaves_the_choice_of_a_qt_binding() -> None:
+    names = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    assert names & {"pyqt5", "pyqt6", "pyside2", "pyside6"} == set()
