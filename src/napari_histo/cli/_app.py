@@ -47,7 +47,7 @@ def _options(
 def main() -> None:
     """Run the command line; errors meant for users are one message and exit code 1."""
     try:
-        app()
+        app(prog_name="napari-histo")
     except Cancelled as stop:
         say_error(str(stop))
         sys.exit(130)

@@ -1,0 +1,166 @@
+"""``napari-histo segment`` from files to files, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from napari_histo.store import load_objects
+
+
+def segment(cli, *arguments):
+    return cli("segment", *arguments, "--model", "classical")
+
+
+class TestResults:
+    @pytest.mark.parametrize(
+        "name", ["o.geojson", "o.geojson.gz", "o.parquet", "o.tif", "o.ome.zarr"]
+    )
+    def test_every_format(self, cli, blob_tiff, tmp_path, name):
+        ran = segment(cli, blob_tiff, "-o", tmp_path / name)
+        assert ran.code == 0, ran.err
+        assert "12 objects" in ran.out
+        table = load_objects(tmp_path / name)
+        assert len(table) == 12
+        assert np.allclose(np.sort(table.centroids[:, 0])[:3], 35.5, atol=1.5)
+
+    def test_region_and_thresholds_and_classes(self, cli, blob_tiff, tmp_path):
+        out = tmp_path / "o.geojson"
+        ran = segment(
+            cli, blob_tiff, "-o", out, "--region", "0,0,130,200", "--classes", "Tumor", "--tile", 64
+        )
+        assert ran.code == 0, ran.err
+        table = load_objects(out)
+        assert len(table) == 6
+        assert set(table.class_names) == {"Tumor"}
+
+    def test_several_images_go_to_a_folder_under_their_stems(self, cli, blob_tiff, blobs, tmp_path):
+        from PIL import Image
+
+        Image.fromarray(blobs).save(tmp_path / "second.png")
+        ran = segment(
+            cli,
+            *(blob_tiff, tmp_path / "second.png", "-o", tmp_path / "many"),
+            *("--format", "labels", "--pixel-size", 0.5),
+        )
+        assert ran.code == 0, ran.err
+        assert sorted(p.name for p in (tmp_path / "many").iterdir()) == ["blobs.tif", "second.tif"]
+
+    def test_a_bad_image_does_not_stop_the_others(self, cli, blob_tiff, tmp_path):
+        (tmp_path / "bad.tif").write_text("no image")
+        ran = segment(cli, tmp_path / "bad.tif", blob_tiff, "-o", tmp_path / "many")
+        assert ran.code == 1
+        assert "bad.tif" in ran.err
+        assert "1 of 2 images done" in ran.out
+        assert (tmp_path / "many" / "blobs.geojson").exists()
+
+
+class TestRefusals:
+    """Exit code 1 or 2, one message that says what to do, and no file left behind."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            pytest.param(("-o", "o.xyz"), "Known endings", id="unknown-format"),
+            pytest.param(("-o", "no/where/o.geojson"), "folder does not exist", id="no-folder"),
+            pytest.param(("-o", "o.geojson", "--region", "9,9"), "x,y,width,height", id="region"),
+            pytest.param(("-o", "o.geojson", "--region", "900,9,5,5"), "outside", id="off-image"),
+            pytest.param(("-o", "o.geojson", "--pixel-size", "0"), "not a pixel size", id="size"),
+            pytest.param(("-o", "o.geojson", "--classes", "A,B"), "1 class", id="classes"),
+            pytest.param(("-o", "o.geojson", "--prob-thresh", "2"), "equal to 1", id="threshold"),
+        ],
+    )
+    def test_arguments(self, cli, blob_tiff, tmp_path, monkeypatch, arguments, says):
+        monkeypatch.chdir(tmp_path)
+        before = sorted(p.name for p in tmp_path.iterdir())
+        ran = segment(cli, blob_tiff, *arguments)
+        assert ran.code in (1, 2)
+        assert_says(ran.err, says)
+        assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+    def test_unknown_model(self, cli, blob_tiff, tmp_path):
+        ran = cli("segment", blob_tiff, "-o", tmp_path / "o.geojson", "--model", "he-nuclie")
+        assert ran.code == 1
+        assert_says(ran.err, "no model 'he-nuclie'.*classical")
+
+    def test_unknown_pixel_size(self, cli, blobs, tmp_path):
+        from PIL import Image
+
+        Image.fromarray(blobs).save(tmp_path / "plain.png")
+        out = tmp_path / "o.geojson"
+        ran = cli("segment", tmp_path / "plain.png", "-o", out, "--model", "he-nuclei")
+        assert ran.code == 1
+        assert_says(ran.err, "no pixel size.*--pixel-size.*0.25")
+        assert not out.exists()
+
+    def test_the_image_is_never_overwritten(self, cli, blob_tiff):
+        before = blob_tiff.read_bytes()
+        ran = segment(cli, blob_tiff, "-o", blob_tiff)
+        assert ran.code == 1
+        assert_says(ran.err, "overwrite the image")
+        assert blob_tiff.read_bytes() == before
+
+    @pytest.mark.parametrize("kind", ["text", "truncated", "empty", "missing"])
+    def test_damaged_images(self, cli, blob_tiff, tmp_path, kind):
+        path, out = tmp_path / f"{kind}.tif", tmp_path / "o.geojson"
+        content = {
+            "text": b"I am a text",
+            "truncated": blob_tiff.read_bytes()[:2000],
+            "empty": b"",
+        }
+        if kind in content:
+            path.write_bytes(content[kind])
+        ran = segment(cli, path, "-o", out)
+        assert ran.code == 1
+        assert f"{kind}.tif" in ran.err
+        assert "Traceback" not in ran.err
+        assert not out.exists()
+
+    def test_truncated_svs(self, cli, data_dir, tmp_path):
+        whole = (data_dir / "slides" / "CMU-1-Small-Region.svs").read_bytes()
+        path = tmp_path / "cut.svs"
+        path.write_bytes(whole[: len(whole) // 2])
+        ran = segment(cli, path, "-o", tmp_path / "o.geojson")
+        assert ran.code == 1
+        assert_says(ran.err, "cut.svs.*(truncated|damaged)")
+        assert [p.name for p in tmp_path.iterdir()] == ["cut.svs"]
+
+    def test_an_earlier_result_survives_a_failure(self, cli, tmp_path):
+        out = tmp_path / "o.geojson"
+        out.write_text("earlier")
+        (tmp_path / "bad.tif").write_text("no image")
+        assert segment(cli, tmp_path / "bad.tif", "-o", out).code == 1
+        assert out.read_text() == "earlier"
+
+
+def test_models_list_as_json(cli):
+    ran = cli("models", "list", "--json")
+    models = {m["name"]: m for m in json.loads(ran.out)}
+    assert {"he-nuclei", "fluo-nuclei", "classical", "2D_versatile_he"} <= set(models)
+    assert models["he-nuclei"]["family"] == "stardist"
+    assert models["he-nuclei"]["available"] is True
+    assert models["he-nuclei"]["pixel_size_um"] == 0.25
+    assert models["he-nuclei"]["licence"] == "CC-BY-4.0"
+    assert models["2D_versatile_he"]["available"] is False
+
+
+def test_doctor_looks_at_everything(cli):
+    ran = cli("doctor", "--json")
+    assert ran.code == 0
+    looked_at = {f["what"]: f for f in json.loads(ran.out)}
+    assert {"Python", "torch", "Qt", "GPU", "QuPath", "free disk here"} <= set(looked_at)
+    assert all(f["ok"] or f["advice"] for f in looked_at.values())
+
+
+def test_version(cli):
+    from napari_histo import __version__
+
+    assert cli("--version").out.strip() == f"napari-histo {__version__}"
+
+
+def assert_says(text, pattern):
+    flat = " ".join(text.replace("│", " ").split())
+    assert re.search(pattern, flat), flat
