@@ -26,8 +26,17 @@ __all__ = ["ImageScore", "Report", "evaluate", "read_split"]
 _LABELS = ("labels", "ome-zarr")
 #: Outlines without a label image beside them are compared in squares of this side, px.
 _SQUARE_PX = 2048
-#: Columns of the printed table.
-_SHOWN = ("f1", "precision", "recall", "mean_ap", "sq", "pq", "aji", "dice")
+#: Columns of the printed table, which fits 80 characters.
+_SHOWN = {
+    "f1": "F1",
+    "precision": "prec",
+    "recall": "rec",
+    "mean_ap": "AP",
+    "sq": "SQ",
+    "pq": "PQ",
+    "aji": "AJI",
+    "dice": "Dice",
+}
 _NAMED_AT_MOST = 5
 
 
@@ -76,15 +85,15 @@ class Report:
         }
 
     def as_table(self, table: Any) -> Any:
-        """Fill a ``rich.table.Table``: one row an image, then mean and pool."""
-        for name in ("image", "truth", "found", *_SHOWN):
+        """Fill a ``rich.table.Table``: one row an image, then their mean, then all pooled."""
+        for name in ("image", "truth", "found", *_SHOWN.values()):
             table.add_column(name, justify="left" if name == "image" else "right")
         if len(self.images) > 1:
             for image in self.images:
                 table.add_row(image.name, *_cells(image.agreement))
             means = (_figure(self.mean(name)) for name in _SHOWN)
-            table.add_row("mean over images", "", "", *means, style="bold")
-        name = self.images[0].name if len(self.images) == 1 else "all objects"
+            table.add_row("mean", "", "", *means, style="bold")
+        name = self.images[0].name if len(self.images) == 1 else "all"
         table.add_row(name, *_cells(self.pooled), style="bold")
         return table
 
