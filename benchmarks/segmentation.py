@@ -47,6 +47,13 @@ def timed(work: Callable[[], object], rounds: int) -> float:
     return median(spent)
 
 
+def normalizer(model: Any, image: np.ndarray) -> Any:
+    """The range that the pipeline would find for `image`."""
+    from napari_histo.ops.normalize import Normalizer
+
+    return Normalizer.from_samples(image.reshape(-1, 3), model.percentiles, is_8bit_rgb=True)
+
+
 def ours(model: Any, images: list[np.ndarray]) -> list[int]:
     """Number of objects of each image, through the whole pipeline."""
     from napari_histo.core import PixelSize
@@ -68,11 +75,9 @@ def ours(model: Any, images: list[np.ndarray]) -> list[int]:
 
 def stages(model: Any, image: np.ndarray, rounds: int) -> dict[str, float]:
     """Milliseconds of each step on one image, in the pipeline's order."""
-    from napari_histo.ops.normalize import Normalizer
 
     def normalise() -> np.ndarray:
-        low_high = Normalizer.from_samples(image, model.percentiles, is_8bit_rgb=True)
-        return low_high.apply(image)
+        return normalizer(model, image).apply(image)
 
     batch = normalise()[None]
     found = model.propose(batch, model.info.thresholds.prob)[0]
@@ -92,11 +97,7 @@ def stages(model: Any, image: np.ndarray, rounds: int) -> dict[str, float]:
 
 def package(model: Any, images: list[np.ndarray], rounds: int) -> dict[str, float] | None:
     """The stardist package's predict_instances with the same weights; None without TensorFlow."""
-    from napari_histo.ops.normalize import Normalizer
-
-    ready = [
-        Normalizer.from_samples(i, model.percentiles, is_8bit_rgb=True).apply(i) for i in images
-    ]
+    ready = [normalizer(model, i).apply(i) for i in images]
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder)
         np.save(job / "images.npy", np.stack(ready))

@@ -9,7 +9,7 @@ from napari_histo.ops.normalize import Normalizer
 
 
 def of(samples, percentiles=(1.0, 99.8), *, rgb=False):
-    return Normalizer.from_samples(np.asarray(samples), percentiles, is_8bit_rgb=rgb)
+    return Normalizer.from_samples(np.asarray(samples)[:, None], percentiles, is_8bit_rgb=rgb)
 
 
 def test_percentiles_become_zero_and_one():

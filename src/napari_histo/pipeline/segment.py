@@ -249,5 +249,6 @@ def _normalizer(frame: Frame, model: Segmenter, pick: ChannelPick) -> Normalizer
         top = float(np.iinfo(info.dtype).max) if np.issubdtype(info.dtype, np.integer) else 1.0
         return Normalizer(0.0, top)
     boxes = sample_boxes(frame, whole_px=_WHOLE_PX)
-    samples = np.concatenate([pick.apply(frame.read(b)).ravel() for b in boxes])
+    pixels = (pick.apply(frame.read(box)) for box in boxes)
+    samples = np.concatenate([p.reshape(-1, p.shape[-1]) for p in pixels])
     return Normalizer.from_samples(samples, model.percentiles, is_8bit_rgb=brightfield)
