@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -164,3 +165,39 @@ def test_version(cli):
 def assert_says(text, pattern):
     flat = " ".join(text.replace("│", " ").split())
     assert re.search(pattern, flat), flat
+
+
+class TestPlacesThatCannotBeWritten:
+    """A small file system of the test's own; only root may mount one."""
+
+    @pytest.fixture
+    def small_disk(self, tmp_path):
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        made = run_quietly("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder)
+        if not made:
+            pytest.skip("no permission to mount a small tmpfs")
+        yield folder
+        run_quietly("umount", folder)
+
+    def test_full_disk(self, cli, blob_tiff, small_disk):
+        (small_disk / "o.geojson").write_text("earlier")
+        (small_disk / "filler").write_bytes(b"x" * 8192)
+        ran = segment(cli, blob_tiff, "-o", small_disk / "o.geojson")
+        assert ran.code == 1
+        assert_says(ran.err, r"Cannot write .*disk is full")
+        assert (small_disk / "o.geojson").read_text() == "earlier"
+        assert sorted(p.name for p in small_disk.iterdir()) == ["filler", "o.geojson"]
+
+    def test_read_only_folder_is_refused_before_the_work(self, cli, blob_tiff, small_disk):
+        if not run_quietly("mount", "-o", "remount,ro", small_disk):
+            pytest.skip("no permission to make it read-only")
+        ran = segment(cli, blob_tiff, "-o", small_disk / "o.geojson")
+        assert ran.code == 1
+        assert_says(ran.err, r"Cannot write .*read-only")
+        assert "objects" not in ran.out
+
+
+def run_quietly(*command):
+    done = subprocess.run([str(c) for c in command], capture_output=True, check=False)
+    return done.returncode == 0

@@ -202,7 +202,13 @@ def _assemble(
 def _draw(
     model: Segmenter, frame: Frame, proposals: Proposals, ids: NDArray[np.uint8]
 ) -> ObjectTable:
-    """Objects in full-resolution px, clipped to the image."""
+    """Objects in full-resolution px, clipped to the image, the likeliest last.
+
+    Where outlines overlap, the last one covers the others in a label image.
+    """
+    x, y = proposals.points.T
+    order = np.lexsort((x, y, proposals.prob))
+    proposals, ids = proposals.take(order), ids[order]
     table = model.draw(proposals).transform(frame.scale, (0.0, 0.0))
     info = frame.reader.info
     np.clip(table.contours.xy, 0, (info.width, info.height), out=table.contours.xy)
