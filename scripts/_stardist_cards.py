@@ -72,18 +72,28 @@ FACTS: dict[str, dict[str, Any]] = {
 def make_card(
     name: str, weights: Path, *, metrics: Sequence[Mapping[str, Any]], **more: Any
 ) -> dict[str, Any]:
-    """The words of ``card.json``; ``more`` holds thresholds, percentiles, training."""
+    """The words of ``card.json``; ``more`` holds percentiles, thresholds, training.
+
+    Percentiles are of the image, over all channels together.
+    """
     return {
         "name": name,
         "family": "stardist",
         **FACTS[name],
         "classes": ["Nucleus"],
-        "normalisation": {"percentiles": more.pop("percentiles"), "channels": "jointly"},
+        "source": "trained by this project: scripts/train_stardist.py",
+        "description": _description(name),
         **more,
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "metrics": list(metrics),
     }
+
+
+def _description(name: str) -> str:
+    facts = FACTS[name]
+    data = "; ".join(f"{d['name']} ({d['licence']})" for d in facts["data"])
+    return f"{facts['title']}. Learnt from {data}."
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
@@ -94,7 +104,7 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 def as_markdown(card: Mapping[str, Any]) -> str:
     nominal = " (nominal)" if card["pixel_size_nominal"] else ""
-    low, high = card["normalisation"]["percentiles"]
+    low, high = card["percentiles"]
     lines = [
         f"# {card['name']}: {card['title']}",
         "",

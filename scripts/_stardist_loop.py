@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Schedule:
         if done < self.hold:
             return self.peak
         return self.peak * (
-            0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (done - self.hold) / (1 - self.hold)))
+            0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - self.hold) / (1 - self.hold)))
         )
 
 

@@ -89,19 +89,21 @@ def score(source: LabelledImage, out: Raw, net: StarDistNet, t: Thresholds) -> S
 
 
 def choose(
-    net: StarDistNet, val: Sequence[LabelledImage], recipe: Recipe, c: Condition
+    net: StarDistNet, val: Sequence[LabelledImage], recipe: Recipe, condition: Condition
 ) -> Thresholds:
-    pairs = [
-        Thresholds(p, n) for p in np.arange(0.4, 0.76, 0.05).round(2) for n in (0.2, 0.3, 0.4, 0.5)
-    ]
-    scores: dict[tuple[float, float], list[Score]] = {t: [] for t in pairs}
-    for source in val:
-        out = raw(net, source, recipe, c)
-        for t in pairs:
-            scores[t].append(score(source, out, net, t))
-    best, figures = best_thresholds(scores)
-    print(best, {k: round(v, 4) for k, v in figures.items()}, flush=True)
-    return Thresholds(*map(float, best))
+    """The best probability at a middling overlap, then the best overlap at that probability."""
+    outputs = [raw(net, source, recipe, condition) for source in val]
+
+    def best(pairs: list[Thresholds]) -> Thresholds:
+        scores: dict[tuple[float, float], list[Score]] = {
+            t: [score(s, o, net, t) for s, o in zip(val, outputs, strict=True)] for t in pairs
+        }
+        pair, figures = best_thresholds(scores)
+        print(pair, {k: round(v, 4) for k, v in figures.items()}, flush=True)
+        return Thresholds(*pair)
+
+    prob = best([Thresholds(p / 100, 0.3) for p in range(30, 76, 5)]).prob
+    return best([Thresholds(prob, n) for n in (0.15, 0.2, 0.3, 0.4, 0.5)])
 
 
 def measure(
