@@ -46,9 +46,10 @@ class Candidates:
             self._parts = [part.reselect(floor) for part in self._parts]
         tables = [part.reselect(thresholds).table for part in self._parts]
         table = tables[0] if len(tables) == 1 else ObjectTable.concat(tables)
-        if self._region.outlines is None:
-            return table
-        return table.select(self._region.holds(table.centroids))
+        if self._region.outlines is not None:
+            table = table.select(self._region.holds(table.centroids))
+        _ = table.contours.bounds  # kept by the table: here no window waits for it
+        return table
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from napari_histo.core import ObjectTable, PixelSize
 __all__ = ["Statistics"]
 
 _BINS = 24
+_SHOWN = 0.98
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Statistics:
     unit : str
         ``µm²``, or ``px²`` where the pixel size is unknown.
     edges : (n_bins + 1,) float64
-        Of the histogram, in `unit`. The rarest large objects (one in 200) count into the last bin.
+        Of the histogram, in `unit`. The largest objects, one in 50, count into the last bin.
     counts : (n_bins,) int64
     by_class : tuple of (str, int)
         Objects of each class, in the scheme's order; ``Unclassified`` last, where there are any.
@@ -44,7 +45,7 @@ class Statistics:
         """Numbers of `table`, whose outlines are in full-resolution px."""
         factor, unit = (1.0, "px²") if pixel_size is None else (pixel_size.area_um2, "µm²")
         areas = table.areas_px * factor
-        top = float(np.quantile(areas, 0.995)) if len(areas) else 1.0
+        top = float(np.quantile(areas, _SHOWN)) if len(areas) else 1.0
         edges = np.linspace(0, top or 1.0, _BINS + 1)
         counts, _ = np.histogram(np.minimum(areas, edges[-1]), edges)
         median = float(np.median(areas)) if len(areas) else float("nan")

@@ -1,0 +1,1 @@
+"""The only room with napari, Qt and magicgui."""

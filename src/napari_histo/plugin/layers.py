@@ -1,0 +1,168 @@
+"""Image layers as slides, and object tables as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_histo.core import ObjectTable, PixelSize
+from napari_histo.plugin.geometry import pixel_size_of, placement_of, plane_shape
+from napari_histo.plugin.lazy import label_levels, label_values, n_slots
+from napari_histo.slides import ArrayReader
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+    from napari.utils.colormaps import CyclicLabelColormap
+
+__all__ = [
+    "TABLE_KEY",
+    "add_objects",
+    "class_colormap",
+    "features_of",
+    "labels_options",
+    "reader_of",
+    "row_of",
+    "show_objects",
+    "table_of",
+]
+
+#: Where a layer's metadata hold its `ObjectTable`.
+TABLE_KEY = "napari_histo"
+_UNCLASSIFIED_RGB = (255, 200, 0)
+
+
+# -- images ------------------------------------------------------------------------------------
+
+
+def reader_of(layer: Image, point: Sequence[float] | None = None) -> ArrayReader:
+    """The plane of an image layer that is shown, as a slide.
+
+    Parameters
+    ----------
+    layer : Image
+        2-D, or with further axes in front; multiscale or not.
+    point : sequence of float, optional
+        Where the viewer's sliders stand, world coordinates; the first plane by default.
+
+    Raises
+    ------
+    ImageError
+        The layer's numbers cannot be read.
+    """
+    levels = list(layer.data) if layer.multiscale else [layer.data]
+    index = _leading_index(layer, point)
+    return ArrayReader(
+        [_plane(level, index, levels[0].shape) for level in levels],
+        name=layer.name,
+        pixel_size=pixel_size_of(layer),
+        is_rgb=bool(layer.rgb),
+    )
+
+
+def _leading_index(layer: Layer, point: Sequence[float] | None) -> list[int]:
+    """Where the sliders cut the axes in front of y and x, data coordinates."""
+    if layer.ndim == 2 or point is None:
+        return [0] * (layer.ndim - 2)
+    at = np.asarray(layer.world_to_data(point))[-layer.ndim : -2]
+    return [round(float(a)) for a in np.nan_to_num(at)]
+
+
+def _plane(level: Any, index: Sequence[int], full_shape: Sequence[int]) -> Any:
+    """Last two axes (and colour) of a level; lazy where the level is."""
+    if not index:
+        return level
+    if not isinstance(level, np.ndarray) and not hasattr(level, "dask"):
+        import dask.array as da
+
+        level = da.from_array(level)  # type: ignore[no-untyped-call]
+    for i, full in zip(index, full_shape, strict=False):
+        n = level.shape[0]
+        level = level[min(max(i * n // full, 0), n - 1)]
+    return level
+
+
+# -- objects -----------------------------------------------------------------------------------
+
+
+def add_objects(
+    viewer: ViewerModel,
+    table: ObjectTable,
+    image: Image,
+    *,
+    name: str,
+    outline_px: int = 2,
+) -> Labels:
+    """Show a table over its image as a labels layer; only for the thread of the window.
+
+    The labels are drawn where and when they are looked at, so a million objects cost no more than
+    the table. They cannot be painted: the table is the truth. `features_of` may follow later.
+    """
+    options = labels_options(table) | placement_of(image)
+    layer = viewer.add_labels(label_levels(table, plane_shape(image)), name=name, **options)
+    layer.contour = outline_px
+    return layer
+
+
+def labels_options(table: ObjectTable) -> dict[str, Any]:
+    """Keywords of a labels layer for `table`, whatever its place."""
+    return {
+        "multiscale": True,
+        # The tiles that are kept are kept by `label_levels`; dask's cache may take a quarter of
+        # all memory.
+        "cache": False,
+        "colormap": class_colormap(table),
+        "opacity": 1.0,
+        "metadata": {TABLE_KEY: table},
+    }
+
+
+def show_objects(layer: Labels, table: ObjectTable) -> None:
+    """Put another table into a layer of `add_objects`, but for its features."""
+    before = table_of(layer)
+    layer.data = label_levels(table, layer.data[0].shape)
+    layer.metadata = {**layer.metadata, TABLE_KEY: table}
+    if before is None or before.classes != table.classes or n_slots(before) != n_slots(table):
+        layer.colormap = class_colormap(table)
+
+
+def table_of(layer: Layer) -> ObjectTable | None:
+    """Objects that a layer shows; None for layers that are not ours."""
+    table = layer.metadata.get(TABLE_KEY)
+    return table if isinstance(table, ObjectTable) else None
+
+
+def row_of(table: ObjectTable, value: int) -> int | None:
+    """Row of a value in a labels layer; None for the background."""
+    row = (value - 1) // n_slots(table)
+    return row if 0 <= row < len(table) and value > 0 else None
+
+
+def features_of(table: ObjectTable, pixel_size: PixelSize | None) -> pd.DataFrame:
+    """What napari shows of an object in its status bar and its table of features."""
+    import pandas as pd
+
+    factor, unit = (1.0, "px²") if pixel_size is None else (pixel_size.area_um2, "µm²")
+    return pd.DataFrame(
+        {
+            "index": label_values(table),
+            "class": table.class_names,
+            f"area {unit}": np.round(table.areas_px * factor, 1),
+            "probability": np.round(table.det_prob, 3),
+            **table.measurements,
+            "object_id": [str(i) for i in table.uuids()],
+        }
+    )
+
+
+def class_colormap(table: ObjectTable) -> CyclicLabelColormap:
+    """Colours of the classes, for the values of `label_values`."""
+    from napari.utils.colormaps import CyclicLabelColormap
+
+    rgb = [c.rgb for c in table.classes]
+    rgb += [_UNCLASSIFIED_RGB] * (n_slots(table) - len(rgb))
+    colours = np.array([(0, 0, 0, 0), *((*(v / 255 for v in c), 1) for c in rgb)], np.float32)
+    return CyclicLabelColormap(colors=colours, background_value=0)

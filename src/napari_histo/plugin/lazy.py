@@ -1,0 +1,157 @@
+"""Pyramids that are read or drawn when somebody looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histo.core import Box, ObjectTable, SlideReader
+from napari_histo.store import rasterise
+
+__all__ = ["image_levels", "label_levels", "label_values", "n_slots"]
+
+_CHUNK_PX = 512
+#: Tiles that are kept: 64 MB, twice what a window shows.
+_KEPT_TILES = 64
+#: Below this size on the screen an object is a dot, and drawing its outline is wasted time.
+_DOT_PX = 2.5
+
+
+def image_levels(reader: SlideReader) -> list[da.Array]:
+    """Levels of a slide, each (h, w, c) of ``info.dtype``; nothing is read yet.
+
+    dask, because napari reads more than it shows from zarr arrays.
+    """
+    info = reader.info
+    return [
+        _Plane(partial(reader.read, level=level), shape, info.dtype, info.n_channels).to_dask()
+        for level, shape in enumerate(info.level_shapes)
+    ]
+
+
+def label_levels(table: ObjectTable, shape: tuple[int, int]) -> list[da.Array]:
+    """Label image of a table as a pyramid that is drawn on demand.
+
+    Parameters
+    ----------
+    table : ObjectTable
+        In full-resolution px.
+    shape : (height, width)
+        Of the whole, px.
+
+    Returns
+    -------
+    list of (h, w) uint32
+        Each half the one before, the last at most 512 px long; values as `label_values`.
+    """
+    shape = (max(shape[0], 2), max(shape[1], 2))  # so that there is a smaller level
+    values = label_values(table)
+    size_px = _typical_size(table)
+    levels = []
+    for level in range(_count_levels(shape)):
+        downsample = 1 << level
+        draw = _draw_dots if size_px < _DOT_PX * downsample else _draw_areas
+        read = lru_cache(_KEPT_TILES)(partial(draw, table, values, downsample))
+        height, width = (-(-n // downsample) for n in shape)
+        levels.append(_Plane(read, (height, width), values.dtype).to_dask())
+    return levels
+
+
+def n_slots(table: ObjectTable) -> int:
+    """Number of colours: one a class, and one more where objects are unclassified."""
+    return len(table.classes) + bool((table.class_id < 0).any()) or 1
+
+
+def label_values(table: ObjectTable) -> NDArray[np.uint32]:
+    """(n,) value of each row, ``1 + row * n_slots + slot``: a cycle of colours then shows classes.
+
+    With one class this is the row number plus 1. A dictionary of colours would take napari seconds
+    for 100,000 objects.
+    """
+    slots = n_slots(table)
+    slot = np.where(table.class_id < 0, slots - 1, table.class_id).astype(np.uint32)
+    rows = np.arange(len(table), dtype=np.uint32)
+    return np.uint32(1) + rows * np.uint32(slots) + slot
+
+
+class _Plane:
+    """What dask needs of an array: shape, dtype, and slices of it.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the pixels of a box of this level.
+    shape : (height, width)
+    dtype : numpy.dtype
+    channels : int
+        0 for arrays without an axis of channels.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Box], NDArray[Any]],
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        channels: int = 0,
+    ) -> None:
+        self.shape = (*shape, channels) if channels else shape
+        self.ndim = len(self.shape)
+        self.dtype = dtype
+        self._read = read
+
+    def __getitem__(self, key: Sequence[slice]) -> NDArray[Any]:
+        (top, bottom, _), (left, right, _) = (
+            part.indices(n) for part, n in zip(key[:2], self.shape[:2], strict=True)
+        )
+        pixels = self._read(Box.from_edges(left, top, right, bottom))
+        return pixels[(slice(None), slice(None), *key[2:])]
+
+    def to_dask(self) -> da.Array:
+        chunks = (_CHUNK_PX, _CHUNK_PX, *self.shape[2:])
+        nothing = np.zeros((0,) * self.ndim, self.dtype)
+        # A name of its own: dask must never take one table's tiles for another's.
+        array: da.Array = da.from_array(  # type: ignore[no-untyped-call]
+            self, chunks, asarray=False, meta=nothing, name=False, inline_array=True
+        )
+        return array
+
+
+def _draw_areas(
+    table: ObjectTable, values: NDArray[np.uint32], downsample: int, box: Box
+) -> NDArray[np.uint32]:
+    return rasterise(table, box.scale(downsample), downsample=downsample, values=values)
+
+
+def _draw_dots(
+    table: ObjectTable, values: NDArray[np.uint32], downsample: int, box: Box
+) -> NDArray[np.uint32]:
+    """One pixel an object: quick, and small objects do not vanish between the pixels."""
+    out = np.zeros(box.shape, np.uint32)
+    rows = table.query(box.scale(downsample))
+    bounds = table.contours.bounds[rows]
+    middle = (bounds[:, :2] + bounds[:, 2:]) / (2 * downsample)
+    x, y = np.floor(middle - (box.x, box.y)).astype(np.int64).T
+    inside = (x >= 0) & (y >= 0) & (x < box.width) & (y < box.height)
+    out[y[inside], x[inside]] = values[rows[inside]]
+    return out
+
+
+def _typical_size(table: ObjectTable) -> float:
+    """Median side of the objects' bounds, px."""
+    bounds = table.contours.bounds
+    sides = np.sqrt((bounds[:, 2] - bounds[:, 0]) * (bounds[:, 3] - bounds[:, 1]))
+    sides = sides[np.isfinite(sides)]
+    return float(np.median(sides)) if len(sides) else 0.0
+
+
+def _count_levels(shape: tuple[int, int]) -> int:
+    """Down to 512 px, for napari reads the last level whole to make a thumbnail.
+
+    At least two: napari takes one level for a plain array, which could be painted.
+    """
+    return max(2, (max(shape) - 1).bit_length() - 8)

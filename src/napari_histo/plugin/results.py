@@ -1,0 +1,91 @@
+"""The layers that show results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_histo.plugin.layers import add_objects, features_of, show_objects
+from napari_histo.session import Result
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+
+__all__ = ["ResultLayers"]
+
+#: Features hold a line of text an object; while a slider moves nobody reads them.
+_FEATURES_DELAY_MS = 250
+
+
+class ResultLayers:
+    """One labels layer a run, which follows the sliders. Only for the thread of the window.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    parent : QObject
+        Its end is the end of this.
+    outline_px : int
+        Width of the outlines; 0 fills the objects.
+    """
+
+    def __init__(self, viewer: ViewerModel, parent: QObject, outline_px: int = 2) -> None:
+        self._viewer = viewer
+        self._outline_px = outline_px
+        self._shown: dict[int, tuple[Labels, Result]] = {}
+        self._later = QTimer(parent)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_FEATURES_DELAY_MS)
+        self._later.timeout.connect(self._renew_features)
+        self._stale: Result | None = None
+
+    def show(self, result: Result) -> None:
+        """Add a layer for a new run, or renew the one that its run has."""
+        known = self._shown.get(result.run)
+        if known is not None:
+            layer = known[0]
+            show_objects(layer, result.table)
+        else:
+            image = self._image(result)
+            if image is None:  # the image was removed while the model ran
+                return
+            self._hide_covered(result)
+            layer = add_objects(
+                self._viewer,
+                result.table,
+                image,
+                name=f"{result.info.name} · {result.model.name}",
+                outline_px=self._outline_px,
+            )
+        self._shown[result.run] = (layer, result)
+        self._stale = result
+        self._later.start()
+
+    def run_of(self, layer: Layer) -> int | None:
+        """Run that a layer shows; None for layers that are not ours."""
+        return next((run for run, (own, _) in self._shown.items() if own is layer), None)
+
+    def forget(self, run: int) -> None:
+        """The layer of a run is gone."""
+        self._shown.pop(run, None)
+        if self._stale is not None and self._stale.run == run:
+            self._stale = None
+
+    def _image(self, result: Result) -> Image | None:
+        matching = (x for x in self._viewer.layers if x.unique_id == result.image_key)
+        return next(matching, None)
+
+    def _hide_covered(self, result: Result) -> None:
+        """Older results that the new one covers would only draw every outline twice."""
+        for layer, older in self._shown.values():
+            if older.image_key == result.image_key and result.region.covers(older.region):
+                layer.visible = False
+
+    def _renew_features(self) -> None:
+        stale, self._stale = self._stale, None
+        if stale is None or stale.run not in self._shown:
+            return
+        layer, _ = self._shown[stale.run]
+        layer.features = features_of(stale.table, stale.info.pixel_size)

@@ -1,0 +1,46 @@
+"""Sample images that come with packages on every machine, or with the source code."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_histo.errors import ImageError
+
+if TYPE_CHECKING:
+    from napari.types import LayerDataTuple
+
+__all__ = ["fluorescence_nuclei", "he_tissue", "ihc_tissue"]
+
+_SAMPLE_DATA = Path(__file__).parents[3] / "sample_data"
+
+
+def he_tissue() -> list[LayerDataTuple]:
+    """H&E from the Cancer Imaging Archive, as it comes with StarDist; no pixel size is known."""
+    return [_image("stardist", "data/images/histo.jpg", "H&E tissue")]
+
+
+def ihc_tissue() -> list[LayerDataTuple]:
+    """Colon, FHL2 in DAB with haematoxylin, as it comes with scikit-image."""
+    return [_image("skimage", "data/ihc.png", "IHC tissue")]
+
+
+def fluorescence_nuclei() -> list[LayerDataTuple]:
+    """Nuclei of the Data Science Bowl 2018 (CC0), as they come with StarDist."""
+    return [_image("stardist", "data/images/img2d.tif", "Fluorescence nuclei")]
+
+
+def _image(package: str, path: str, name: str) -> LayerDataTuple:
+    """A picture that lies in an installed package, which is not imported."""
+    from napari_histo.slides import open_slide
+
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ImageError(f"The package {package} is not installed. Run: pip install {package}")
+    with open_slide(Path(found.submodule_search_locations[0]) / path) as reader:
+        pixels: Any = reader.read(reader.info.box)
+        rgb = reader.info.is_rgb
+    return (pixels if rgb else np.squeeze(pixels, -1), {"name": name, "rgb": rgb}, "image")

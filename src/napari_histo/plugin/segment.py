@@ -1,0 +1,273 @@
+"""The Segment panel: from an image layer to a layer of nuclei."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_histo.core import Box, ModelInfo
+from napari_histo.errors import HistoError
+from napari_histo.plugin.activity import Activity
+from napari_histo.plugin.commands import add_regions_layer
+from napari_histo.plugin.geometry import hint_um, plane_shape, shapes_outlines, view_box
+from napari_histo.plugin.layers import reader_of
+from napari_histo.plugin.results import ResultLayers
+from napari_histo.plugin.segment_form import SegmentForm, model_facts
+from napari_histo.plugin.settings import SegmentSettings
+from napari_histo.plugin.theme import style_sheet, theme_colour
+from napari_histo.plugin.threads import Mailbox
+from napari_histo.plugin.warm_up import warm_up
+from napari_histo.session import ImageChoice, Region, Result, Scope, SegmentController
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Image
+
+__all__ = ["SegmentDock"]
+
+_SAVE_FILTERS = (
+    "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
+)
+
+
+class SegmentDock(QWidget):
+    """Connects the form, the session and the viewer; holds no state of its own.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    controller : SegmentController, optional
+        One made with other tools, for tests.
+    """
+
+    def __init__(
+        self, napari_viewer: napari.viewer.Viewer, controller: SegmentController | None = None
+    ) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.form = SegmentForm(self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.form)
+        settings = SegmentSettings.load()
+        self.controller = controller or SegmentController(Mailbox(self).post)
+        self.results = ResultLayers(napari_viewer, self, settings.outline_width)
+        self._activity = Activity()
+        self._watched: Image | None = None
+        self._fill_models(settings.model)
+        self.controller.choose_device(settings.device)
+        self._connect_form()
+        self._connect_state()
+        self._connect_viewer()
+        self._refresh_images()
+        self.form.render_state(self.controller.state)
+        self.controller.find_devices()
+        warm_up()
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def _connect_form(self) -> None:
+        form, session = self.form, self.controller
+        form.image_box.currentIndexChanged.connect(self._choose_image)
+        form.model_box.currentIndexChanged.connect(self._choose_model)
+        form.device_box.currentTextChanged.connect(session.choose_device)
+        form.region_box.currentIndexChanged.connect(
+            lambda _: session.choose_scope(form.region_box.currentData())
+        )
+        form.draw_button.clicked.connect(self._draw)
+        form.pixel_size.valueChanged.connect(lambda um: session.type_pixel_size(um or None))
+        form.pixel_hint.linkActivated.connect(lambda um: session.type_pixel_size(float(um)))
+        form.run_button.clicked.connect(self.run)
+        form.cancel_button.clicked.connect(session.cancel)
+        for slider in (form.prob, form.overlap):
+            slider.valueChanged.connect(lambda _: session.set_thresholds(form.thresholds()))
+        form.save_button.clicked.connect(self._ask_and_save)
+
+    def _connect_state(self) -> None:
+        events = self.controller.state.events
+        events.connect(self._render)
+        events.progress.connect(self._activity.show)
+        events.result.connect(self._show_result)
+        events.devices.connect(self._show_devices)
+        events.error.connect(_notify)
+
+    def _connect_viewer(self) -> None:
+        layers = self.viewer.layers.events
+        wires: list[tuple[Any, Any]] = [
+            (layers.inserted, self._refresh_images),
+            (layers.removed, self._on_removed),
+            (layers.reordered, self._refresh_images),
+            (layers.renamed, self._refresh_images),
+            (self.viewer.events.theme, self._apply_theme),
+        ]
+        for event, slot in wires:
+            event.connect(slot)
+        self._apply_theme()
+        controller, activity = self.controller, self._activity
+
+        def on_destroyed() -> None:
+            controller.state.events.disconnect()
+            controller.close()
+            activity.close()
+            for event, slot in wires:
+                event.disconnect(slot)
+
+        self.destroyed.connect(on_destroyed)
+
+    def _apply_theme(self) -> None:
+        theme = self.viewer.theme
+        self.setStyleSheet(style_sheet(theme))
+        histogram = self.form.histogram
+        histogram.bar = theme_colour(theme, "current")
+        histogram.text = theme_colour(theme, "text")
+        histogram.line = theme_colour(theme, "warning")
+        histogram.update()
+
+    # -- choices ---------------------------------------------------------------------------------
+
+    def _fill_models(self, wanted: str) -> None:
+        from napari_histo.models import is_available, list_models
+
+        models = list_models()
+        self.form.show_choices(self.form.model_box, [(m.name, m) for m in models])
+        names = [m.name for m in models]
+        usable = [n for n in (wanted, *names) if n in names and is_available(n)]
+        self.form.model_box.setCurrentIndex(names.index(usable[0]) if usable else 0)
+        self._choose_model()
+
+    def _choose_model(self) -> None:
+        from napari_histo.models import is_available
+
+        model: ModelInfo | None = self.form.model_box.currentData()
+        self.controller.choose_model(model)
+        if model is not None:
+            facts = model_facts(model, available=is_available(model.name))
+            self.form.model_facts.setText(facts)
+            self.form.model_facts.setToolTip(f"{model.description}\nFrom: {model.source}")
+
+    def _show_devices(self, devices: tuple[str, ...]) -> None:
+        box, wanted = self.form.device_box, self.controller.state.device
+        self.form.show_choices(box, [(name, name) for name in devices])
+        box.setCurrentText(wanted if wanted in devices else "auto")
+        self.controller.choose_device(box.currentText())
+
+    def _images(self) -> list[Image]:
+        from napari.layers import Image
+
+        # The newest layer is on top, and the first to choose.
+        return [layer for layer in reversed(self.viewer.layers) if isinstance(layer, Image)]
+
+    def _image(self) -> Image | None:
+        key = self.form.image_box.currentData()
+        return next((layer for layer in self._images() if layer.unique_id == key), None)
+
+    def _refresh_images(self) -> None:
+        items = [(layer.name, layer.unique_id) for layer in self._images()]
+        self.form.show_choices(self.form.image_box, items)
+        self._choose_image()
+
+    def _choose_image(self) -> None:
+        layer = self._image()
+        self._watch(layer)
+        if layer is None:
+            self.controller.choose_image(None)
+            return
+        try:
+            reader = reader_of(layer, self.viewer.dims.point)
+        except HistoError as error:
+            self.controller.choose_image(None)
+            self.controller.fail(error)
+            return
+        self.controller.choose_image(ImageChoice(layer.unique_id, reader, hint_um(layer)))
+
+    def _watch(self, layer: Image | None) -> None:
+        """Listen to what changes the chosen layer's facts, and to no other layer any more."""
+        if layer is self._watched:
+            return
+        for own, connect in ((self._watched, False), (layer, True)):
+            if own is None:
+                continue
+            for name in ("data", "scale", "affine", "units"):
+                event = getattr(own.events, name)
+                (event.connect if connect else event.disconnect)(self._choose_image)
+        self._watched = layer
+
+    def _draw(self) -> None:
+        image = self._image()
+        if image is not None:
+            add_regions_layer(self.viewer, image)
+
+    # -- work ------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Segment the chosen region of the chosen image; returns at once."""
+        self._choose_image()  # sliders of other axes may have moved
+        image = self._image()
+        try:
+            region = None if image is None else self._region(image)
+        except HistoError as error:
+            self.controller.fail(error)
+            return
+        if region is not None:
+            self.controller.run(region)
+
+    def _region(self, image: Image) -> Region:
+        from napari.layers import Shapes
+
+        scope = self.controller.state.scope
+        height, width = plane_shape(image)
+        whole = Box(0, 0, width, height)
+        if scope is Scope.VIEW:
+            return Region.of_box(view_box(self.viewer, image))
+        if scope is Scope.SHAPES:
+            drawn = [x for x in self.viewer.layers if isinstance(x, Shapes) and x.visible]
+            return Region.of_outlines(shapes_outlines(drawn, image), whole)
+        return Region.of_box(whole)
+
+    def _show_result(self, result: Result | None) -> None:
+        if result is not None:
+            self.results.show(result)
+
+    def _on_removed(self, event: Any) -> None:
+        run = self.results.run_of(event.value)
+        if run is not None:
+            self.results.forget(run)
+            result = self.controller.state.result
+            if result is not None and result.run == run:
+                self.controller.forget()
+        self._refresh_images()
+
+    def _render(self) -> None:
+        self.form.render_state(self.controller.state)
+
+    # -- saving ----------------------------------------------------------------------------------
+
+    def _ask_and_save(self) -> None:
+        image = self._image()
+        beside = Path(image.source.path).parent if image is not None and image.source.path else None
+        result = self.controller.state.result
+        stem = "nuclei" if result is None else Path(result.info.name).stem
+        proposed = (beside or Path.cwd()) / f"{stem}.geojson"
+        chosen, kind = QFileDialog.getSaveFileName(
+            self, "Save nuclei", str(proposed), _SAVE_FILTERS
+        )
+        if chosen:
+            self.controller.save(_with_suffix(Path(chosen), kind))
+
+
+def _with_suffix(path: Path, kind: str) -> Path:
+    """The path with the suffix of the chosen kind, where it has none that is known."""
+    from napari_histo.store import format_of
+
+    if format_of(path) is not None:
+        return path
+    return path.with_name(path.name + kind.rpartition("*")[2].rstrip(")"))
+
+
+def _notify(error: str) -> None:
+    if error:
+        from napari.utils.notifications import show_error
+
+        show_error(error)

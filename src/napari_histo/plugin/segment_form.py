@@ -1,0 +1,320 @@
+"""What the Segment panel looks like: its widgets, words, and how they show the state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QLabeledDoubleSlider
+
+from napari_histo.core import ModelInfo, Thresholds
+from napari_histo.plugin.histogram import Histogram, format_area
+from napari_histo.session import Phase, Scope, SegmentState
+
+__all__ = ["SegmentForm", "model_facts"]
+
+#: Width of the column of labels, so that the fields of all groups are aligned.
+_LABELS_PX = 78
+_CHANNELS = {"rgb": "colour", "gray": "one channel", "any": "any image"}
+
+
+class SegmentForm(QWidget):
+    """The widgets, as attributes; `render` is the only way in which state reaches them.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMinimumWidth(330)
+        self._make_choices()
+        self._make_run()
+        self._make_result()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 10, 12, 10)
+        layout.setSpacing(8)
+        layout.addLayout(self._choices_layout())
+        layout.addSpacing(2)
+        layout.addLayout(_row(self.run_button, self.cancel_button))
+        layout.addWidget(self.bar)
+        layout.addWidget(self.message)
+        layout.addWidget(_separator())
+        layout.addLayout(self._thresholds_layout())
+        layout.addWidget(_separator())
+        layout.addWidget(self.summary)
+        layout.addWidget(self.histogram, 1)
+        layout.addLayout(_row(self.save_button, self.saved))
+        layout.addStretch()
+
+    # -- widgets ---------------------------------------------------------------------------------
+
+    def _make_choices(self) -> None:
+        self.image_box = _combo("Image layer to look for nuclei in.")
+        self.model_box = _combo("What finds the nuclei.")
+        self.model_facts = _small_label()
+        self.device_box = _combo("Where the network runs; auto takes the fastest.")
+        self.region_box = _combo("Part of the image to segment.")
+        for scope in Scope:
+            self.region_box.addItem(scope.value, scope)
+        self.draw_button = QPushButton("Draw")
+        self.draw_button.setToolTip("Draw rectangles, polygons or ellipses on the image.")
+        self.pixel_size = QDoubleSpinBox()
+        self.pixel_size.setRange(0, 100)
+        self.pixel_size.setDecimals(4)
+        self.pixel_size.setSingleStep(0.05)
+        self.pixel_size.setSpecialValueText("unknown")
+        self.pixel_size.setSuffix(" µm/px")
+        self.pixel_size.setToolTip(
+            "Size of one pixel of the image. Models know the size of nuclei, so a wrong value "
+            "gives wrong outlines. Type 0 to take the image's own."
+        )
+        self.pixel_hint = _small_label()
+
+    def _make_run(self) -> None:
+        self.run_button = QPushButton("Run")
+        self.run_button.setObjectName("run")
+        self.run_button.setAutoDefault(True)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop at the next tile. What was there before stays.")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # so that nothing jumps when a run starts
+        self.bar.setSizePolicy(policy)
+        self.message = _small_label()
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def _make_result(self) -> None:
+        self.prob = _slider("Keep objects that are at least this likely. No new run is needed.")
+        self.overlap = _slider(
+            "How much of an object another may cover before the less likely one goes. "
+            "No new run is needed."
+        )
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        self.histogram = Histogram()
+        self.save_button = QPushButton("Save…")
+        self.save_button.setToolTip("Write the objects to GeoJSON (for QuPath) or Parquet.")
+        self.saved = _small_label()
+
+    def _choices_layout(self) -> QLayout:
+        return _form(
+            ("Image", self.image_box),
+            ("Model", self.model_box),
+            ("", self.model_facts),
+            ("Device", self.device_box),
+            ("Region", _row(self.region_box, self.draw_button)),
+            ("Pixel size", self.pixel_size),
+            ("", self.pixel_hint),
+        )
+
+    def _thresholds_layout(self) -> QLayout:
+        return _form(("Probability", self.prob), ("Overlap", self.overlap))
+
+    # -- showing the state -----------------------------------------------------------------------
+
+    def render_state(self, state: SegmentState) -> None:
+        """Show `state`; no widget reports this as a change by the user."""
+        self._render_pixel_size(state)
+        self._render_run(state)
+        self._render_message(state)
+        self._render_result(state)
+        self.draw_button.setVisible(state.scope is Scope.SHAPES)
+        self.draw_button.setEnabled(state.image is not None)
+
+    def _render_pixel_size(self, state: SegmentState) -> None:
+        size = state.pixel_size
+        shown = 0.0 if size is None else round(size.mean_um, 4)
+        if self.pixel_size.value() != shown:
+            with QSignalBlocker(self.pixel_size):
+                self.pixel_size.setValue(shown)
+        self.pixel_size.setEnabled(state.image is not None)
+        hint = _pixel_hint(state)
+        self.pixel_hint.setText(hint)
+        self.pixel_hint.setVisible(bool(hint))
+        _set_kind(self.pixel_hint, "warning" if state.needs_pixel_size else "")
+
+    def _render_run(self, state: SegmentState) -> None:
+        running = state.phase is not Phase.IDLE
+        self.run_button.setEnabled(not state.blocker)
+        self.run_button.setToolTip(state.blocker or "Find the nuclei in the region.")
+        self.cancel_button.setEnabled(state.phase is Phase.RUNNING)
+        self.bar.setVisible(running)
+        progress = state.progress
+        if progress is not None:
+            self.bar.setRange(0, progress.total)
+            self.bar.setValue(progress.done)
+
+    def _render_message(self, state: SegmentState) -> None:
+        text = state.error or state.notice
+        if state.phase is Phase.CANCELLING:
+            text = "Stopping at the end of this tile…"
+        elif state.progress is not None:
+            found = f" · {state.progress.n_objects:,} so far" if state.progress.n_objects else ""
+            text = f"{state.progress.message}{found}"
+        elif not text and state.blocker:
+            text = state.blocker
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+        _set_kind(self.message, "error" if text and text == state.error else "")
+
+    def _render_result(self, state: SegmentState) -> None:
+        for slider, value in (
+            (self.prob, state.thresholds.prob),
+            (self.overlap, state.thresholds.nms),
+        ):
+            if abs(slider.value() - value) > 1e-3:
+                with QSignalBlocker(slider):
+                    slider.setValue(value)
+        result = state.result
+        self.summary.setText("" if result is None else _summary(state))
+        for widget in (self.summary, self.histogram, self.save_button):
+            widget.setVisible(result is not None)
+        self.histogram.show_statistics(None if result is None else result.statistics)
+        saved = state.saved
+        self.saved.setText("" if saved is None else f"saved {saved.at:%H:%M}")
+        self.saved.setVisible(saved is not None)
+        self.saved.setToolTip("" if saved is None else str(saved.path))
+
+    def thresholds(self) -> Thresholds:
+        """Where the sliders stand."""
+        return Thresholds(round(self.prob.value(), 3), round(self.overlap.value(), 3))
+
+    def show_choices(self, box: QComboBox, items: Sequence[tuple[str, object]]) -> None:
+        """Other items for a combo box; what was chosen stays chosen where it is still there."""
+        chosen = box.currentData()
+        with QSignalBlocker(box):
+            box.clear()
+            for text, data in items:
+                box.addItem(text, data)
+            still = [i for i, (_, data) in enumerate(items) if data == chosen]
+            box.setCurrentIndex(still[0] if still else min(0, len(items) - 1))
+
+
+# -- words ---------------------------------------------------------------------------------------
+
+
+def model_facts(info: ModelInfo, *, available: bool) -> str:
+    """What to know before a model is used."""
+    size = "any pixel size" if info.pixel_size_um is None else f"{info.pixel_size_um:g} µm/px"
+    # Names of licences must not be broken at their hyphens.
+    facts = [size, _CHANNELS[info.channels], info.licence.replace("-", "\N{NON-BREAKING HYPHEN}")]
+    if not available:
+        facts.append("downloaded on first use")
+    return " · ".join(facts)
+
+
+def _pixel_hint(state: SegmentState) -> str:
+    if state.image is None or state.pixel_size is not None:
+        return ""
+    link = ""
+    if state.image.hint_um is not None:
+        um = f"{state.image.hint_um:g}"
+        link = f" The layer's scale is {um}, without a unit: <a href='{um}'>use {um} µm</a>."
+    if state.needs_pixel_size:
+        return f"This image does not say. Usually 0.25 for a 40× scan, 0.5 for 20×.{link}"
+    return f"Unknown: the image is taken as it is, and areas are in px².{link}"
+
+
+def _summary(state: SegmentState) -> str:
+    result = state.result
+    assert result is not None
+    numbers = result.statistics
+    text = f"<b style='font-size: large'>{numbers.count:,}</b> {_noun(result.model, numbers.count)}"
+    if numbers.count:
+        text += f" · median area <b>{format_area(numbers.median_area)} {numbers.unit}</b>"
+    if len(numbers.by_class) > 1:
+        text += "<br>" + " · ".join(f"{name} {n:,}" for name, n in numbers.by_class)
+    return text
+
+
+def _noun(model: ModelInfo, count: int) -> str:
+    if model.classes.names == ("Nucleus",):
+        return "nucleus" if count == 1 else "nuclei"
+    return "object" if count == 1 else "objects"
+
+
+# -- parts ---------------------------------------------------------------------------------------
+
+
+def _form(*rows: tuple[str, QWidget | QLayout]) -> QGridLayout:
+    """Labels at the left, fields at the right; Qt's own form leaves gaps at wrapped texts."""
+    grid = QGridLayout()
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setHorizontalSpacing(10)
+    grid.setVerticalSpacing(6)
+    grid.setColumnMinimumWidth(0, _LABELS_PX)
+    grid.setColumnStretch(1, 1)
+    for i, (text, field) in enumerate(rows):
+        if text:
+            grid.addWidget(QLabel(text), i, 0)
+        if isinstance(field, QLayout):
+            grid.addLayout(field, i, 1)
+        else:
+            grid.addWidget(field, i, 1)
+    return grid
+
+
+def _row(first: QWidget, second: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(8)
+    row.addWidget(first, 1)
+    row.addWidget(second)
+    return row
+
+
+def _combo(tip: str) -> QComboBox:
+    box = QComboBox()
+    box.setToolTip(tip)
+    # Long names of layers must not make the whole dock wide.
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(12)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return box
+
+
+def _slider(tip: str) -> QLabeledDoubleSlider:
+    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    slider.setRange(0, 1)
+    slider.setSingleStep(0.01)  # type: ignore[arg-type] # typed for whole numbers alone
+    slider.setDecimals(2)
+    slider.setToolTip(tip)
+    return slider
+
+
+def _small_label() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setProperty("kind", "")
+    return label
+
+
+def _separator() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    return line
+
+
+def _set_kind(label: QLabel, kind: str) -> None:
+    """Colour of a label, by the style sheet."""
+    if label.property("kind") != kind:
+        label.setProperty("kind", kind)
+        # Qt looks at properties only when a style sheet is set.
+        label.setStyleSheet(label.styleSheet())
