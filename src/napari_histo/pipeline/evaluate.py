@@ -87,7 +87,7 @@ class Report:
     def as_table(self, table: Any) -> Any:
         """Fill a ``rich.table.Table``: one row an image, then their mean, then all pooled."""
         for name in ("image", "truth", "found", *_SHOWN.values()):
-            table.add_column(name, justify="left" if name == "image" else "right")
+            table.add_column(name, justify="left" if name == "image" else "right", overflow="fold")
         if len(self.images) > 1:
             for image in self.images:
                 table.add_row(image.name, *_cells(image.agreement))
