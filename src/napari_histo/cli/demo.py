@@ -48,7 +48,7 @@ def demo_command(
     output.mkdir(parents=True, exist_ok=True)
     check_output(objects)
     model = load_model("he-nuclei")
-    out.print(f"Segmenting {samples / 'he_tile.ome.tif'} with {model}")
+    out.print(f"Segmenting {samples / 'he_tile.ome.tif'} with {model.info.name}")
     with open_slide(samples / "he_tile.ome.tif") as reader, cancel_on_interrupt() as cancel:
         result = drive(segment(reader, model, cancel=cancel), "sample slide")
         save_objects(objects, result.table, info=reader.info)
