@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+WEIGHTS = Path(__file__).parents[1] / "src/napari_histo/models/weights"
+
 TNBC = {
     "name": "TNBC nuclei, 28 training images of six patients",
     "source": "Naylor et al., IEEE Transactions on Medical Imaging 2018",
@@ -126,7 +128,8 @@ def as_markdown(card: Mapping[str, Any]) -> str:
         f"`{card['training']['command']}`",
         "",
         f"{card['training']['steps']} steps of {card['training']['batch']} patches, "
-        f"{card['training']['minutes']} minutes on one CPU core in bfloat16.",
+        f"{card['training']['minutes']} minutes on a busy CPU of two cores, in bfloat16. "
+        f"{card['training']['note']}".strip(),
         "",
         "## Measured",
         "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,17 +192,15 @@ def outline(
     prob: NDArray[np.float32],
     dist: NDArray[np.float32],
     config: StarDistConfig,
-    shape: tuple[int, int],
-    *,
-    prob_thresh: float,
-    nms_thresh: float,
+    shape: tuple[int, ...],
+    thresholds: tuple[float, float],
 ) -> NDArray[np.int32]:
-    """Label image by stardist's non-maximum suppression."""
+    """Label image by stardist's non-maximum suppression; thresholds of probability and overlap."""
+    prob_thresh, nms_thresh = thresholds
     points, scores, rays = non_maximum_suppression(
         dist, prob, grid=config.grid, prob_thresh=prob_thresh, nms_thresh=nms_thresh
     )
-    labels = polygons_to_label(rays, points, shape, prob=scores)
-    return np.asarray(labels, np.int32)
+    return np.asarray(polygons_to_label(rays, points, shape, prob=scores), np.int32)
 
 
 @dataclass(frozen=True)
@@ -241,21 +239,17 @@ def validate(
     device: torch.device,
     *,
     percentiles: tuple[float, float],
-    probs: Sequence[float] = (0.4, 0.5, 0.6),
-    nms: Sequence[float] = (0.4,),
-    change: Callable[[LabelledImage], LabelledImage] | None = None,
+    pairs: Sequence[tuple[float, float]] = ((0.4, 0.25), (0.5, 0.25), (0.6, 0.25)),
 ) -> dict[tuple[float, float], list[Score]]:
     """Score of every image at every pair of thresholds."""
     net.eval()
-    scores: dict[tuple[float, float], list[Score]] = {(p, n): [] for p in probs for n in nms}
+    scores: dict[tuple[float, float], list[Score]] = {pair: [] for pair in pairs}
     for source in images:
-        item = change(source) if change else source
-        flat = item.image.reshape(len(item.image), -1)
-        prob, dist = predict(net, normalise(item.image, flat, percentiles)[0], device)
-        shape = tuple(item.image.shape[1:])
-        for p, n in scores:
-            found = outline(prob, dist, net.config, shape, prob_thresh=p, nms_thresh=n)
-            scores[p, n].append(Score.of(item.labels, found))
+        flat = source.image.reshape(len(source.image), -1)
+        prob, dist = predict(net, normalise(source.image, flat, percentiles)[0], device)
+        for pair in pairs:
+            found = outline(prob, dist, net.config, source.labels.shape, pair)
+            scores[pair].append(Score.of(source.labels, found))
     return scores
 
 

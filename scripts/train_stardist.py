@@ -186,7 +186,7 @@ def check(
     """Validate the averaged weights, and write the checkpoints."""
     device = next(state.ema.parameters()).device
     renew_batch_statistics(state.ema, stream, 160 // recipe.batch)
-    scores = validate(state.ema, val, device, percentiles=recipe.percentiles, nms=(0.25,))
+    scores = validate(state.ema, val, device, percentiles=recipe.percentiles)
     (prob, nms), figures = best_thresholds(scores)
     record = {"step": state.step, "spent_s": round(state.spent_s), "prob": prob, "nms": nms}
     log(out / "metrics.jsonl", record | {k: round(v, 4) for k, v in figures.items()})

@@ -61,6 +61,7 @@ def save_shipped(folder: Path, net: StarDistNet, thresholds: Thresholds) -> None
     folder.mkdir(parents=True, exist_ok=True)
     half = {k: v.detach().cpu().half().contiguous() for k, v in _floats(net).items()}
     save_file(half, folder / SHIPPED_WEIGHTS)
+    (folder / SHIPPED_WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     _write_json(folder / "config.json", net.config.to_dict())
     _write_json(folder / "thresholds.json", thresholds._asdict())
 
