@@ -21,6 +21,7 @@ from napari_histo.models._stardist_files import (
     load_shipped,
     load_stock,
     save_shipped,
+    save_stock,
 )
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet, fold_batch_norm
 
@@ -300,6 +301,19 @@ def test_shipped_round_trip_keeps_half_precision(tmp_path):
     for key, value in net.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[key], value, rtol=1e-3, atol=1e-6, msg=key)
     assert next(loaded.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("n_classes", [None, 2])
+def test_stock_round_trip(tmp_path, n_classes):
+    net = random_net(replace(SMALL, n_classes=n_classes))
+    save_stock(tmp_path, net, Thresholds(0.55, 0.35))
+    loaded, thresholds = load_stock(tmp_path)
+    assert thresholds == Thresholds(0.55, 0.35)
+    assert_same_weights(net, loaded)
+    written, by_hand = tmp_path / "weights_best.h5", tmp_path / "by_hand.h5"
+    write_keras2(by_hand, keras_layers(net))
+    with h5py.File(written) as a, h5py.File(by_hand) as b:
+        assert list(a.attrs["layer_names"]) == list(b.attrs["layer_names"])[1:]
 
 
 @pytest.mark.parametrize("spoil", [truncate, Path.unlink], ids=["truncated", "missing"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,13 @@ from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 SHIPPED_WEIGHTS = "weights.safetensors"
 STOCK_WEIGHTS = "weights_best.h5"
 
+# Keras' words for torch's, in Keras' order.
+_NORM_WORDS = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 Arrays = dict[str, list[NDArray[np.float32]]]
 
 
@@ -85,6 +92,36 @@ def load_stock(folder: Path) -> tuple[StarDistNet, Thresholds]:
     except ValueError as error:
         raise _damaged(path, error) from error
     return net.eval(), _thresholds(folder)
+
+
+def save_stock(folder: Path, net: StarDistNet, thresholds: Thresholds) -> None:
+    """Write a folder that the ``stardist`` package loads, under Keras 2 or 3."""
+    import h5py
+
+    folder.mkdir(parents=True, exist_ok=True)
+    layers = dict(_keras_layers(net))
+    with h5py.File(folder / STOCK_WEIGHTS, "w") as file:
+        file.attrs["layer_names"] = [n.encode() for n in layers]
+        for name, arrays in layers.items():
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}/{word}:0".encode() for word in arrays]
+            for word, tensor in arrays.items():
+                group[f"{name}/{word}:0"] = tensor.detach().float().cpu().numpy()
+    _write_json(folder / "config.json", net.config.to_dict())
+    _write_json(folder / "thresholds.json", thresholds._asdict())
+
+
+def _keras_layers(net: StarDistNet) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Keras' names and arrays in the order in which Keras made the layers."""
+    norms = 0
+    for name, layer in net.layers.items():
+        conv: Any = getattr(layer, "conv", layer)
+        yield name, {"kernel": conv.weight.permute(2, 3, 1, 0), "bias": conv.bias}
+        norm: Any = getattr(layer, "norm", None)
+        if norm is not None:
+            own = f"batch_normalization_{norms}" if norms else "batch_normalization"
+            yield own, {w: getattr(norm, t) for w, t in _NORM_WORDS.items()}
+            norms += 1
 
 
 def _floats(net: StarDistNet) -> dict[str, Tensor]:
@@ -200,9 +237,7 @@ def _fill(net: StarDistNet, arrays: Arrays) -> None:
         )
         _put(state, f"{own}.bias", parts[1], found)
     for name, (found, parts) in _matched(with_norm, norms).items():
-        for word, part in zip(
-            ("weight", "bias", "running_mean", "running_var"), parts, strict=True
-        ):
+        for word, part in zip(_NORM_WORDS.values(), parts, strict=True):
             _put(state, f"layers.{name}.norm.{word}", part, found)
 
 
