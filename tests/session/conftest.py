@@ -108,7 +108,7 @@ def bench():
 def dots():
     """Image of 60 x 100 px with dots of brightness 0.2 to 0.9, two of them 5 px apart."""
     pixels = np.zeros((60, 100), np.uint8)
-    for x, y, value in ((10, 10, 0.9), (15, 10, 0.7), (40, 30, 0.6), (80, 50, 0.3), (90, 8, 0.2)):
+    for x, y, value in ((10, 10, 0.9), (15, 10, 0.7), (40, 30, 0.6), (80, 50, 0.4), (90, 8, 0.2)):
         pixels[y, x] = round(255 * value)
     return pixels
 

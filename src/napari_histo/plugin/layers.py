@@ -149,7 +149,7 @@ def features_of(table: ObjectTable, pixel_size: PixelSize | None) -> pd.DataFram
     return pd.DataFrame(
         {
             "index": label_values(table),
-            "class": table.class_names,
+            "class": [name or "" for name in table.class_names],
             f"area {unit}": np.round(table.areas_px * factor, 1),
             "probability": np.round(table.det_prob, 3),
             **table.measurements,

@@ -65,7 +65,9 @@ class ResultLayers:
 
     def run_of(self, layer: Layer) -> int | None:
         """Run that a layer shows; None for layers that are not ours."""
-        return next((run for run, (own, _) in self._shown.items() if own is layer), None)
+        # Not by `is`: napari hands plugins a new proxy of a layer each time.
+        key = layer.unique_id
+        return next((run for run, (own, _) in self._shown.items() if own.unique_id == key), None)
 
     def forget(self, run: int) -> None:
         """The layer of a run is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +185,8 @@ class SegmentDock(QWidget):
 
     def _watch(self, layer: Image | None) -> None:
         """Listen to what changes the chosen layer's facts, and to no other layer any more."""
-        if layer is self._watched:
+        # Not by `is`: napari hands plugins a new proxy of a layer each time.
+        if _key(layer) == _key(self._watched):
             return
         for own, connect in ((self._watched, False), (layer, True)):
             if own is None:
@@ -255,6 +257,10 @@ class SegmentDock(QWidget):
         )
         if chosen:
             self.controller.save(_with_suffix(Path(chosen), kind))
+
+
+def _key(layer: Image | None) -> Hashable:
+    return None if layer is None else layer.unique_id
 
 
 def _with_suffix(path: Path, kind: str) -> Path:

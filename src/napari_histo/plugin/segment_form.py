@@ -101,7 +101,7 @@ class SegmentForm(QWidget):
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def _make_result(self) -> None:
-        self.prob = _slider("Keep objects that are at least this likely. No new run is needed.")
+        self.prob = _slider(_prob_tip(0.0))
         self.overlap = _slider(
             "How much of an object another may cover before the less likely one goes. "
             "No new run is needed."
@@ -175,14 +175,18 @@ class SegmentForm(QWidget):
         _set_kind(self.message, "error" if text and text == state.error else "")
 
     def _render_result(self, state: SegmentState) -> None:
-        for slider, value in (
-            (self.prob, state.thresholds.prob),
-            (self.overlap, state.thresholds.nms),
-        ):
-            if abs(slider.value() - value) > 1e-3:
-                with QSignalBlocker(slider):
-                    slider.setValue(value)
         result = state.result
+        live = result is not None and state.is_live
+        lowest = result.candidates.lowest_prob if result is not None and live else 0.0
+        self.prob.setToolTip(_prob_tip(lowest))
+        for slider, low, value in (
+            (self.prob, lowest, state.thresholds.prob),
+            (self.overlap, 0.0, state.thresholds.nms),
+        ):
+            with QSignalBlocker(slider):
+                slider.setMinimum(low)  # type: ignore[arg-type] # typed for whole numbers alone
+                if abs(slider.value() - value) > 1e-3:
+                    slider.setValue(value)
         self.summary.setText("" if result is None else _summary(state))
         for widget in (self.summary, self.histogram, self.save_button):
             widget.setVisible(result is not None)
@@ -230,6 +234,13 @@ def _pixel_hint(state: SegmentState) -> str:
     if state.needs_pixel_size:
         return f"This image does not say. Usually 0.25 for a 40× scan, 0.5 for 20×.{link}"
     return f"Unknown: the image is taken as it is, and areas are in px².{link}"
+
+
+def _prob_tip(lowest: float) -> str:
+    tip = "Keep objects that are at least this likely."
+    if not lowest:
+        return tip
+    return f"{tip} No new run is needed; below {lowest:g} nothing was kept."
 
 
 def _summary(state: SegmentState) -> str:

@@ -1,0 +1,52 @@
+"""Tables, and images in all the positions that napari knows."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from napari_histo.core import ClassScheme, Contours, ObjectTable
+
+SCREENS = {"DISPLAY", "WAYLAND_DISPLAY"}
+#: Position, as keywords of a layer, of an image of 60 x 100 px.
+PLACEMENTS = [
+    pytest.param({}, id="plain"),
+    pytest.param({"scale": (0.5, 0.25)}, id="scale-not-square"),
+    pytest.param({"translate": (300, -40)}, id="translate"),
+    pytest.param({"scale": (0.5, 0.5), "translate": (7, 9), "units": ("um", "um")}, id="microns"),
+    pytest.param({"rotate": 30, "scale": (2, 2)}, id="rotate"),
+    pytest.param({"shear": [0.3]}, id="shear"),
+    pytest.param(
+        {"affine": [[0, 2, 5], [-2, 0, 8], [0, 0, 1]], "scale": (0.25, 0.25)}, id="affine"
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def _display(request):
+    """Without a screen Qt would end the whole run."""
+    wants = request.node.get_closest_marker("gui")
+    if wants and sys.platform == "linux" and not (SCREENS & set(os.environ)):
+        pytest.skip("no display; install Xvfb and pytest-xvfb")
+
+
+@pytest.fixture(params=PLACEMENTS)
+def placement(request):
+    return request.param
+
+
+@pytest.fixture
+def table():
+    """Three squares of 8 px, of two classes and of none, in 100 x 60 px."""
+    corners = np.array([[0, 0], [8, 0], [8, 8], [0, 8]], np.float32)
+    at = np.array([[4, 6], [40, 20], [88, 50]], np.float32)
+    return ObjectTable.build(
+        Contours.from_star(at[:, None] + corners),
+        class_id=[1, 0, -1],
+        det_prob=[0.9, 0.7, 0.5],
+        classes=ClassScheme.of("Tumor", "Stroma"),
+        source="test",
+    )
