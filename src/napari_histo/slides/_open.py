@@ -11,7 +11,7 @@ from napari_histo.slides._openslide import OpenSlideReader
 from napari_histo.slides._pillow import PillowReader
 from napari_histo.slides._tifffile import TiffReader
 
-__all__ = ["open_slide"]
+__all__ = ["SUFFIXES", "open_slide"]
 
 _Factory = Callable[..., BaseReader]
 _READERS: dict[str, _Factory] = {
@@ -21,7 +21,10 @@ _READERS: dict[str, _Factory] = {
 }
 #: Formats that are TIFF inside or beside, but whose scenes and bounds only OpenSlide puts together.
 _OPENSLIDE_FIRST = {".ndpi", ".scn", ".mrxs", ".vms", ".vmu", ".bif", ".svslide", ".dcm"}
-_PILLOW_FIRST = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
+_PILLOW_FIRST = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm"}
+_TIFFFILE_FIRST = {".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".qptiff", ".lsm", ".stk"}
+#: Endings, in lower case, by which images are found in a folder; a file given by name needs none.
+SUFFIXES: frozenset[str] = frozenset(_TIFFFILE_FIRST | _OPENSLIDE_FIRST | _PILLOW_FIRST)
 
 
 def open_slide(path: Path | str, *, z: int = 0, series: int = 0) -> BaseReader:
