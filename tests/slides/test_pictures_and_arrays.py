@@ -10,7 +10,7 @@ from PIL import Image
 
 from napari_histo.core.box import Box
 from napari_histo.core.pixel_size import PixelSize
-from napari_histo.slides import ArrayReader, open_slide
+from napari_histo.slides import SUFFIXES, ArrayReader, open_slide
 
 RNG = np.random.default_rng(2)
 GREY = RNG.integers(0, 256, (40, 60), np.uint8)
@@ -118,9 +118,11 @@ def test_what_is_rgb(array: np.ndarray, is_rgb: bool | None, expected: bool) -> 
         (RGBA, OVER_WHITE),
         (RGB / 255, RGB),
         (RGB.astype(np.uint16) * 257, RGB),
+        (RGB.astype(np.int64), RGB),
+        (RGB.astype(np.uint32), RGB),
         (np.full((4, 4, 3), np.nan), np.zeros((4, 4, 3), np.uint8)),
     ],
-    ids=["opacity", "floats", "16 bits", "NaN"],
+    ids=["opacity", "floats", "16 bits", "64 bits", "32 bits", "NaN"],
 )
 def test_rgb_of_other_types_is_read_as_uint8(array: np.ndarray, expected: np.ndarray) -> None:
     reader = ArrayReader(array, is_rgb=True)
@@ -160,3 +162,13 @@ def test_a_sequence_that_is_no_list_is_a_pyramid() -> None:
             return (GREY, GREY[::2, ::2])[i]
 
     assert ArrayReader(Levels()).info.level_shapes == ((40, 60), (20, 30))
+
+
+@pytest.mark.parametrize("suffix", [".ndpi", ".dcm", ".svs", ".qptiff", ".gif", ".webp", ".tif"])
+def test_endings_found_in_folders(suffix: str) -> None:
+    assert suffix in SUFFIXES
+
+
+def test_endings_that_no_reader_takes_are_not_found() -> None:
+    assert ".czi" not in SUFFIXES
+    assert all(s == s.lower() and s.startswith(".") for s in SUFFIXES)

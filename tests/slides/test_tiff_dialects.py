@@ -121,6 +121,9 @@ CASES: dict[str, Case] = {
         names=RGB_NAMES,
     ),
     "RGBA over white": Case(rgba, straight, as_rgb(extrasamples=["unassalpha"]), is_rgb=True),
+    "RGBA, the fourth sample unspecified": Case(
+        rgba, straight, as_rgb(extrasamples=["unspecified"]), is_rgb=True
+    ),
     "RGBA, all opaque": Case(opaque, rgb, as_rgb(extrasamples=["unassalpha"]), is_rgb=True),
     "RGBA, premultiplied": Case(
         premultiplied, associated, as_rgb(extrasamples=["assocalpha"]), is_rgb=True

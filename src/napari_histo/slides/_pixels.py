@@ -59,11 +59,16 @@ def compose_on_white(pixels: NDArray[Any], *, premultiplied: bool = False) -> ND
 
 
 def rgb8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Colours as uint8: floats 0 to 1 and 16-bit values are scaled, alpha falls onto white."""
+    """Colours as uint8: floats 0 to 1 and 16-bit values are scaled, alpha falls onto white.
+
+    Wider integers are what NumPy makes of plain numbers, 0 to 255; beyond they are cut off.
+    """
     if pixels.dtype == np.uint8:
         scaled: NDArray[Any] = pixels
     elif pixels.dtype.kind == "f":
         scaled = np.rint(np.clip(np.nan_to_num(pixels), 0, 1) * 255).astype(np.uint8)
+    elif pixels.dtype.itemsize > 2:
+        scaled = np.clip(pixels, 0, 255).astype(np.uint8)
     else:
         top = np.iinfo(pixels.dtype).max
         scaled = np.rint(pixels.astype(np.float64) * (255 / top)).astype(np.uint8)

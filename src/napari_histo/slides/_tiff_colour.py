@@ -15,6 +15,7 @@ __all__ = ["ColourRule"]
 
 # Values of the tag PhotometricInterpretation (TIFF 6.0; 32803 and 34892 from DNG).
 _WHITE_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 2, 3, 6
+_UNSPECIFIED = 0  # of the tag ExtraSamples
 _UNSUPPORTED = {5: "CMYK", 8: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*", 32844: "LogL"}
 #: Codecs that give RGB for YCbCr: JPEG of all kinds, JPEG 2000, WebP, JPEG XL.
 _CODECS_WITH_COLOUR = {6, 7, 33007, 34892, 33003, 33004, 33005, 34712, 50001, 50002, 52546}
@@ -99,6 +100,9 @@ def _alpha(page: Any) -> str | None:
         return None
     if page.dtype.kind not in "uf":
         return None
+    if kinds[0] == _UNSPECIFIED:
+        # Many writers of RGBA leave out what the fourth sample is; beside one grey it is a channel.
+        return "straight" if colours == 3 else None
     return {1: "associated", 2: "straight"}.get(kinds[0])
 
 
