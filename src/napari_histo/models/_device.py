@@ -58,12 +58,12 @@ def pick_precision(precision: str, device: str) -> Precision:
 
 
 def _has_bfloat16(device: str) -> bool:
+    """True where there are instructions for it; emulated, it is slower than float32."""
     import torch
 
     if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
-        # Emulated bfloat16 is slower than float32: only processors with instructions for it gain.
         abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
     return False
