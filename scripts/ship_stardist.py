@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import torch
@@ -16,7 +17,9 @@ from _stardist_augment import normalise
 from _stardist_cards import WEIGHTS, make_card, write_card
 from _stardist_data import LabelledImage
 from _stardist_loop import Score, best_thresholds, outline, predict, renew_batch_statistics
-from napari_histo.models._stardist_files import SHIPPED_WEIGHTS, Thresholds, save_shipped
+from napari_histo.core import Thresholds
+from napari_histo.models._model_folder import SHIPPED_WEIGHTS
+from napari_histo.models._stardist_files import save_shipped
 from napari_histo.models._stardist_net import StarDistNet, fold_batch_norm
 from train_stardist import RECIPES, Recipe, batches
 
@@ -28,7 +31,8 @@ def choose(net: StarDistNet, val: Sequence[LabelledImage], recipe: Recipe) -> Th
     ready = [normalise(s.image, f, recipe.percentiles)[0] for s, f in zip(val, flat, strict=True)]
     outputs = [predict(folded, image, torch.device("cpu")) for image in ready]
 
-    def best(pairs: list[Thresholds]) -> Thresholds:
+    def best(choices: list[Thresholds]) -> Thresholds:
+        pairs = [astuple(t) for t in choices]
         scores: dict[tuple[float, float], list[Score]] = {t: [] for t in pairs}
         for t in pairs:
             for source, (prob, dist) in zip(val, outputs, strict=True):
@@ -60,7 +64,7 @@ def ship(name: str, args: argparse.Namespace) -> None:
         name,
         folder / SHIPPED_WEIGHTS,
         percentiles=list(recipe.percentiles),
-        thresholds=thresholds._asdict(),
+        thresholds=asdict(thresholds),
         parameters=sum(p.numel() for p in fold_batch_norm(net).parameters()),
         training=training | {"steps": saved["step"], "batch": recipe.batch, "minutes": minutes},
         metrics=[],

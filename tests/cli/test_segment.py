@@ -137,7 +137,10 @@ class TestRefusals:
         assert out.read_text() == "earlier"
 
 
-def test_models_list_as_json(cli):
+def test_models_list_as_json(cli, tmp_path, monkeypatch):
+    from napari_histo.models import registry
+
+    monkeypatch.setattr(registry, "_cache", lambda: tmp_path)
     ran = cli("models", "list", "--json")
     models = {m["name"]: m for m in json.loads(ran.out)}
     assert {"he-nuclei", "fluo-nuclei", "classical", "2D_versatile_he"} <= set(models)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 
 import pytest
 from safetensors.torch import load_file
 
+from napari_histo.core import Thresholds
 from napari_histo.errors import ModelError, ModelUnavailableError
 from napari_histo.models import get_info, is_available, list_models, load_model, registry
 
@@ -98,17 +100,91 @@ class TestPublished:
         with pytest.raises(ModelError, match="not the published file"):
             load_model("2D_versatile_he")
 
-    def test_is_loaded_once_fetched(self, tmp_path, monkeypatch):
-        """The archive holds a folder of the model's name; a shipped model stands in for it."""
-        import pooch
-
-        def fetch(*, fname, path, **_):
-            folder = path / f"{fname}.unzip" / fname.removesuffix(".zip")
-            shutil.copytree(registry._SHIPPED / "he-nuclei", folder)
-            (folder / "card.json").unlink()
-            return [str(f) for f in folder.iterdir()]
-
-        monkeypatch.setattr(pooch, "retrieve", lambda url, **k: fetch(**k))
+    @pytest.mark.parametrize(
+        "inside",
+        [
+            pytest.param("2D_versatile_he/", id="in-a-folder-of-its-name"),
+            pytest.param("", id="flat"),
+            pytest.param("models/v1/", id="deep"),
+        ],
+    )
+    def test_is_there_once_fetched(self, tmp_path, monkeypatch, inside):
+        """A shipped model stands in for the published one."""
+        serve(monkeypatch, inside)
         model = load_model("2D_versatile_he", device="cpu")
         assert model.info.name == "2D_versatile_he"
         assert is_available("2D_versatile_he")
+        assert sorted(p.name for p in tmp_path.iterdir()) == [
+            "2D_versatile_he.zip",
+            "2D_versatile_he.zip.unzip",
+        ]
+
+    @pytest.mark.parametrize("left", [["config.json"], ["weights_best.h5"], []], ids=str)
+    def test_an_interrupted_unpacking_is_done_again(self, tmp_path, monkeypatch, left):
+        folder = tmp_path / "2D_versatile_he.zip.unzip" / "2D_versatile_he"
+        folder.mkdir(parents=True)
+        for name in left:
+            (folder / name).write_text("{")
+        assert not is_available("2D_versatile_he")
+        serve(monkeypatch, "2D_versatile_he/")
+        assert load_model("2D_versatile_he", device="cpu").info.name == "2D_versatile_he"
+
+    def test_an_archive_without_weights_is_refused(self, monkeypatch):
+        serve(monkeypatch, "", names=["config.json"])
+        with pytest.raises(ModelError, match=r"no config\.json with weights"):
+            load_model("2D_versatile_he", device="cpu")
+
+
+def serve(monkeypatch, inside, names=("config.json", "thresholds.json", "weights.safetensors")):
+    """Let downloads give an archive of the shipped model."""
+    import pooch
+
+    def retrieve(_url, *, fname, path, **_):
+        with zipfile.ZipFile(path / fname, "w") as archive:
+            for name in names:
+                archive.write(registry._SHIPPED / "he-nuclei" / name, inside + name)
+        return str(path / fname)
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+
+
+class TestFoldersOfTheUsers:
+    """What people write into their own folders is refused in words, not with a traceback."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        shutil.copytree(registry._SHIPPED / "he-nuclei", tmp_path / "mine")
+        return tmp_path / "mine"
+
+    @pytest.mark.parametrize(
+        ("file", "words", "says"),
+        [
+            ("thresholds.json", {"prob": None, "nms": 0.3}, "numbers prob and nms"),
+            ("thresholds.json", {"prob": "0.5", "nms": 0.3}, "numbers prob and nms"),
+            ("thresholds.json", {"prob": 1.5, "nms": 0.3}, r"within 0\.\.1; they are 1\.5"),
+            ("thresholds.json", {"prob": 0.5}, "numbers prob and nms"),
+            ("thresholds.json", [0.5, 0.3], "holds a list"),
+            ("card.json", {"pixel_size_um": "0.5"}, "pixel_size_um must be a number.*'0.5'"),
+            ("card.json", {"pixel_size_um": 0}, "pixel_size_um must be a number above 0"),
+            ("card.json", {"channels": "RGB"}, "channels must be one of rgb, gray, any"),
+            ("card.json", {"classes": ["A", "A"]}, "classes must be .* each once"),
+            ("card.json", {"classes": "Nucleus"}, "classes must be a list"),
+            ("card.json", {"classes": [1]}, "classes must be a list"),
+            ("card.json", {"percentiles": [99, 1]}, "percentiles must be two rising numbers"),
+            ("config.json", [], "holds a list"),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("use", [get_info, load_model], ids=["card", "load"])
+    def test_wrong_words(self, folder, file, words, says, use):
+        (folder / file).write_text(json.dumps(words))
+        with pytest.raises(ModelError, match=says):
+            use(str(folder))
+
+    def test_right_words(self, folder):
+        card = {"pixel_size_um": 0.5, "classes": ["Tumor"], "percentiles": [0, 100]}
+        (folder / "card.json").write_text(json.dumps(card))
+        (folder / "thresholds.json").write_text('{"prob": 1, "nms": 0}')
+        info = load_model(str(folder), device="cpu").info
+        assert (info.name, info.pixel_size_um, info.classes.names) == ("mine", 0.5, ("Tumor",))
+        assert info.thresholds == Thresholds(1.0, 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_histo
+from napari_histo.core import Thresholds
 from napari_histo.errors import ModelError
 from napari_histo.models._stardist_files import (
-    Thresholds,
     load_shipped,
     load_stock,
     save_shipped,
@@ -364,7 +364,7 @@ def test_shipped_card_tells_the_truth(path):
     assert weights.stat().st_size < 10e6
     net, thresholds = load_shipped(path.parent)
     assert card["name"] == path.parent.name
-    assert card["thresholds"] == thresholds._asdict()
+    assert card["thresholds"] == asdict(thresholds)
     assert net.config.n_channel_in == {"rgb": 3, "gray": 1}[card["channels"]]
     assert card["sha256"][:16] in path.with_name("CARD.md").read_text("utf-8")
 

@@ -1,27 +1,28 @@
-"""Reading and writing StarDist models: the stock Keras folder, and this package's own.
-
-A stock folder holds ``config.json``, ``thresholds.json`` and ``weights_best.h5`` (Keras 2 or 3);
-a shipped one has ``weights.safetensors`` in place of the last.
-"""
+"""Reading and writing StarDist models: the stock Keras folder, and this package's own."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_histo.core import Thresholds
 from napari_histo.errors import ModelError
+from napari_histo.models._model_folder import (
+    SHIPPED_WEIGHTS,
+    STOCK_WEIGHTS,
+    read_json,
+    read_thresholds,
+)
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
-
-SHIPPED_WEIGHTS = "weights.safetensors"
-STOCK_WEIGHTS = "weights_best.h5"
 
 # Keras' words for torch's, in Keras' order.
 _NORM_WORDS = {
@@ -31,13 +32,6 @@ _NORM_WORDS = {
     "moving_variance": "running_var",
 }
 Arrays = dict[str, list[NDArray[np.float32]]]
-
-
-class Thresholds(NamedTuple):
-    """Least object probability, and the overlap (0..1) above which the weaker outline goes."""
-
-    prob: float = 0.5
-    nms: float = 0.4
 
 
 def load_shipped(folder: Path) -> tuple[StarDistNet, Thresholds]:
@@ -51,14 +45,14 @@ def load_shipped(folder: Path) -> tuple[StarDistNet, Thresholds]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    net = StarDistNet(StarDistConfig.from_dict(_read_json(folder / "config.json")))
+    net = StarDistNet(StarDistConfig.from_dict(read_json(folder / "config.json")))
     path = _existing(folder / SHIPPED_WEIGHTS)
     try:
         weights = load_file(path)
         net.load_state_dict({k: v.float() for k, v in weights.items()})
     except (SafetensorError, RuntimeError, OSError) as error:
         raise _damaged(path, error) from error
-    return net.eval(), _thresholds(folder)
+    return net.eval(), read_thresholds(folder)
 
 
 def save_shipped(folder: Path, net: StarDistNet, thresholds: Thresholds) -> None:
@@ -70,7 +64,7 @@ def save_shipped(folder: Path, net: StarDistNet, thresholds: Thresholds) -> None
     save_file(half, folder / SHIPPED_WEIGHTS)
     (folder / SHIPPED_WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     _write_json(folder / "config.json", net.config.to_dict())
-    _write_json(folder / "thresholds.json", thresholds._asdict())
+    _write_json(folder / "thresholds.json", asdict(thresholds))
 
 
 def load_stock(folder: Path) -> tuple[StarDistNet, Thresholds]:
@@ -84,14 +78,14 @@ def load_stock(folder: Path) -> tuple[StarDistNet, Thresholds]:
     ModelError
         When a file is missing, damaged, or of another architecture.
     """
-    net = StarDistNet(StarDistConfig.from_dict(_read_json(folder / "config.json")))
+    net = StarDistNet(StarDistConfig.from_dict(read_json(folder / "config.json")))
     path = _stock_weights(folder)
     arrays = _read_keras(path)
     try:
         _fill(net, arrays)
     except ValueError as error:
         raise _damaged(path, error) from error
-    return net.eval(), _thresholds(folder)
+    return net.eval(), read_thresholds(folder)
 
 
 def save_stock(folder: Path, net: StarDistNet, thresholds: Thresholds) -> None:
@@ -108,7 +102,7 @@ def save_stock(folder: Path, net: StarDistNet, thresholds: Thresholds) -> None:
             for word, tensor in arrays.items():
                 group[f"{name}/{word}:0"] = tensor.detach().float().cpu().numpy()
     _write_json(folder / "config.json", net.config.to_dict())
-    _write_json(folder / "thresholds.json", thresholds._asdict())
+    _write_json(folder / "thresholds.json", asdict(thresholds))
 
 
 def _keras_layers(net: StarDistNet) -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -141,32 +135,8 @@ def _damaged(path: Path, error: Exception) -> ModelError:
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        words = json.loads(_existing(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is not readable JSON: {error}. Copy the model again.") from error
-    if not isinstance(words, dict):
-        raise ModelError(f"{path} holds a {type(words).__name__}, not named values.")
-    return words
-
-
 def _write_json(path: Path, words: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(words, indent=2) + "\n", encoding="utf-8")
-
-
-def _thresholds(folder: Path) -> Thresholds:
-    path = folder / "thresholds.json"
-    if not path.exists():  # the stock package's defaults for a model never optimised
-        return Thresholds()
-    words = _read_json(path)
-    try:
-        found = Thresholds(float(words["prob"]), float(words["nms"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} must hold numbers prob and nms; it holds {words}.") from error
-    if not all(0 <= t <= 1 for t in found):
-        raise ModelError(f"{path}: prob and nms must be within 0..1; they are {found}.")
-    return found
 
 
 def _stock_weights(folder: Path) -> Path:

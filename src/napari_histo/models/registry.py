@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from napari_histo.core import ClassScheme, ModelInfo, Segmenter, Thresholds
+from napari_histo.core import ClassScheme, ModelInfo, Segmenter
 from napari_histo.errors import ModelError, ModelUnavailableError
+from napari_histo.models._model_folder import (
+    SHIPPED_WEIGHTS,
+    is_whole,
+    read_info,
+    read_percentiles,
+)
+from napari_histo.store import atomic_path
 
 __all__ = ["get_info", "is_available", "list_models", "load_model"]
 
@@ -80,7 +85,7 @@ def get_info(name: str) -> ModelInfo:
         if info.name == name:
             return info
     if Path(name).is_dir():
-        return _folder_info(Path(name))
+        return read_info(Path(name))
     names = ", ".join(info.name for info in list_models())
     raise ModelError(
         f"There is no model {name!r}. Known models: {names}. "
@@ -91,7 +96,7 @@ def get_info(name: str) -> ModelInfo:
 def is_available(name: str) -> bool:
     """True where the model can be loaded without a download."""
     if name in _PUBLISHED:
-        return _cached_folder(_PUBLISHED[name]).is_dir()
+        return _unpacked(_PUBLISHED[name]) is not None
     return name in _shipped() or name == _classical_info().name or Path(name).is_dir()
 
 
@@ -128,18 +133,20 @@ def load_model(name: str, *, device: str = "auto", precision: str = "auto") -> S
 
 def _load_stardist(folder: Path, info: ModelInfo, *, device: str, precision: str) -> Segmenter:
     from napari_histo.models._stardist import StarDistSegmenter
-    from napari_histo.models._stardist_files import SHIPPED_WEIGHTS, load_shipped, load_stock
+    from napari_histo.models._stardist_files import load_shipped, load_stock
 
     ours = (folder / SHIPPED_WEIGHTS).is_file()
-    net, found = load_shipped(folder) if ours else load_stock(folder)
+    net, thresholds = load_shipped(folder) if ours else load_stock(folder)
     n_classes = net.config.n_classes or 1
     if len(info.classes) != n_classes:
         names = (f"Class {i + 1}" for i in range(n_classes))
         info = replace(info, classes=ClassScheme.of(*names))
-    info = replace(info, thresholds=Thresholds(found.prob, found.nms))
-    percentiles = _card(folder).get("percentiles", (1.0, 99.8))
     return StarDistSegmenter(
-        net, info, percentiles=tuple(percentiles), device=device, precision=precision
+        net,
+        replace(info, thresholds=thresholds),
+        percentiles=read_percentiles(folder),
+        device=device,
+        precision=precision,
     )
 
 
@@ -151,54 +158,13 @@ def _shipped() -> Mapping[str, ModelInfo]:
     folders = sorted(p.parent for p in _SHIPPED.glob("*/config.json"))
     order = {DEFAULT_MODEL: 0}
     folders.sort(key=lambda f: (order.get(f.name, 1), f.name))
-    return {folder.name: _folder_info(folder) for folder in folders}
+    return {folder.name: read_info(folder) for folder in folders}
 
 
 def _classical_info() -> ModelInfo:
     from napari_histo.models._classical import CLASSICAL_INFO
 
     return CLASSICAL_INFO
-
-
-def _card(folder: Path) -> Mapping[str, Any]:
-    return _json(folder / "card.json") if (folder / "card.json").is_file() else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is not readable JSON: {error}. Copy the model again.") from error
-    if not isinstance(words, dict):
-        raise ModelError(f"{path} holds a {type(words).__name__}, not named values.")
-    return words
-
-
-def _folder_info(folder: Path) -> ModelInfo:
-    """Card of a StarDist folder: from ``card.json`` where there is one, else from its config."""
-    card = _card(folder)
-    if not (folder / "config.json").is_file():
-        raise ModelError(
-            f"{folder} has no config.json. A StarDist model is a folder with config.json, "
-            "thresholds.json and weights_best.h5 (or weights.safetensors)."
-        )
-    config = _json(folder / "config.json")
-    stored = _json(folder / "thresholds.json") if (folder / "thresholds.json").is_file() else {}
-    weights = folder / "weights.safetensors"
-    return ModelInfo(
-        str(card.get("name", folder.name)),
-        str(card.get("family", "stardist")),
-        card.get("pixel_size_um"),
-        bool(card.get("pixel_size_nominal", False)),
-        card.get("channels", "rgb" if config.get("n_channel_in") == 3 else "gray"),
-        ClassScheme.of(*card.get("classes", ["Nucleus"])),
-        str(card.get("licence", "unknown")),
-        str(card.get("source", folder)),
-        card.get("sha256"),
-        weights.stat().st_size if weights.is_file() else None,
-        Thresholds(float(stored.get("prob", 0.5)), float(stored.get("nms", 0.4))),
-        str(card.get("description", "")),
-    )
 
 
 # -- published models ------------------------------------------------------------------------------
@@ -210,25 +176,42 @@ def _cache() -> Path:
     return Path(platformdirs.user_cache_path("napari-histo")) / "models"
 
 
-def _cached_folder(info: ModelInfo) -> Path:
-    return _cache() / f"{info.name}.zip.unzip" / info.name
+def _unpacked(info: ModelInfo) -> Path | None:
+    """Folder of a published model in the cache; None unless it is there whole."""
+    configs = sorted((_cache() / f"{info.name}.zip.unzip").rglob("config.json"))
+    return next((c.parent for c in configs if is_whole(c.parent)), None)
 
 
 def _download(info: ModelInfo) -> Path:
-    """Folder of a published model, fetched and checked on first use."""
-    folder = _cached_folder(info)
-    if folder.is_dir():
-        return folder
+    """Folder of a published model, fetched, checked and unpacked on first use."""
+    folder = _unpacked(info)
+    if folder is None:
+        try:
+            _unpack(_fetch(info), _cache() / f"{info.name}.zip.unzip")
+        except OSError as error:
+            raise ModelUnavailableError(
+                f"The model {info.name!r} was downloaded but cannot be unpacked in {_cache()}: "
+                f"{error}. Check the space and the permissions there."
+            ) from error
+        folder = _unpacked(info)
+    if folder is None:
+        raise ModelError(f"The archive of {info.name} holds no config.json with weights beside it.")
+    return folder
+
+
+def _fetch(info: ModelInfo) -> Path:
+    """The archive of a published model, its hash checked."""
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
     try:
-        members = pooch.retrieve(
-            info.source,
-            known_hash=f"sha256:{info.sha256}",
-            fname=f"{info.name}.zip",
-            path=_cache(),
-            processor=pooch.Unzip(),
+        return Path(
+            pooch.retrieve(
+                info.source,
+                known_hash=f"sha256:{info.sha256}",
+                fname=f"{info.name}.zip",
+                path=_cache(),
+            )
         )
     except ValueError as error:
         raise ModelError(
@@ -243,7 +226,11 @@ def _download(info: ModelInfo) -> Path:
             f"and give the folder's path as the model. Offline you can use 'he-nuclei', "
             f"'fluo-nuclei' or 'classical'."
         ) from error
-    configs = [Path(m).parent for m in members if Path(m).name == "config.json"]
-    if not configs:
-        raise ModelError(f"The archive of {info.name} holds no config.json.")
-    return configs[0]
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Whole or not at all: what an interrupted run left behind is replaced."""
+    import zipfile
+
+    with atomic_path(folder, folder=True) as work, zipfile.ZipFile(archive) as members:
+        members.extractall(work)
