@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QTimer
 
 from napari_histo.plugin.layers import add_objects, features_of, show_objects
+from napari_histo.plugin.threads import Mailbox
 from napari_histo.session import Result
+from napari_histo.session.jobs import Job, Lane
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -25,17 +28,18 @@ class ResultLayers:
     Parameters
     ----------
     viewer : ViewerModel
-    parent : QObject
-        Its end is the end of this.
+    mailbox : Mailbox
+        Brings answers of threads back; its end is the end of this.
     outline_px : int
         Width of the outlines; 0 fills the objects.
     """
 
-    def __init__(self, viewer: ViewerModel, parent: QObject, outline_px: int = 2) -> None:
+    def __init__(self, viewer: ViewerModel, mailbox: Mailbox, outline_px: int = 2) -> None:
         self._viewer = viewer
         self._outline_px = outline_px
         self._shown: dict[int, tuple[Labels, Result]] = {}
-        self._later = QTimer(parent)
+        self._features = Lane(mailbox.post, "features")
+        self._later = QTimer(mailbox)
         self._later.setSingleShot(True)
         self._later.setInterval(_FEATURES_DELAY_MS)
         self._later.timeout.connect(self._renew_features)
@@ -90,4 +94,9 @@ class ResultLayers:
         if stale is None or stale.run not in self._shown:
             return
         layer, _ = self._shown[stale.run]
-        layer.features = features_of(stale.table, stale.info.pixel_size)
+        self._features.submit(
+            Job(
+                lambda _: features_of(stale.table, stale.info.pixel_size),
+                partial(setattr, layer, "features"),
+            )
+        )

@@ -53,8 +53,9 @@ class SegmentDock(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.form)
         settings = SegmentSettings.load()
-        self.controller = controller or SegmentController(Mailbox(self).post)
-        self.results = ResultLayers(napari_viewer, self, settings.outline_width)
+        mailbox = Mailbox(self)
+        self.controller = controller or SegmentController(mailbox.post)
+        self.results = ResultLayers(napari_viewer, mailbox, settings.outline_width)
         self._activity = Activity()
         self._watched: Image | None = None
         self._fill_models(settings.model)
