@@ -16,6 +16,7 @@ import pytest
 from napari_histo.core import Contours, ObjectTable
 from napari_histo.errors import WriteError
 from napari_histo.store import FORMATS, atomic_path, save_objects
+from napari_histo.store.write import make_folder
 
 SUFFIXES = [suffixes[0] for suffixes in FORMATS.values()] + [".geojson.gz"]
 needs_root_on_linux = pytest.mark.skipif(
@@ -164,6 +165,17 @@ def test_folder_in_the_place_of_a_file_and_back(tmp_path):
     with pytest.raises(WriteError, match="a file of that name"):
         save_objects(tmp_path / "a.ome.zarr", nuclei(1))
     assert everything(tmp_path) == ["a.geojson", "a.ome.zarr"]
+
+
+def test_folder_for_results(tmp_path):
+    for _ in range(2):
+        assert make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(WriteError, match=r"Cannot write .*file: a file of that name stands there"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(WriteError, match="a part of its path is a file"):
+        make_folder(tmp_path / "file" / "below")
+    assert (tmp_path / "file").read_text() == "x"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from napari_histo.errors import WriteError
 
-__all__ = ["atomic_path", "check_writable"]
+__all__ = ["atomic_path", "check_writable", "make_folder"]
 
 #: What an errno means for the person in front of the screen, and what to do about it.
 _REMEDIES = {
@@ -24,6 +24,7 @@ _REMEDIES = {
     errno.EACCES: "permission was denied; choose a folder that you may write to, and close the "
     "file where another program has it open",
     errno.EPERM: "the system does not permit it; choose a folder that you may write to",
+    errno.EEXIST: "a file of that name stands there; choose another name",
     errno.ENOENT: "its folder does not exist; create it or choose another",
     errno.ENOTDIR: "a part of its path is a file, not a folder; choose another folder",
     errno.EIO: "the disk reported a fault; choose another disk and check this one",
@@ -77,6 +78,25 @@ def check_writable(target: Path | str) -> None:
         _remove(_reserve(final, final.is_dir()))
     except OSError as error:
         raise _write_error(target, error) from error
+
+
+def make_folder(path: Path | str) -> Path:
+    """A folder for results, made with its parents if need be; WriteError where it cannot be."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    return Path(path)
+
+
+def make_folder(path: Path | str) -> Path:
+    """Make a folder for results, with those above it, unless it is there; WriteError if not."""
+    folder = Path(path).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _write_error(folder, error) from error
+    return folder
 
 
 def _reserve(final: Path, folder: bool) -> Path:
