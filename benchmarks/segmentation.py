@@ -51,7 +51,8 @@ def normalizer(model: Any, image: np.ndarray) -> Any:
     """The range that the pipeline would find for `image`."""
     from napari_histo.ops.normalize import Normalizer
 
-    return Normalizer.from_samples(image.reshape(-1, 3), model.percentiles, is_8bit_rgb=True)
+    pixels = image.reshape(-1, 3)[::3]
+    return Normalizer.from_samples(pixels, model.percentiles, is_8bit_rgb=True)
 
 
 def ours(model: Any, images: list[np.ndarray]) -> list[int]:

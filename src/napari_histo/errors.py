@@ -79,4 +79,4 @@ class MissingDependencyError(HistoError):
 
 
 class Cancelled(HistoError):  # noqa: N818 - a request of the user, not a failure
-    """The user cancelled; what was finished before is kept."""
+    """The user cancelled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from napari_histo.store import load_objects
@@ -26,3 +27,21 @@ def test_demo(cli, tmp_path):
 def test_twice_is_safe(cli, tmp_path):
     for _ in range(2):
         assert cli("demo", "-o", tmp_path, "--no-window").code == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        pytest.param("file", "a file of that name stands there", id="a-file"),
+        pytest.param("file/below", "a part of its path is a file", id="below-a-file"),
+        pytest.param("taken", "a folder of that name stands there", id="name-taken"),
+    ],
+)
+def test_odd_places_are_refused_before_the_work(cli, tmp_path, place, says):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "taken" / "he_tile_overlay.png").mkdir(parents=True)
+    ran = cli("demo", "-o", tmp_path / place, "--no-window")
+    assert ran.code == 1
+    assert says in ran.err
+    assert "Segmenting" not in ran.out
+    assert (tmp_path / "file").read_text() == "x"

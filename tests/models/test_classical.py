@@ -7,9 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from napari_histo.core import Box, Contours, Segmenter, Thresholds, TileGrid
+from napari_histo.core import Box, Contours, PixelSize, Segmenter, Thresholds, TileGrid
 from napari_histo.models._classical import CLASSICAL_INFO, ClassicalSegmenter
 from napari_histo.ops.stain import OD_FROM_HED
+from napari_histo.pipeline import SegmentRequest, segment
+from napari_histo.slides import ArrayReader
+from support.lattice import finish
 
 _HAEMATOXYLIN, _EOSIN, _DAB = OD_FROM_HED
 
@@ -153,3 +156,21 @@ def test_cut_then_merged_equals_whole(tile_px: int) -> None:
     merged = np.concatenate(points)
     assert len(whole) > 100
     assert sorted(map(tuple, merged.tolist())) == sorted(map(tuple, whole.tolist()))
+
+
+@pytest.mark.parametrize("tile_px", [128, 200])
+def test_tiles_of_different_looks_are_judged_alike(tile_px: int) -> None:
+    """Left nearly empty, right crowded: what is dark and what is bright is the image's affair."""
+    rng = np.random.default_rng(5)
+    away = np.ones((384, 640), bool)
+    away[tuple(rng.integers(0, 384, (2, 8)))] = False
+    away[rng.integers(0, 384, 700), rng.integers(384, 640, 700)] = False
+    light = 3000 * np.exp(-((ndi.distance_transform_edt(away) / 6) ** 4))
+    image = (200 + light + rng.normal(0, 30, light.shape)).astype(np.uint16)
+    reader = ArrayReader(image, name="half", pixel_size=PixelSize.square(0.5), is_rgb=False)
+    whole, tiled = (
+        finish(segment(reader, ClassicalSegmenter(), SegmentRequest(tile_px=px, seed=1)))[0].table
+        for px in (10_000, tile_px)
+    )
+    assert len(whole) > 50
+    assert sorted(whole.uuids()) == sorted(tiled.uuids())

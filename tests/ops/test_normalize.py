@@ -33,6 +33,13 @@ def test_nan_is_left_out_and_becomes_background():
     assert of(samples, (0, 100)).apply(samples).tolist() == [0, 0, 1, 0, 0]
 
 
+def test_a_few_bright_pixels_do_not_blind():
+    """Fewer than 0.2 % are bright: the percentile alone would call all of them infinitely so."""
+    samples = np.zeros(100_000, np.uint16)
+    samples[:100] = 1000
+    assert of(samples).apply(np.array([1000])) == pytest.approx(5.0, rel=0.01)
+
+
 def test_empty_glass_is_not_stretched():
     glass = np.random.default_rng(0).integers(240, 246, 10_000).astype(np.uint8)
     assert of(glass, rgb=True).apply(glass).min() > 0.8

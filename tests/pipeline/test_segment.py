@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_histo.core import Box, CancelToken, PixelSize, Segmenter, Thresholds
+from napari_histo.core import Box, CancelToken, PixelSize, Proposals, Segmenter, Thresholds
 from napari_histo.errors import Cancelled, ImageError, PixelSizeUnknownError
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader
@@ -76,17 +76,50 @@ def test_region_keeps_what_the_whole_image_shows_inside_it():
     assert (anchors < np.array([region.right, region.bottom]) + 5).all()
 
 
+def spot(height, width, x, y, *, sigma):
+    """A round spot whose brightest point is at (x, y), in pixel corners."""
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    bright = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    return (100 + 4000 * bright).astype(np.uint16)[..., None]
+
+
+def blocks(pixels, factor):
+    """The level of a pyramid that a scanner would write: means of blocks, the rest cut off."""
+    height, width = (n // factor for n in pixels.shape[:2])
+    cut = pixels[: height * factor, : width * factor].astype(float)
+    return cut.reshape(height, factor, width, factor, 1).mean(axis=(1, 3)).astype(pixels.dtype)
+
+
+class BrightestPixel(LatticeSegmenter):
+    """Proposes the centre of the brightest pixel alone."""
+
+    def _propose(self, image, min_prob):
+        y, x = np.unravel_index(image[..., 0].argmax(), image.shape[:2])
+        prob = np.float32([0.9 if image.max() > 0.9 else 0.1])
+        star = {"dist": np.full((1, 8), 3, np.float32)}
+        return Proposals(np.float32([[x, y]]), prob, star).take(prob > min_prob)
+
+
 @pytest.mark.parametrize(
-    ("um", "factor"), [(0.5, 1.0), (0.25, 2.0), (1.0, 0.5)], ids=["same", "finer", "coarser"]
+    ("um", "levels", "tolerance_px"),
+    [
+        pytest.param((0.5, 0.5), 1, 0.51, id="same"),
+        pytest.param((0.25, 0.25), 1, 1.01, id="finer"),
+        pytest.param((1.0, 1.0), 1, 0.51, id="coarser"),
+        pytest.param((0.25, 0.5), 1, 1.01, id="oblong-pixels"),
+        pytest.param((0.125, 0.125), 2, 2.01, id="pyramid"),
+        pytest.param((0.1, 0.1), 2, 2.6, id="between-levels"),
+    ],
 )
-def test_coordinates_are_full_resolution_pixels(um, factor):
-    """One bright blob, seen at the model's scale, comes back where it lies in the image."""
-    pixels = np.full((200, 320, 1), 100, np.uint16)
-    pixels[95:105, 195:205] = 4000
-    found = run(reader_of(pixels, um=um), LatticeSegmenter(radius_px=6.0)).table
-    assert len(found)
-    spread = np.abs(found.centroids - (200, 100)).max()
-    assert spread < 12 * max(1.0, factor)
+@pytest.mark.parametrize("region", [None, Box(5000, 300, 1003, 103)], ids=["whole", "region"])
+def test_objects_lie_where_the_image_shows_them(um, levels, tolerance_px, region):
+    """To half a model pixel, at the far corner of a long image whose sides no factor divides."""
+    pixels = spot(403, 6003, 5900.5, 371.5, sigma=6)
+    pyramid = [pixels, blocks(pixels, 4)][:levels]
+    reader = ArrayReader(pyramid, name="spot", pixel_size=PixelSize(*um), is_rgb=False)
+    found = run(reader, BrightestPixel(), region=region).table
+    assert len(found) == 1
+    assert np.abs(found.centroids[0] - (5900.5, 371.5)).max() <= tolerance_px
 
 
 def test_objects_stay_inside_the_image():
@@ -122,24 +155,34 @@ class TestReselect:
         assert model.calls == before
 
     def test_says_how_low_it_can_go(self, result):
-        assert 0.4 < result.min_prob < 0.6
+        assert result.min_prob == 0.4
+        assert len(result.reselect(Thresholds(0.41, 0.3)).table) > len(result.table)
 
 
 class TestManners:
     def test_progress_counts_tiles(self):
-        work = segment(reader_of(noise(64, 96)), LatticeSegmenter(), SegmentRequest(tile_px=32))
+        model = LatticeSegmenter()
+        model.batch_size = 1
+        work = segment(reader_of(noise(64, 96)), model, SegmentRequest(tile_px=32))
         _, steps = finish(work)
         assert [s.total for s in steps] == [6] * len(steps)
         assert [s.done for s in steps] == [0, 1, 2, 3, 4, 5, 6, 6]
 
+    def test_tiles_of_one_shape_go_together(self):
+        model = LatticeSegmenter()
+        run(reader_of(noise(8, 240)), model, tile_px=24)
+        # 10 tiles: the first and the last read less; eight alike make batches of up to 3.
+        assert model.calls == 5
+
     def test_cancel_stops_before_the_next_tile(self):
         cancel, model = CancelToken(), LatticeSegmenter()
+        model.batch_size = 1
         work = segment(reader_of(noise(64, 96)), model, SegmentRequest(tile_px=32), cancel)
         for step in work:
             if step.done == 2:
                 break
         cancel.cancel()
-        with pytest.raises(Cancelled, match="kept"):
+        with pytest.raises(Cancelled):
             next(work)
         assert model.calls == 2
 
@@ -172,6 +215,23 @@ class TestBadInput:
             reader_of(noise(50, 50), um=9.9), LatticeSegmenter(), pixel_size=PixelSize.square(0.5)
         )
         assert same_objects(a.table, b.table)
+
+    @pytest.mark.parametrize("um", [250.0, 0.0004, 25.0])
+    def test_a_pixel_size_in_another_unit(self, um):
+        with pytest.raises(ImageError, match=r"in µm \(not nm or mm\)"):
+            run(reader_of(noise(50, 50), um=um), LatticeSegmenter())
+
+    def test_a_thin_region_at_the_edge(self):
+        pixels = noise(1003, 800)
+        pyramid = ArrayReader(
+            [pixels, blocks(pixels, 4)], name="x", pixel_size=PixelSize.square(0.125), is_rgb=False
+        )
+        run(pyramid, LatticeSegmenter(), region=Box(799, 10, 1, 50))
+        run(pyramid, LatticeSegmenter(), region=Box(10, 1002, 50, 1))
+
+    def test_empty_region(self):
+        with pytest.raises(ImageError, match="is empty"):
+            run(reader_of(noise(50, 50)), LatticeSegmenter(), region=Box(10, 10, 0, 10))
 
     def test_region_outside(self):
         with pytest.raises(ImageError, match="outside"):

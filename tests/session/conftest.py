@@ -37,9 +37,13 @@ class DotModel:
     margin_px: int = 4
     align_px: int = 1
     edge_px: int = 0
+    batch_size: int = 1
     percentiles: None = None
     calls: int = 0
     hold: Callable[[], object] = field(default=lambda: None)
+
+    def adapt(self, samples):
+        return self
 
     def propose(self, images, min_prob):
         self.calls += 1

@@ -21,6 +21,7 @@ class LatticeSegmenter:
     margin_px = 4
     align_px = 4
     edge_px = 2
+    batch_size = 3
     percentiles = (1.0, 99.0)
 
     def __init__(
@@ -31,6 +32,9 @@ class LatticeSegmenter:
         )
         self.radius_px = radius_px
         self.calls = 0
+
+    def adapt(self, samples):
+        return self
 
     def propose(self, images, min_prob):
         self.calls += 1

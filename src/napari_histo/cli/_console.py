@@ -36,6 +36,7 @@ def cancel_on_interrupt() -> Iterator[CancelToken]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         token.cancel()
+        err.print("Stopping after this tile; press Ctrl-C again to stop at once.")
 
     before = signal.signal(signal.SIGINT, stop)
     try:

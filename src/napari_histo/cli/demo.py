@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_histo.cli._console import cancel_on_interrupt, drive, out
+from napari_histo.cli._display import has_display
 from napari_histo.core import Box, ObjectTable, SlideReader
 from napari_histo.errors import ImageError
 
@@ -42,11 +42,12 @@ def demo_command(
     from napari_histo.pipeline.evaluate import evaluate
     from napari_histo.slides import open_slide
     from napari_histo.store import check_output, save_objects
+    from napari_histo.store.write import check_writable, make_folder
 
-    samples = sample_folder()
+    samples, output = sample_folder(), make_folder(output)
     objects, overlay = output / "he_tile.geojson", output / "he_tile_overlay.png"
-    output.mkdir(parents=True, exist_ok=True)
     check_output(objects)
+    check_writable(overlay)
     model = load_model("he-nuclei")
     out.print(f"Segmenting {samples / 'he_tile.ome.tif'} with {model.info.name}")
     with open_slide(samples / "he_tile.ome.tif") as reader, cancel_on_interrupt() as cancel:
@@ -57,7 +58,7 @@ def demo_command(
     out.print(f"{len(result.table)} nuclei, F1@0.5 against the ground truth: {f1:.3f}")
     out.print(f"GeoJSON for QuPath:  {objects.resolve()}")
     out.print(f"Overlay to look at:  {overlay.resolve()}")
-    if window and _has_display():
+    if window and has_display():
         _open_napari(samples / "he_tile.ome.tif", objects)
 
 
@@ -65,15 +66,12 @@ def _write_overlay(path: Path, reader: SlideReader, table: ObjectTable) -> None:
     from PIL import Image
 
     from napari_histo.ops.overlay import draw_outlines
+    from napari_histo.store import atomic_path
 
     box = reader.info.box.intersect(Box(0, 0, 2048, 2048))
-    Image.fromarray(draw_outlines(reader.read(box), box, table)).save(path)
-
-
-def _has_display() -> bool:
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    picture = Image.fromarray(draw_outlines(reader.read(box), box, table))
+    with atomic_path(path) as work:
+        picture.save(work)
 
 
 def _open_napari(image: Path, objects: Path) -> None:

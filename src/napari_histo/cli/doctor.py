@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from napari_histo.cli._console import out
+from napari_histo.cli._display import display_name
 
 __all__ = ["Finding", "doctor_command", "examine"]
+
+_INSTALL = "pip install napari-histo"
+_TORCH = "pip install torch; where it is there but broken: pip install --force-reinstall torch"
+_PAQUO = (
+    "Check the variables PAQUO_QUPATH_DIR, PAQUO_QUPATH_SEARCH_DIRS and "
+    "PAQUO_QUPATH_SEARCH_DIR_REGEX, and .paquo.toml."
+)
 
 
 @dataclass(frozen=True)
@@ -48,22 +55,29 @@ def doctor_command(
 
 
 def examine() -> Iterator[Finding]:
-    """All findings, cheap ones first."""
-    python = sys.version_info[:2]
-    yield Finding(
-        "Python",
-        (3, 11) <= python < (3, 14),
-        platform.python_version(),
-        "" if (3, 11) <= python < (3, 14) else "Use Python 3.11, 3.12 or 3.13.",
-    )
-    for name in ("napari-histo", "napari", "torch", "stardist", "tifffile", "zarr", "shapely"):
-        yield _package(name, "pip install napari-histo")
-    yield from _optional_packages()
-    yield _qt()
-    yield _display()
-    yield from _devices()
-    yield _qupath()
-    yield _disk()
+    """All findings, cheap ones first; what cannot be looked at is a finding of its own."""
+    yield from _safely("Python", _python, "Install Python again.")
+    yield from _safely("packages", _packages, _INSTALL)
+    yield from _safely("extras", _optional_packages, _INSTALL)
+    yield from _safely("Qt", _qt, 'for the window: pip install "napari-histo[qt]"')
+    yield from _safely("display", _display, "napari needs one; the command line does not.")
+    yield from _safely("GPU", _devices, _TORCH)
+    yield from _safely("QuPath", _qupath, _PAQUO)
+    yield from _safely("free disk here", _disk, "Change to a folder that you may read.")
+
+
+def _safely(what: str, look: Callable[[], Iterable[Finding]], advice: str) -> Iterator[Finding]:
+    """The findings of `look`; an error becomes one that is not fine."""
+    try:
+        yield from look()
+    except Exception as error:
+        yield Finding(what, False, f"{type(error).__name__}: {error}", advice)
+
+
+def _python() -> Iterator[Finding]:
+    fine = (3, 11) <= sys.version_info[:2] < (3, 14)
+    advice = "" if fine else "Use Python 3.11, 3.12 or 3.13."
+    yield Finding("Python", fine, platform.python_version(), advice)
 
 
 def _version(name: str) -> str | None:
@@ -73,9 +87,14 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _package(name: str, how: str) -> Finding:
+def _package(name: str, how: str = _INSTALL) -> Finding:
     version = _version(name)
     return Finding(name, version is not None, version or "missing", "" if version else how)
+
+
+def _packages() -> Iterator[Finding]:
+    for name in ("napari-histo", "napari", "torch", "stardist", "tifffile", "zarr", "shapely"):
+        yield _package(name)
 
 
 def _optional_packages() -> Iterator[Finding]:
@@ -88,20 +107,16 @@ def _optional_packages() -> Iterator[Finding]:
         yield _package(name, f'optional: pip install "napari-histo[{extra}]"')
 
 
-def _qt() -> Finding:
-    for name in ("PyQt6", "PySide6", "PyQt5"):
-        version = _version(name)
-        if version:
-            return Finding("Qt", True, f"{name} {version}")
-    return Finding("Qt", False, "missing", 'for the window: pip install "napari-histo[qt]"')
+def _qt() -> Iterator[Finding]:
+    found = [f"{n} {v}" for n in ("PyQt6", "PySide6", "PyQt5") if (v := _version(n))]
+    advice = "" if found else 'for the window: pip install "napari-histo[qt]"'
+    yield Finding("Qt", bool(found), found[0] if found else "missing", advice)
 
 
-def _display() -> Finding:
-    if sys.platform in ("win32", "darwin"):
-        return Finding("display", True, "of the system")
-    name = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+def _display() -> Iterator[Finding]:
+    name = display_name()
     advice = "" if name else "napari needs one; the command line does not."
-    return Finding("display", bool(name), name or "none", advice)
+    yield Finding("display", bool(name), name or "none", advice)
 
 
 def _devices() -> Iterator[Finding]:
@@ -118,24 +133,25 @@ def _devices() -> Iterator[Finding]:
     yield Finding("networks run on", True, f"{best}, {pick_precision('auto', best)}")
 
 
-def _qupath() -> Finding:
+def _qupath() -> Iterator[Finding]:
     from qupath_bridge.locate import find_qupath
 
     install = find_qupath()
     if install is None:
-        return Finding(
+        yield Finding(
             "QuPath",
             False,
             "not found",
             "optional: install it from qupath.github.io, or set PAQUO_QUPATH_DIR to its folder. "
             "GeoJSON files work without it.",
         )
-    return Finding("QuPath", True, f"{install.version} in {install.path}")
+    else:
+        yield Finding("QuPath", True, f"{install.version} in {install.path}")
 
 
-def _disk() -> Finding:
+def _disk() -> Iterator[Finding]:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     enough = free_gb > 5
-    return Finding(
+    yield Finding(
         "free disk here", enough, f"{free_gb:.0f} GB", "" if enough else "Whole slides need 5 GB."
     )

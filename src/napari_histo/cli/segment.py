@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_histo.cli._console import cancel_on_interrupt, drive, out, say_error
+from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_error
+from napari_histo.cli._targets import pair_up
 from napari_histo.core import (
     Box,
     CancelToken,
@@ -19,18 +20,14 @@ from napari_histo.core import (
     ObjectTable,
     PixelSize,
     Segmenter,
-    SlideInfo,
     Thresholds,
 )
-from napari_histo.errors import Cancelled, HistoError, ImageError, WriteError
+from napari_histo.errors import Cancelled, HistoError
+
+if TYPE_CHECKING:
+    from napari_histo.pipeline import SegmentRequest
 
 __all__ = ["segment_command"]
-
-_IMAGE_SUFFIXES = {
-    *(".bif", ".bmp", ".czi", ".jpeg", ".jpg", ".mrxs", ".ndpi", ".png", ".scn", ".svs"),
-    *(".svslide", ".tif", ".tiff", ".vms", ".vmu"),
-}
-_SUFFIX_OF_FORMAT = {"geojson": ".geojson", "parquet": ".parquet", "labels": ".tif"}
 
 
 class OutputFormat(StrEnum):
@@ -55,13 +52,11 @@ class _Job:
     """One run of the command; every image is treated alike."""
 
     model: Segmenter
-    region: Box | None
-    pixel_size: PixelSize | None
-    native: bool
-    channel: int | None
-    tile_px: int | None
-    thresholds: Thresholds
+    request: SegmentRequest
     classes: ClassScheme | None
+    z: int | None
+    series: int
+    debug: bool
 
 
 def segment_command(
@@ -104,140 +99,98 @@ def segment_command(
         str | None,
         typer.Option(metavar="A,B,…", help="Names for the model's classes, in their order."),
     ] = None,
+    z: Annotated[int | None, typer.Option(min=0, help="Focal plane, from 0.")] = None,
+    series: Annotated[
+        int, typer.Option(min=0, help="Which image of a file with several, from 0.")
+    ] = 0,
     format_: Annotated[
-        OutputFormat, typer.Option("--format", help="Kind of result for several images.")
-    ] = OutputFormat.GEOJSON,
+        OutputFormat | None,
+        typer.Option("--format", help="Kind of results in a folder; geojson by default."),
+    ] = None,
+    debug: Annotated[bool, typer.Option(help="Show where an unforeseen error came from.")] = False,
 ) -> None:
-    """Find nuclei and write them to a file that QuPath, geopandas or ImageJ reads."""
+    """Find nuclei and write them to a file that QuPath, geopandas or ImageJ reads.
+
+    An existing result of that name is replaced once the new one is complete.
+    """
     from napari_histo.models import load_model
+    from napari_histo.pipeline import SegmentRequest
 
     box, size = _parse_region(region), _parse_pixel_size(pixel_size)
-    targets = _targets(images, output, format_)
+    targets = pair_up(images, output, format_ and format_.value)
     segmenter = load_model(model, device=device.value)
-    own = segmenter.info.thresholds
-    job = _Job(
-        segmenter,
-        box,
-        size,
-        pixel_size == "model",
-        channel,
-        tile,
-        Thresholds(
-            own.prob if prob_thresh is None else prob_thresh,
-            own.nms if nms_thresh is None else nms_thresh,
-        ),
-        _parse_classes(classes, segmenter),
+    info = segmenter.info
+    if pixel_size == "model" and info.pixel_size_um is not None:
+        size = PixelSize.square(info.pixel_size_um)
+    thresholds = Thresholds(
+        info.thresholds.prob if prob_thresh is None else prob_thresh,
+        info.thresholds.nms if nms_thresh is None else nms_thresh,
     )
+    request = SegmentRequest(box, size, channel, thresholds, tile_px=tile)
+    job = _Job(segmenter, request, _parse_classes(classes, segmenter), z, series, debug)
     with cancel_on_interrupt() as cancel:
-        failed = _run_all(job, targets, cancel)
-    if failed:
+        all_well = _run_all(job, targets, cancel)
+    if not all_well:
         raise typer.Exit(1)
 
 
-def _run_all(job: _Job, targets: Sequence[tuple[Path, Path]], cancel: CancelToken) -> int:
-    """Segment every image; a bad one is reported and the rest go on. Number of failures."""
-    failed = 0
+def _run_all(job: _Job, targets: Sequence[tuple[Path, Path]], cancel: CancelToken) -> bool:
+    """Segment every image; a bad one is reported and the rest go on. True if all went well."""
+    done = 0
     for image, target in targets:
         try:
             started = time.monotonic()
             table = _run_one(job, image, target, cancel)
-            seconds = time.monotonic() - started
-            out.print(f"{image.name}: {len(table):,} objects -> {target} ({seconds:.1f} s)")
         except Cancelled:
+            out.print(f"{done} of {len(targets)} images done; nothing written for {image.name}.")
             raise
         except HistoError as error:
-            failed += 1
             say_error(str(error))
+        except Exception as error:
+            if job.debug:
+                raise
+            say_error(_explained(error, image))
+        else:
+            done += 1
+            seconds = time.monotonic() - started
+            out.print(f"{image.name}: {len(table):,} objects -> {target} ({seconds:.1f} s)")
     if len(targets) > 1:
-        out.print(f"{len(targets) - failed} of {len(targets)} images done.")
-    return failed
+        out.print(f"{done} of {len(targets)} images done.")
+    return done == len(targets)
+
+
+def _explained(error: Exception, image: Path) -> str:
+    """What to tell of an error that nobody foresaw; each library words a full memory anew."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return (
+            f"Memory ran out while segmenting {image.name}. Use smaller tiles (--tile 512), or "
+            "--device cpu if it was the graphics card's."
+        )
+    return (
+        f"Something unforeseen went wrong with {image.name} ({type(error).__name__}: {error}). "
+        "Nothing was written for it. Run it again with --debug and send us what it prints."
+    )
 
 
 def _run_one(job: _Job, image: Path, target: Path, cancel: CancelToken) -> ObjectTable:
-    from napari_histo.pipeline import SegmentRequest, segment
+    from napari_histo.pipeline import segment
     from napari_histo.slides import open_slide
     from napari_histo.store import check_output, save_objects
 
     check_output(target)
-    reader = open_slide(image)
-    try:
-        size = _own_size(job) if job.native else job.pixel_size
-        request = SegmentRequest(job.region, size, job.channel, job.thresholds, tile_px=job.tile_px)
-        result = drive(segment(reader, job.model, request, cancel), image.name)
+    with open_slide(image, z=job.z or 0, series=job.series) as reader:
+        if reader.info.n_z > 1 and job.z is None:
+            err.print(f"{image.name} has {reader.info.n_z} focal planes; taking the first (--z 0).")
+        result = drive(segment(reader, job.model, job.request, cancel), image.name)
         table = result.table
         if job.classes is not None:
             table = table.with_columns(classes=job.classes)
-        save_objects(target, table, info=_with_size(reader.info, result.pixel_size))
-    finally:
-        reader.close()
+        cancel.raise_if_cancelled()
+        save_objects(target, table, info=replace(reader.info, pixel_size=result.pixel_size))
     return table
 
 
-def _own_size(job: _Job) -> PixelSize | None:
-    um = job.model.info.pixel_size_um
-    return None if um is None else PixelSize.square(um)
-
-
-def _with_size(info: SlideInfo, pixel_size: PixelSize | None) -> SlideInfo:
-    return replace(info, pixel_size=pixel_size)
-
-
 # -- arguments ---------------------------------------------------------------------------------
-
-
-def _targets(
-    images: Sequence[Path], output: Path, format_: OutputFormat
-) -> list[tuple[Path, Path]]:
-    """Pairs of image and result."""
-    found = [f for image in images for f in _expand(image)]
-    if len(found) == 1 and not images[0].is_dir() and not _is_folder(output):
-        return [_checked_pair(found[0], output)]
-    suffix = _SUFFIX_OF_FORMAT[format_.value]
-    targets = [output / f"{_stem(image)}{suffix}" for image in found]
-    twice = {t.name for t in targets if targets.count(t) > 1}
-    if twice:
-        raise ImageError(
-            f"Several images would be written to {sorted(twice)[0]} in {output}. "
-            "Rename them, or segment them one by one."
-        )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"The folder {output} cannot be made: {error.strerror}. Choose another with -o."
-        ) from error
-    return [_checked_pair(*pair) for pair in zip(found, targets, strict=True)]
-
-
-def _checked_pair(image: Path, target: Path) -> tuple[Path, Path]:
-    if image.resolve() == target.resolve():
-        raise WriteError(
-            f"The result would overwrite the image {image}. Choose another name or folder with -o."
-        )
-    return image, target
-
-
-def _stem(image: Path) -> str:
-    """Name without its suffix, ``.ome.tif`` being one."""
-    return image.stem.removesuffix(".ome")
-
-
-def _is_folder(output: Path) -> bool:
-    """True for an existing folder and for a name that cannot be a file of results."""
-    if output.name.endswith(".ome.zarr"):
-        return False
-    return output.is_dir() or output.suffix == ""
-
-
-def _expand(image: Path) -> list[Path]:
-    if not image.is_dir():
-        return [image]
-    found = sorted(p for p in image.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES)
-    if not found:
-        raise ImageError(
-            f"The folder {image} holds no images ({', '.join(sorted(_IMAGE_SUFFIXES))})."
-        )
-    return found
 
 
 def _parse_region(text: str | None) -> Box | None:

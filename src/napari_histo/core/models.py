@@ -180,6 +180,23 @@ class Segmenter(Protocol):
         """Percentiles of the image that become 0 and 1; None where raw values are wanted."""
         ...
 
+    @property
+    def batch_size(self) -> int:
+        """Images that `propose` handles best at once."""
+        ...
+
+    def adapt(self, samples: NDArray[np.float32]) -> Segmenter:
+        """A segmenter fit for an image, itself where there is nothing to fit.
+
+        Whatever depends on more than a tile is settled here, or tiles would disagree.
+
+        Parameters
+        ----------
+        samples : (n, channels) float32
+            Pixels that stand for the region, normalised.
+        """
+        ...
+
     def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
         """All possible objects with at least `min_prob`.
 

@@ -57,4 +57,4 @@ class CancelToken:
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` once `cancel` was called."""
         if self.is_cancelled:
-            raise Cancelled("Cancelled. What was finished before is kept.")
+            raise Cancelled("Cancelled.")

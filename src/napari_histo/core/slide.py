@@ -92,11 +92,29 @@ class SlideInfo:
         height, width = self.level_shapes[level]
         return Box(0, 0, width, height)
 
+    def level_scale(self, level: int) -> tuple[float, float]:
+        """Full-resolution px per px of `level`, along x and y.
+
+        Sizes of levels are rounded, so their ratio is off by up to a pixel at the far edge. Where a
+        whole factor explains both sizes, it is that factor.
+        """
+        (height, width), (small_height, small_width) = (
+            self.level_shapes[0],
+            self.level_shapes[level],
+        )
+        factor = round(self.level_downsamples[level])
+        return _axis_scale(width, small_width, factor), _axis_scale(height, small_height, factor)
+
     def best_level(self, downsample: float) -> int:
         """Coarsest level that is no coarser than `downsample`, as OpenSlide's call of that name."""
         # 2 % of slack: downsamples in files are ratios of rounded sizes.
         fine_enough = [i for i, d in enumerate(self.level_downsamples) if d <= downsample * 1.02]
         return max(fine_enough, default=0)
+
+
+def _axis_scale(full: int, small: int, factor: int) -> float:
+    explained = small in (full // factor, -(-full // factor)) if factor else False
+    return float(factor) if explained else full / small
 
 
 @runtime_checkable

@@ -68,13 +68,17 @@ class ClassicalSegmenter:
         Whether nuclei are brighter or darker than their surroundings. ``auto`` takes images for
         fluorescence when they are mostly dark: grey ones by their median, coloured ones by their
         share of black pixels. A field filled with nuclei can mislead it.
+    coloured : bool, optional
+        Whether colours of RGB images mean stains; by default looked at in each image.
     """
 
     edge_px = 0
     align_px = _BLOCK_PX
+    batch_size = 1
 
-    def __init__(self, polarity: Polarity = "auto") -> None:
+    def __init__(self, polarity: Polarity = "auto", *, coloured: bool | None = None) -> None:
         self.polarity = polarity
+        self.coloured = coloured
 
     def __repr__(self) -> str:
         return f"<ClassicalSegmenter polarity={self.polarity}>"
@@ -96,6 +100,15 @@ class ClassicalSegmenter:
         """Percentiles of the image that become 0 and 1."""
         return 1.0, 99.8
 
+    def adapt(self, samples: NDArray[np.float32]) -> ClassicalSegmenter:
+        """See `Segmenter.adapt`: colour and polarity are those of the whole region."""
+        image = samples[:, None, :]
+        coloured = _is_coloured(image)
+        if self.polarity != "auto":
+            return ClassicalSegmenter(self.polarity, coloured=coloured)
+        polarity: Polarity = "bright" if _is_fluorescence(image, coloured) else "dark"
+        return ClassicalSegmenter(polarity, coloured=coloured)
+
     def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
         """See `Segmenter.propose`; the outlines are finished."""
         return [self._propose_one(image, min_prob) for image in images]
@@ -103,7 +116,7 @@ class ClassicalSegmenter:
     def _propose_one(self, image: NDArray[np.float32], min_prob: float) -> Proposals:
         if not image.size:
             return _no_proposals()
-        signal = nuclear_signal(np.nan_to_num(image), self.polarity)
+        signal = nuclear_signal(np.nan_to_num(image), self.polarity, self.coloured)
         labels, prob = _label(signal)
         keep = prob > min_prob
         if not keep.any():
@@ -138,9 +151,11 @@ class ClassicalSegmenter:
         return [self.draw(p) for p in found]
 
 
-def nuclear_signal(image: NDArray[np.float32], polarity: Polarity) -> _Signal:
+def nuclear_signal(
+    image: NDArray[np.float32], polarity: Polarity, coloured: bool | None = None
+) -> _Signal:
     """What marks nuclei in an image (h, w, c) normalised to 0..1: high in them, low elsewhere."""
-    coloured = image.shape[2] == 3 and not is_gray(image)
+    coloured = _is_coloured(image) if coloured is None else coloured
     bright = _is_fluorescence(image, coloured) if polarity == "auto" else polarity == "bright"
     if bright:
         return _Signal(brightest(image), contrast=0.05, top=1.2)
@@ -148,6 +163,10 @@ def nuclear_signal(image: NDArray[np.float32], polarity: Polarity) -> _Signal:
     if coloured:
         return _Signal(nuclear_density(od), contrast=0.09, top=1.0)
     return _Signal(od.mean(axis=2), contrast=0.06, top=1.0)
+
+
+def _is_coloured(image: NDArray[np.float32]) -> bool:
+    return image.shape[2] == 3 and not is_gray(image)
 
 
 def _is_fluorescence(image: NDArray[np.float32], coloured: bool) -> bool:

@@ -94,6 +94,15 @@ class StarDistSegmenter:
         """Width of the rim along the image's edge in which no object is anchored, px."""
         return _EDGE_CELLS * max(self.config.grid)
 
+    @property
+    def batch_size(self) -> int:
+        """Images at once: a processor gains nothing from more than one."""
+        return 4 if self.device == "cuda" else 1
+
+    def adapt(self, samples: NDArray[np.float32]) -> StarDistSegmenter:
+        """See `Segmenter.adapt`; normalisation is all that depends on the image."""
+        return self
+
     def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
         """See `Segmenter.propose`; `columns` holds ``dist`` and, with classes, ``class_prob``."""
         self._check_channels(images)

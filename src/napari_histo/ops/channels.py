@@ -52,7 +52,7 @@ class ChannelPick:
             raise ImageError(f"{_named(info)} has no channel {channel}. {_list_channels(info)}")
         # Colour of 16 bits is not "RGB" to a viewer, but it is to a model.
         colour = info.is_rgb or info.channel_names == ("Red", "Green", "Blue")
-        if colour and channel is None:
+        if colour and (channel is None or model.channels == "rgb"):
             return cls(None, to_gray=model.channels == "gray")
         if model.channels == "rgb":
             raise ImageError(

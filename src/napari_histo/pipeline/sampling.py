@@ -45,7 +45,8 @@ def _glance(frame: Frame, box: Box) -> NDArray[Any]:
     info = frame.reader.info
     full = box.scale(*frame.scale)
     level = info.best_level(min(full.width, full.height) / 8)
-    small = full.scale(1 / info.level_downsamples[level]).intersect(info.level_box(level))
+    down_x, down_y = info.level_scale(level)
+    small = full.scale(1 / down_x, 1 / down_y).intersect(info.level_box(level))
     return frame.reader.read(small, level)
 
 

@@ -62,10 +62,8 @@ class _Domains:
         self.grid, self.owned, self.model, self.thresholds = grid, owned, model, thresholds
         self.reach = reach
         self.leader = list(range(len(grid)))
+        self.members = {i: [i] for i in self.leader}
         self.verdicts: dict[int, dict[int, NDArray[np.bool_]]] = {}
-
-    def members(self, leader: int) -> list[int]:
-        return [i for i, other in enumerate(self.leader) if other == leader]
 
     def settle(self) -> None:
         """Decide all domains, join those that disagree, and again until none do."""
@@ -83,7 +81,7 @@ class _Domains:
     def _decide(self, leader: int) -> dict[int, NDArray[np.bool_]]:
         """Verdict of a domain on its own and its surroundings' proposals: kept or not, by tile."""
         heard: dict[int, NDArray[np.bool_]] = {}
-        for member in self.members(leader):
+        for member in self.members[leader]:
             for tile in self._near(member):
                 near = _within(self.owned[tile], self.grid[member].owned, _HALO * self.reach)
                 heard[tile] = heard.get(tile, near) | near
@@ -126,7 +124,9 @@ class _Domains:
 
     def _join(self, a: int, b: int) -> int:
         winner, loser = sorted((self.leader[a], self.leader[b]))
-        self.leader = [winner if other == loser else other for other in self.leader]
+        self.members[winner] += self.members.pop(loser)
+        for tile in self.members[winner]:
+            self.leader[tile] = winner
         # Until it is decided anew, the joint domain speaks with the verdicts of both.
         both: Mapping[int, NDArray[np.bool_]] = self.verdicts[loser] | self.verdicts[winner]
         self.verdicts[winner] = dict(both)

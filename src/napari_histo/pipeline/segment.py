@@ -32,8 +32,11 @@ from napari_histo.pipeline.seams import choose
 
 __all__ = ["SegmentRequest", "Segmentation", "segment"]
 
+_Pixels = tuple[Tile, NDArray[Any]]
+
 #: Regions of up to this many model px are done in one piece: 2048 x 2048.
 _WHOLE_PX = 1 << 22
+_ENOUGH_PIXELS = 500_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class SegmentRequest:
     seed: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
     """Objects of a region, and what is needed to choose them anew.
 
@@ -90,11 +93,12 @@ class Segmentation:
     _proposals: Proposals
     _ids: NDArray[np.uint8]
     _kept: NDArray[np.int64]
+    _floor: float
 
     @property
     def min_prob(self) -> float:
         """Lowest probability that `reselect` can go down to."""
-        return float(self._proposals.prob.min(initial=1.0))
+        return self._floor
 
     def reselect(self, thresholds: Thresholds) -> Segmentation:
         """Choose anew without the network; an object that stays keeps its id. Any thread may call.
@@ -156,22 +160,22 @@ def segment(
     frame = Frame.of(reader, model.info, region=request.region, pixel_size=request.pixel_size)
     grid = _grid(frame, model, request.tile_px)
     yield Progress(0, len(grid), "Reading the image")
-    normalizer = _normalizer(frame, model, pick)
+    normalizer, model = _fit(frame, model, pick)
 
     owned: list[Proposals] = []
-    for tile, pixels in _read_ahead(grid, frame, cancel):
+    for batch in _batches(_read_ahead(grid, frame, cancel), model.batch_size):
         cancel.raise_if_cancelled()
-        image = normalizer.apply(pick.apply(pixels))
-        found = model.propose(image[None], floor)[0].shift(tile.read.x, tile.read.y)
-        owned.append(found.take(_owned(found, tile, grid, model)))
-        n_near = sum(len(p) for p in owned)
-        yield Progress(len(owned), len(grid), "Finding nuclei", n_near)
+        images = np.stack([normalizer.apply(pick.apply(pixels)) for _, pixels in batch])
+        for (tile, _), found in zip(batch, model.propose(images, floor), strict=True):
+            placed = found.shift(tile.read.x, tile.read.y)
+            owned.append(placed.take(_owned(placed, tile, grid, model)))
+        yield Progress(len(owned), len(grid), "Finding nuclei")
 
     cancel.raise_if_cancelled()
     yield Progress(len(grid), len(grid), "Choosing the best outlines")
     at_floor = replace(thresholds, prob=floor)
     rows = choose(grid, owned, model, at_floor)
-    return _assemble(model, frame, owned, rows, thresholds, request.seed)
+    return _assemble(model, frame, owned, rows, thresholds, floor, request.seed)
 
 
 def _assemble(
@@ -180,6 +184,7 @@ def _assemble(
     owned: list[Proposals],
     rows: list[NDArray[np.int64]],
     thresholds: Thresholds,
+    floor: float,
     seed: int | None,
 ) -> Segmentation:
     proposals = Proposals.concat(owned)
@@ -196,6 +201,7 @@ def _assemble(
         proposals,
         ids,
         kept,
+        floor,
     )
 
 
@@ -235,9 +241,7 @@ def _owned(found: Proposals, tile: Tile, grid: TileGrid, model: Segmenter) -> ND
     return inside
 
 
-def _read_ahead(
-    grid: TileGrid, frame: Frame, cancel: CancelToken
-) -> Iterator[tuple[Tile, NDArray[Any]]]:
+def _read_ahead(grid: TileGrid, frame: Frame, cancel: CancelToken) -> Iterator[_Pixels]:
     """Tiles with their pixels; the next one is read while the caller works on this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
         coming: Future[NDArray[Any]] | None = None
@@ -248,13 +252,28 @@ def _read_ahead(
             yield tile, now.result()
 
 
-def _normalizer(frame: Frame, model: Segmenter, pick: ChannelPick) -> Normalizer:
+def _batches(tiles: Iterator[_Pixels], size: int) -> Iterator[list[_Pixels]]:
+    """Up to `size` tiles in a row that have the same shape."""
+    batch: list[_Pixels] = []
+    for tile, pixels in tiles:
+        if batch and (len(batch) == size or batch[0][1].shape != pixels.shape):
+            yield batch
+            batch = []
+        batch.append((tile, pixels))
+    yield batch
+
+
+def _fit(frame: Frame, model: Segmenter, pick: ChannelPick) -> tuple[Normalizer, Segmenter]:
+    """The region's range of intensities, and the model made fit for it."""
     info = frame.reader.info
-    brightfield = info.is_rgb and pick.index is None and not pick.to_gray
+    pixels = (pick.apply(frame.read(box)) for box in sample_boxes(frame, whole_px=_WHOLE_PX))
+    samples = np.concatenate([p.reshape(-1, p.shape[-1]) for p in pixels])
+    # A percentile needs no more, and every k-th pixel is the same choice every time.
+    samples = samples[:: -(-len(samples) // _ENOUGH_PIXELS)]
     if model.percentiles is None:
         top = float(np.iinfo(info.dtype).max) if np.issubdtype(info.dtype, np.integer) else 1.0
-        return Normalizer(0.0, top)
-    boxes = sample_boxes(frame, whole_px=_WHOLE_PX)
-    pixels = (pick.apply(frame.read(box)) for box in boxes)
-    samples = np.concatenate([p.reshape(-1, p.shape[-1]) for p in pixels])
-    return Normalizer.from_samples(samples, model.percentiles, is_8bit_rgb=brightfield)
+        normalizer = Normalizer(0.0, top)
+    else:
+        brightfield = info.is_rgb and pick.index is None and not pick.to_gray
+        normalizer = Normalizer.from_samples(samples, model.percentiles, is_8bit_rgb=brightfield)
+    return normalizer, model.adapt(normalizer.apply(samples))

@@ -89,16 +89,6 @@ def make_folder(path: Path | str) -> Path:
     return Path(path)
 
 
-def make_folder(path: Path | str) -> Path:
-    """Make a folder for results, with those above it, unless it is there; WriteError if not."""
-    folder = Path(path).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _write_error(folder, error) from error
-    return folder
-
-
 def _reserve(final: Path, folder: bool) -> Path:
     """An empty file or folder beside `final`; proof that one can be made there."""
     if final.exists() and final.is_dir() != folder:

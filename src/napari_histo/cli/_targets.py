@@ -1,0 +1,93 @@
+"""Which images are meant, and where each result goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_histo.errors import ImageError, WriteError
+
+__all__ = ["SUFFIX_OF_FORMAT", "pair_up"]
+
+SUFFIX_OF_FORMAT = {"geojson": ".geojson", "parquet": ".parquet", "labels": ".tif"}
+
+
+def pair_up(images: Sequence[Path], output: Path, format_: str | None) -> list[tuple[Path, Path]]:
+    """Pairs of image and result.
+
+    Parameters
+    ----------
+    images : sequence of Path
+        Files, and folders whose images are meant.
+    output : Path
+        A file for one image; a folder, made if need be, for several.
+    format_ : str or None
+        A key of `SUFFIX_OF_FORMAT` for results in a folder.
+
+    Raises
+    ------
+    ImageError, WriteError
+        Nothing to do, or the results would overwrite an image or each other.
+    """
+    from napari_histo.store import format_of
+    from napari_histo.store.write import make_folder
+
+    found = [file for image in images for file in _expand(image)]
+    into_folder = output.is_dir() or format_of(output) is None
+    if output.name.endswith(".ome.zarr"):
+        into_folder = False
+    if not into_folder:
+        if len(found) > 1:
+            raise WriteError(
+                f"{len(found)} images cannot go into the one file {output}. Give a folder with -o, "
+                "and with --format the kind of result."
+            )
+        if format_ not in (None, format_of(output)):
+            raise WriteError(
+                f"--format {format_} does not go with the ending of {output.name}. Leave one out."
+            )
+        return [_checked(found[0], output)]
+    if output.suffix and not output.is_dir() and len(found) == 1:
+        # Most likely a file with an ending that we do not write; saving says which we do.
+        return [_checked(found[0], output)]
+    suffix = SUFFIX_OF_FORMAT[format_ or "geojson"]
+    targets = [output / f"{_stem(image)}{suffix}" for image in found]
+    _refuse_doubles(targets)
+    make_folder(output)
+    return [_checked(*pair) for pair in zip(found, targets, strict=True)]
+
+
+def _expand(image: Path) -> list[Path]:
+    if not image.is_dir() or image.suffix.lower() == ".zarr":
+        return [image]
+    from napari_histo.slides import SUFFIXES
+
+    names = (p for p in image.iterdir() if not p.name.startswith("."))
+    found = sorted(p for p in names if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise ImageError(f"The folder {image} holds no images ({', '.join(sorted(SUFFIXES))}).")
+    return found
+
+
+def _stem(image: Path) -> str:
+    """Name without its suffix, ``.ome.tif`` being one."""
+    return image.stem.removesuffix(".ome")
+
+
+def _refuse_doubles(targets: Sequence[Path]) -> None:
+    # Some file systems take "A.tif" and "a.tif" for one file.
+    twice = [name for name, n in Counter(t.name.casefold() for t in targets).items() if n > 1]
+    if twice:
+        raise WriteError(
+            f"Several images would be written to {twice[0]} in {targets[0].parent}. Rename them, "
+            "or segment them one by one."
+        )
+
+
+def _checked(image: Path, target: Path) -> tuple[Path, Path]:
+    if image.resolve() == target.resolve():
+        raise WriteError(
+            f"The result would overwrite the image {image}. Choose another name or folder with -o."
+        )
+    return image, target
