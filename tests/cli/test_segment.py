@@ -59,6 +59,67 @@ class TestResults:
         assert (tmp_path / "many" / "blobs.geojson").exists()
 
 
+class TestFoldersAndPlanes:
+    def test_a_folder_stands_for_its_images(self, cli, blob_tiff, tmp_path):
+        (tmp_path / "._blobs.ome.tif").write_text("a companion file of macOS")
+        (tmp_path / "notes.txt").write_text("no image")
+        ran = segment(cli, tmp_path, "-o", tmp_path / "out")
+        assert ran.code == 0, ran.err
+        assert [p.name for p in (tmp_path / "out").iterdir()] == ["blobs.geojson"]
+
+    def test_focal_planes_are_named_and_chosen(self, cli, blobs, tmp_path):
+        import tifffile
+
+        stack = np.stack([np.full_like(blobs, 230), blobs])
+        path = tmp_path / "stack.ome.tif"
+        tifffile.imwrite(path, stack, photometric="rgb", metadata={"axes": "ZYXS"})
+        first = segment(cli, path, "-o", tmp_path / "0.geojson", "--pixel-size", 0.5)
+        assert "0 objects" in first.out
+        assert_says(first.err, "2 focal planes; taking the first")
+        second = segment(cli, path, "-o", tmp_path / "1.geojson", "--pixel-size", 0.5, "--z", 1)
+        assert "12 objects" in second.out
+
+    def test_several_images_do_not_go_into_one_file(self, cli, blob_tiff, tmp_path):
+        ran = segment(cli, blob_tiff, blob_tiff, "-o", tmp_path / "o.geojson")
+        assert ran.code == 1
+        assert_says(ran.err, "cannot go into the one file")
+
+    def test_a_format_that_contradicts_the_ending(self, cli, blob_tiff, tmp_path):
+        ran = segment(cli, blob_tiff, "-o", tmp_path / "o.geojson", "--format", "labels")
+        assert ran.code == 1
+        assert_says(ran.err, "does not go with the ending")
+
+    def test_results_never_meet_in_one_name(self, cli, blob_tiff, tmp_path):
+        (tmp_path / "sub").mkdir()
+        twin = tmp_path / "sub" / "BLOBS.ome.tif"
+        twin.write_bytes(blob_tiff.read_bytes())
+        ran = segment(cli, blob_tiff, twin, "-o", tmp_path / "out")
+        assert ran.code == 1
+        assert_says(ran.err, "Several images would be written to blobs.geojson")
+
+    @pytest.mark.parametrize(
+        ("error", "says"),
+        [
+            pytest.param(MemoryError(), "smaller tiles", id="memory"),
+            pytest.param(RuntimeError("CUDA out of memory"), "--device cpu", id="gpu-memory"),
+            pytest.param(RuntimeError("what now"), "unforeseen.*what now.*--debug", id="unknown"),
+        ],
+    )
+    def test_what_nobody_foresaw_stops_one_image_alone(
+        self, cli, blob_tiff, tmp_path, monkeypatch, error, says
+    ):
+        from napari_histo.models._classical import ClassicalSegmenter
+
+        def fail(self, images, min_prob):
+            raise error
+
+        monkeypatch.setattr(ClassicalSegmenter, "propose", fail)
+        ran = segment(cli, blob_tiff, "-o", tmp_path / "out")
+        assert ran.code == 1
+        assert_says(ran.err, says)
+        assert "0 of 1" in ran.out or not list((tmp_path / "out").iterdir())
+
+
 class TestRefusals:
     """Exit code 1 or 2, one message that says what to do, and no file left behind."""
 
