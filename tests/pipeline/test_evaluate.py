@@ -84,6 +84,22 @@ def test_folders_are_matched_by_stem_and_say_what_is_missing(tmp_path: Path) -> 
     assert report.mean("f1") == pytest.approx((1 + report.images[1].agreement.f1) / 2)
 
 
+def test_stray_files_in_a_folder_are_passed_over(tmp_path: Path) -> None:
+    for side in ("pred", "truth"):
+        _write(tmp_path / side / "a.tif", _discs())
+        for name in ("notes.gz", ".gz", "gz", "list.txt", "b.tar.gz", ".hidden.tif"):
+            (tmp_path / side / name).write_bytes(b"x")
+    report = evaluate(tmp_path / "pred", tmp_path / "truth")
+    assert [image.name for image in report.images] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "ending", [".tif", ".ome.tif", ".TIF", ".png", ".geojson", ".json.gz", ".parquet", ".ome.zarr"]
+)
+def test_endings_are_no_part_of_a_stem(ending: str) -> None:
+    assert evaluate_module._stem(Path("folder") / f"a.b{ending}") == "a.b"
+
+
 def test_only_some_images(tmp_path: Path) -> None:
     for name in ("a", "b"):
         _write(tmp_path / "pred" / f"{name}.tif", _discs())

@@ -18,12 +18,13 @@ from scipy import sparse
 from napari_histo.core import Box, Contours, GeometryKind, ObjectState, ObjectTable, ObjectType
 from napari_histo.errors import ObjectsFileError
 from napari_histo.ops.metrics import Agreement, compare_counts, compare_labels, count_pixels
-from napari_histo.store.dispatch import format_of, load_objects, read_labels
+from napari_histo.store.dispatch import FORMATS, format_of, load_objects, read_labels
 from napari_histo.store.labels import draw, rasterise
 
 __all__ = ["ImageScore", "Report", "evaluate", "read_split"]
 
 _LABELS = ("labels", "ome-zarr")
+_ENDINGS = (".png", *(ending for endings in FORMATS.values() for ending in endings))
 #: Outlines without a label image beside them are compared in squares of this side, px.
 _SQUARE_PX = 2048
 #: Columns of the printed table, which fits 80 characters.
@@ -201,10 +202,10 @@ def _files(place: Path, only: Collection[str] | None) -> dict[str, Path]:
 
 def _stem(path: Path) -> str:
     """Name without its endings: ``a.b.ome.tif`` and ``a.b.geojson.gz`` are both ``a.b``."""
-    name = path.name
-    for ending in (".gz", path.suffixes[-2] if path.suffix == ".gz" else path.suffix, ".ome"):
-        name = name.removesuffix(ending)
-    return name
+    name = path.name.lower()
+    known = (e for e in _ENDINGS if name.endswith(e))
+    ending = max(known, key=len, default=path.suffix)
+    return path.name[: len(path.name) - len(ending)].removesuffix(".ome")
 
 
 def _some(names: Collection[str]) -> str:
