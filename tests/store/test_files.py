@@ -10,6 +10,7 @@ import zarr
 from napari_histo.core import Box, ClassScheme, Contours, ObjectTable, PixelSize, SlideInfo
 from napari_histo.errors import ObjectsFileError, WriteError
 from napari_histo.store import FORMATS, format_of, load_objects, rasterise, save_objects
+from napari_histo.store.dispatch import read_labels
 from napari_histo.store.label_files import write_labels_tiff, write_ome_zarr
 from support.objects import assert_same_tables
 
@@ -88,6 +89,16 @@ def test_unknown_formats_list_what_is_allowed(tmp_path):
 def test_missing_files_are_named(tmp_path, name):
     with pytest.raises(ObjectsFileError, match="there is no such file"):
         load_objects(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 9), (9, 1), (1, 1), (1, 8, 9), (1, 1, 8, 9), (8, 9, 1)], ids=str
+)
+def test_planes_keep_their_two_axes(shape, tmp_path):
+    labels = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    tifffile.imwrite(tmp_path / "a.tif", labels, photometric="minisblack")
+    wanted = shape if len(shape) == 2 else (8, 9)
+    assert np.array_equal(read_labels(tmp_path / "a.tif"), labels.reshape(wanted))
 
 
 def test_images_that_are_no_labels_are_named(tmp_path):

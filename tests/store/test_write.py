@@ -15,7 +15,7 @@ import pytest
 
 from napari_histo.core import Contours, ObjectTable
 from napari_histo.errors import WriteError
-from napari_histo.store import FORMATS, atomic_path, save_objects
+from napari_histo.store import FORMATS, atomic_path, check_output, save_objects
 from napari_histo.store.write import make_folder
 
 SUFFIXES = [suffixes[0] for suffixes in FORMATS.values()] + [".geojson.gz"]
@@ -159,11 +159,12 @@ def test_file_in_the_place_of_a_folder(tmp_path):
 
 def test_folder_in_the_place_of_a_file_and_back(tmp_path):
     (tmp_path / "a.geojson").mkdir()
-    with pytest.raises(WriteError, match="a folder of that name"):
-        save_objects(tmp_path / "a.geojson", nuclei(1))
     (tmp_path / "a.ome.zarr").write_text("x")
-    with pytest.raises(WriteError, match="a file of that name"):
-        save_objects(tmp_path / "a.ome.zarr", nuclei(1))
+    for write in (lambda path: save_objects(path, nuclei(1)), check_output):
+        with pytest.raises(WriteError, match="a folder of that name"):
+            write(tmp_path / "a.geojson")
+        with pytest.raises(WriteError, match="a file of that name"):
+            write(tmp_path / "a.ome.zarr")
     assert everything(tmp_path) == ["a.geojson", "a.ome.zarr"]
 
 

@@ -78,8 +78,7 @@ def save_objects(
 
 def check_output(path: Path | str) -> None:
     """Raise WriteError now, before long work, where `save_objects` could not write after it."""
-    _known_format(path, None)
-    check_writable(path)
+    check_writable(path, folder=_known_format(path, None) == "ome-zarr")
 
 
 def _known_format(path: Path | str, format: str | None) -> str:
@@ -165,4 +164,13 @@ def _read_plane(path: Path) -> NDArray[Any]:
             return np.asarray(image)
     import tifffile
 
-    return np.squeeze(tifffile.imread(path))
+    return _without_singletons(tifffile.imread(path))
+
+
+def _without_singletons(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Two axes where the others have one entry; a plane of one row or column stays a plane."""
+    while pixels.ndim > 2 and pixels.shape[0] == 1:
+        pixels = pixels[0]
+    while pixels.ndim > 2 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    return pixels

@@ -71,11 +71,11 @@ def atomic_path(target: Path | str, *, folder: bool = False) -> Iterator[Path]:
         _remove(work)
 
 
-def check_writable(target: Path | str) -> None:
-    """Raise WriteError now, before long work, where `target` could not be written after it."""
+def check_writable(target: Path | str, *, folder: bool = False) -> None:
+    """Raise WriteError now, before long work, where `atomic_path` would after it."""
     final = Path(os.path.realpath(target))
     try:
-        _remove(_reserve(final, final.is_dir()))
+        _remove(_reserve(final, folder))
     except OSError as error:
         raise _write_error(target, error) from error
 
