@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["gather_offsets", "range_union"]
+__all__ = ["gather_offsets", "offsets_of", "range_union"]
+
+
+def offsets_of(lengths: Iterable[int]) -> NDArray[np.int32]:
+    """Where each of the items that follow one another begins, and the last one ends.
+
+    Examples
+    --------
+    >>> offsets_of([2, 3]).tolist()
+    [0, 2, 5]
+    """
+    sizes = np.fromiter(lengths, np.int64)
+    offsets = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets
 
 
 def range_union(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histo.core._moments import moments
-from napari_histo.core._ragged import gather_offsets
+from napari_histo.core._ragged import gather_offsets, offsets_of
 from napari_histo.core.box import Box
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Contours:
         steps = np.arange(len(closed) + 1, dtype=np.int32)
         return cls(
             np.concatenate(closed) if closed else np.zeros((0, 2), np.float32),
-            _offsets(len(r) for r in closed),
+            offsets_of(len(r) for r in closed),
             steps,
             steps,
             np.zeros(len(closed), np.uint8),
@@ -136,9 +136,9 @@ class Contours:
         rings = [ring for part in parts for ring in part]
         return cls(
             np.concatenate(rings).astype(np.float32) if rings else np.zeros((0, 2), np.float32),
-            _offsets(len(r) for r in rings),
-            _offsets(len(p) for p in parts),
-            _offsets(len(parts) for _, parts in parts_of),
+            offsets_of(len(r) for r in rings),
+            offsets_of(len(p) for p in parts),
+            offsets_of(len(parts) for _, parts in parts_of),
             np.array([kind for kind, _ in parts_of], np.uint8),
         )
 
@@ -292,10 +292,6 @@ def as_rows(rows: ArrayLike, n: int) -> NDArray[np.int64]:
 def _close(ring: NDArray[np.float32]) -> NDArray[np.float32]:
     closed = len(ring) and (ring[0] == ring[-1]).all()
     return ring if closed or not len(ring) else np.concatenate([ring, ring[:1]])
-
-
-def _offsets(lengths: Iterable[int]) -> NDArray[np.int32]:
-    return np.concatenate([[0], np.cumsum(list(lengths), dtype=np.int64)]).astype(np.int32)
 
 
 def _join_offsets(chunks: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -109,17 +109,6 @@ class TileGrid:
             y0 + -(-(box.bottom - y0) // a) * a,
         )
 
-    def neighbours(self, index: int) -> list[int]:
-        """The up to eight tiles that touch this one."""
-        rows, columns = self.shape
-        row, column = divmod(index, columns)
-        return [
-            r * columns + c
-            for r in range(max(0, row - 1), min(rows, row + 2))
-            for c in range(max(0, column - 1), min(columns, column + 2))
-            if (r, c) != (row, column)
-        ]
-
     def owner_of(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
         """Tile that owns each point (n, 2), x before y; -1 outside the region."""
         column = np.floor((points[:, 0] - self.region.x) / self.tile_px).astype(np.int64)

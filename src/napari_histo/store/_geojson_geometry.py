@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import Contours, GeometryKind
+from napari_histo.core._ragged import offsets_of
 
 __all__ = ["contours_of", "extra_members"]
 
@@ -56,9 +57,9 @@ def contours_of(geometries: Sequence[dict[str, Any] | None]) -> Contours:
         kinds.append(kind)
     contours = Contours(
         _vertices(rings),
-        _offsets(list(map(len, rings))),
-        _offsets(rings_in_part),
-        _offsets(parts_in_object),
+        offsets_of(map(len, rings)),
+        offsets_of(rings_in_part),
+        offsets_of(parts_in_object),
         np.array(kinds, np.uint8),
     )
     return _closed(contours)
@@ -117,12 +118,6 @@ def _vertices(rings: _Rings) -> NDArray[np.float32]:
     if not np.isfinite(flat).all():
         raise ValueError("a coordinate is not finite")
     return flat.reshape(-1, 2).astype(np.float32)
-
-
-def _offsets(lengths: list[int]) -> NDArray[np.int32]:
-    offsets = np.zeros(len(lengths) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
 
 
 def _closed(contours: Contours) -> Contours:

@@ -11,9 +11,9 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_histo.core import Contours, GeometryKind
+from napari_histo.core._ragged import offsets_of
 
 __all__ = ["from_wkb", "geometry_types", "to_wkb"]
 
@@ -164,18 +164,12 @@ class _Reader:
         xy = np.frombuffer(b"".join(self._rings), "<f8").reshape(-1, 2)
         return Contours(
             xy.astype(np.float32),
-            _offsets(self._ring_sizes),
-            _offsets(self._part_sizes),
-            _offsets(self._object_sizes),
+            offsets_of(self._ring_sizes),
+            offsets_of(self._part_sizes),
+            offsets_of(self._object_sizes),
             np.array(self._kinds, np.uint8),
         )
 
 
 def _count(item: bytes, at: int, order: str) -> tuple[int, int]:
     return struct.unpack_from(f"{order}I", item, at)[0], at + 4
-
-
-def _offsets(sizes: list[int]) -> NDArray[np.int32]:
-    offsets = np.zeros(len(sizes) + 1, np.int32)
-    np.cumsum(sizes, out=offsets[1:])
-    return offsets
