@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +52,25 @@ def test_extra_all_is_every_extra_of_a_user() -> None:
 def test_base_leaves_the_choice_of_a_qt_binding() -> None:
     names = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
     assert names & {"pyqt5", "pyqt6", "pyside2", "pyside6"} == set()
+
+
+@pytest.mark.slow
+def test_wheel_holds_what_the_program_needs(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling", reason="the build back end is not installed")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert len(names) == len(set(names))
+    wanted = {f"{room}/py.typed" for room in ("napari_histo", "qupath_bridge")}
+    wanted |= {"napari_histo/napari.yaml"}
+    for place, root in (("src/napari_histo/models/weights", "src"), ("sample_data", ".")):
+        files = (f for f in (ROOT / place).rglob("*") if f.is_file() and f.suffix != ".pyc")
+        prefix = "" if root == "src" else "napari_histo/"
+        wanted |= {prefix + f.relative_to(ROOT / root).as_posix() for f in files}
+    assert wanted - set(names) == set()
+    assert not [n for n in names if "__pycache__" in n or n.startswith("tests")]
+    licences = {n.split("/licenses/")[1] for n in names if "/licenses/" in n}
+    assert licences == {"LICENSE", "src/qupath_bridge/LICENSE"}
