@@ -41,6 +41,13 @@ def test_with_a_bad_pattern_for_qupath(cli, monkeypatch):
     assert "free disk here" in found
 
 
+def test_names_are_whole_on_a_narrow_screen(cli, monkeypatch):
+    monkeypatch.setattr(doctor.out, "width", 80)
+    monkeypatch.setenv("PAQUO_QUPATH_SEARCH_DIR_REGEX", "(")
+    ran = cli("doctor")
+    assert "…" not in ran.out
+
+
 @pytest.mark.parametrize("look", ["_python", "_packages", "_qt", "_display", "_disk"])
 def test_no_error_ends_the_report(monkeypatch, look):
     def fails():

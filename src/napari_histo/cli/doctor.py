@@ -47,7 +47,9 @@ def doctor_command(
     if as_json:
         print(json.dumps([asdict(f) for f in findings], indent=2))
         return
-    table = Table("", "what", "found", "what to do", box=None)
+    table = Table(box=None)
+    for title in ("", "what", "found", "what to do"):
+        table.add_column(title, overflow="fold")  # what is to be typed must not be cut short
     for f in findings:
         # Texts, not markup: "[qt]" names an extra.
         table.add_row(*(Text(t) for t in ("ok" if f.ok else "--", f.what, f.value, f.advice)))
