@@ -123,9 +123,9 @@ def look(image, middle_px, canvas, px_per_canvas_px):
     viewer = ViewerModel()
     viewer.add_layer(image)
     viewer.canvas.size = canvas
-    viewer.camera.center = image.data_to_world(to_napari(middle_px))
+    viewer.scene.camera.center = image.data_to_world(to_napari(middle_px))
     world_per_px = np.abs(np.linalg.det(affine_of(image)[:2, :2])) ** 0.5
-    viewer.camera.zoom = 1 / (px_per_canvas_px * world_per_px)
+    viewer.scene.camera.zoom = 1 / (px_per_canvas_px * world_per_px)
     return viewer
 
 
@@ -161,8 +161,8 @@ def test_view_counts_in_the_units_of_the_window():
     viewer.add_layer(image)
     viewer.canvas.size = (20, 40)
     um_per_world = float((1 * viewer.dims.units[-1]).to("um").magnitude)
-    viewer.camera.center = np.array([15.0, 25.0]) / um_per_world - 0.25 / um_per_world
-    viewer.camera.zoom = 2 * um_per_world
+    viewer.scene.camera.center = np.array([15.0, 25.0]) / um_per_world - 0.25 / um_per_world
+    viewer.scene.camera.zoom = 2 * um_per_world
     assert view_box(viewer, image) == Box(30, 20, 40, 20)
 
 

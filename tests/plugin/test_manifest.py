@@ -13,6 +13,7 @@ from npe2 import PluginManifest
 
 import napari_histo
 from napari_histo.plugin.settings import SegmentSettings
+from napari_histo.slides import SUFFIXES
 from napari_histo.store import FORMATS
 
 MANIFEST = Path(napari_histo.__file__).parent / "napari.yaml"
@@ -87,6 +88,11 @@ def test_reader_of_a_file_name(contributions, name, command):
         if any(fnmatch(name, pattern) for pattern in reader.filename_patterns)
     }
     assert found == ({command} if command else set())
+
+
+def test_slides_are_offered_where_a_reader_takes_them(contributions):
+    (slides,) = [r for r in contributions.readers if r.command == "napari-histo.read_slide"]
+    assert {Path(pattern).suffix for pattern in slides.filename_patterns} <= SUFFIXES
 
 
 def test_writers_offer_what_the_store_writes(contributions):

@@ -151,11 +151,11 @@ def test_cancel_leaves_no_trace_and_the_window_lives(viewer, dock, qtbot, propos
 def test_regions(viewer, dock, qtbot):
     """The view, then drawn shapes; nuclei of other places do not come."""
     image = add(viewer, he_tissue, scale=(0.5, 0.5), units=("um", "um"))
-    viewer.camera.center = (75, 125)
-    viewer.camera.zoom = min(viewer.canvas.size) / 50
+    viewer.scene.camera.center = (75, 125)
+    viewer.scene.camera.zoom = min(viewer.canvas.size) / 50
     choose(dock.form.region_box, Scope.VIEW.value)
     seen = table_of(run(dock, qtbot)).centroids
-    height, width = np.array(viewer.canvas.size) / viewer.camera.zoom / 0.5
+    height, width = np.array(viewer.canvas.size) / viewer.scene.camera.zoom / 0.5
     assert (np.abs(seen - (250.5, 150.5)) <= (width / 2 + 1, height / 2 + 1)).all()
     assert len(seen) > 5
 

@@ -131,8 +131,13 @@ def view_box(viewer: ViewerModel, layer: Image) -> Box:
     ImageError
         The image is out of view.
     """
-    half = np.array(viewer.canvas.size) / (2 * viewer.camera.zoom)
-    corners = np.array(viewer.camera.center[-2:]) + half * [(-1, -1), (-1, 1), (1, -1), (1, 1)]
+    half = np.array(viewer.canvas.size) / (2 * viewer.scene.camera.zoom)
+    corners = np.array(viewer.scene.camera.center[-2:]) + half * [
+        (-1, -1),
+        (-1, 1),
+        (1, -1),
+        (1, 1),
+    ]
     xy = from_napari(_to_data(corners * _world_in_layer_units(viewer, layer), layer))
     low, high = np.floor(xy.min(axis=0)), np.ceil(xy.max(axis=0))
     height, width = plane_shape(layer)

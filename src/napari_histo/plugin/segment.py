@@ -59,6 +59,7 @@ class SegmentDock(QWidget):
         self._activity = Activity()
         self._watched: Image | None = None
         self._fill_models(settings.model)
+        self.form.show_choices(self.form.device_box, [("auto", "auto")])
         self.controller.choose_device(settings.device)
         self._connect_form()
         self._connect_state()
@@ -121,6 +122,7 @@ class SegmentDock(QWidget):
     def _apply_theme(self) -> None:
         theme = self.viewer.theme
         self.setStyleSheet(style_sheet(theme))
+        self.form.link_colour = theme_colour(theme, "warning").name()
         histogram = self.form.histogram
         histogram.bar = theme_colour(theme, "current")
         histogram.text = theme_colour(theme, "text")

@@ -8,7 +8,6 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -29,6 +28,7 @@ __all__ = ["SegmentForm", "model_facts"]
 
 #: Width of the column of labels, so that the fields of all groups are aligned.
 _LABELS_PX = 78
+_STATUS_PX = 40
 _CHANNELS = {"rgb": "colour", "gray": "one channel", "any": "any image"}
 
 
@@ -52,11 +52,9 @@ class SegmentForm(QWidget):
         layout.addLayout(self._choices_layout())
         layout.addSpacing(2)
         layout.addLayout(_row(self.run_button, self.cancel_button))
-        layout.addWidget(self.bar)
-        layout.addWidget(self.message)
-        layout.addWidget(_separator())
+        layout.addWidget(self._status_widget())
         layout.addLayout(self._thresholds_layout())
-        layout.addWidget(_separator())
+        layout.addSpacing(6)
         layout.addWidget(self.summary)
         layout.addWidget(self.histogram, 1)
         layout.addLayout(_row(self.save_button, self.saved))
@@ -93,10 +91,7 @@ class SegmentForm(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop at the next tile. What was there before stays.")
         self.bar = QProgressBar()
-        self.bar.setTextVisible(True)
-        policy = self.bar.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)  # so that nothing jumps when a run starts
-        self.bar.setSizePolicy(policy)
+        self.link_colour = "#ffcc00"
         self.message = _small_label()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
@@ -124,6 +119,18 @@ class SegmentForm(QWidget):
             ("", self.pixel_hint),
         )
 
+    def _status_widget(self) -> QWidget:
+        """Bar and message; as high when they are empty, so that nothing jumps in a run."""
+        status = QWidget()
+        column = QVBoxLayout(status)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.bar)
+        column.addWidget(self.message)
+        column.addStretch()
+        status.setMinimumHeight(_STATUS_PX)
+        return status
+
     def _thresholds_layout(self) -> QLayout:
         return _form(("Probability", self.prob), ("Overlap", self.overlap))
 
@@ -145,7 +152,7 @@ class SegmentForm(QWidget):
             with QSignalBlocker(self.pixel_size):
                 self.pixel_size.setValue(shown)
         self.pixel_size.setEnabled(state.image is not None)
-        hint = _pixel_hint(state)
+        hint = _pixel_hint(state, self.link_colour)
         self.pixel_hint.setText(hint)
         self.pixel_hint.setVisible(bool(hint))
         _set_kind(self.pixel_hint, "warning" if state.needs_pixel_size else "")
@@ -158,7 +165,8 @@ class SegmentForm(QWidget):
         self.bar.setVisible(running)
         progress = state.progress
         if progress is not None:
-            self.bar.setRange(0, progress.total)
+            # One tile has no half: the bar then only says that something is going on.
+            self.bar.setRange(0, progress.total if progress.total > 1 else 0)
             self.bar.setValue(progress.done)
 
     def _render_message(self, state: SegmentState) -> None:
@@ -224,13 +232,16 @@ def model_facts(info: ModelInfo, *, available: bool) -> str:
     return " · ".join(facts)
 
 
-def _pixel_hint(state: SegmentState) -> str:
+def _pixel_hint(state: SegmentState, link_colour: str) -> str:
     if state.image is None or state.pixel_size is not None:
         return ""
     link = ""
     if state.image.hint_um is not None:
         um = f"{state.image.hint_um:g}"
-        link = f" The layer's scale is {um}, without a unit: <a href='{um}'>use {um} µm</a>."
+        link = (
+            f" The layer's scale is {um}, without a unit: "
+            f"<a href='{um}' style='color: {link_colour}'>use {um} µm</a>."
+        )
     if state.needs_pixel_size:
         return f"This image does not say. Usually 0.25 for a 40× scan, 0.5 for 20×.{link}"
     return f"Unknown: the image is taken as it is, and areas are in px².{link}"
@@ -315,12 +326,6 @@ def _small_label() -> QLabel:
     label.setWordWrap(True)
     label.setProperty("kind", "")
     return label
-
-
-def _separator() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    return line
 
 
 def _set_kind(label: QLabel, kind: str) -> None:

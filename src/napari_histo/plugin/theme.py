@@ -19,7 +19,9 @@ def style_sheet(theme: str) -> str:
     text = theme_colour(theme, "text")
     quiet = f"rgba({text.red()}, {text.green()}, {text.blue()}, 170)"
     warning = theme_colour(theme, "warning").name()
-    error = theme_colour(theme, "error").name()
+    error = theme_colour(theme, "error")
+    if theme_colour(theme, "background").lightness() < 128:
+        error = error.lighter(190)  # napari's red is made for filled boxes, not for letters
     accent = theme_colour(theme, "current").name()
     highlight = theme_colour(theme, "highlight").name()
     size = _theme(theme).font_size
@@ -27,7 +29,8 @@ def style_sheet(theme: str) -> str:
         QLabel {{ qproperty-indent: 0; }}
         QLabel[kind] {{ color: {quiet}; font-size: {size}; }}
         QLabel[kind="warning"] {{ color: {warning}; }}
-        QLabel[kind="error"] {{ color: {error}; }}
+        QLabel[kind="error"] {{ color: {error.name()}; }}
+        QPushButton {{ padding: 4px 12px; }}
         QPushButton#run {{ font-weight: bold; }}
         QPushButton#run:enabled {{ background-color: {accent}; }}
         QPushButton#run:enabled:hover {{ background-color: {highlight}; }}

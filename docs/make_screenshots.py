@@ -1,0 +1,89 @@
+"""Make the pictures of the README from today's code: ``python docs/make_screenshots.py``.
+
+Needs a display (``xvfb-run -a`` where there is none) and a real H&E slide with a pixel size: by
+default CMU-1-Small-Region.svs of OpenSlide's test data (CC0) in the folder of the real data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+from qtpy.QtWidgets import QApplication
+
+from napari_histo.plugin.geometry import to_napari
+from napari_histo.plugin.segment import SegmentDock
+from napari_histo.session import Phase, Scope
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("NAPARI_HISTO_DATA", ROOT.parent / "shared" / "data"))
+SLIDE = DATA / "slides" / "CMU-1-Small-Region.svs"
+WINDOW_PX = (1400, 900)
+#: Middle of the view, x and y in full-resolution px, and canvas pixels per image pixel.
+MIDDLE_PX, ZOOM = (1120, 2230), 1.6
+
+
+def main() -> None:
+    """Open a slide, segment what is in view, take the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--slide", type=Path, default=SLIDE)
+    parser.add_argument("--model", default="he-nuclei")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+
+    viewer = napari.Viewer()
+    viewer.window.resize(*WINDOW_PX)
+    viewer.open(options.slide, plugin="napari-histo")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-histo", "Segment nuclei")
+    segment_view(viewer, dock, options.model)
+    take(viewer, options.out / "segment-dock.png")
+    viewer.close()
+
+
+def segment_view(viewer: napari.Viewer, dock: SegmentDock, model: str) -> None:
+    """What a user does: go somewhere, choose the model and the view, press Run."""
+    form, state = dock.form, dock.controller.state
+    image = viewer.layers[0]
+    viewer.scene.camera.center = image.data_to_world(to_napari(MIDDLE_PX))
+    viewer.scene.camera.zoom = ZOOM / image.scale[-1]
+    viewer.canvas.overlays.scale_bar.visible = True
+    form.model_box.setCurrentIndex(form.model_box.findText(model))
+    form.region_box.setCurrentIndex(form.region_box.findData(Scope.VIEW))
+    settle()
+    form.run_button.click()
+    wait(lambda: state.phase is Phase.IDLE)
+    if state.error or state.result is None:
+        raise SystemExit(state.error)
+    print(f"{state.result.statistics.count} nuclei")
+
+
+def take(viewer: napari.Viewer, path: Path) -> None:
+    """The whole window."""
+    settle(1.5)
+    viewer.screenshot(path, canvas_only=False, flash=False)
+    print(path)
+
+
+def settle(seconds: float = 0.5) -> None:
+    """Let Qt and napari draw."""
+    end = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > end)
+
+
+def wait(done: Callable[[], bool], seconds: float = 600) -> None:
+    """Run Qt's events until `done`."""
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            raise SystemExit(f"Nothing happened for {seconds:.0f} s.")
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    main()
