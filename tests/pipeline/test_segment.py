@@ -126,6 +126,8 @@ def test_objects_stay_inside_the_image():
     found = run(reader_of(noise(60, 90)), LatticeSegmenter(radius_px=12.0)).table
     assert found.contours.xy.min() >= 0
     assert (found.contours.xy <= (90, 60)).all()
+    assert all(shape.is_valid for shape in found.to_shapely())
+    assert (found.areas_px > 0).all()
 
 
 class TestReselect:

@@ -39,12 +39,8 @@ class DotModel:
     edge_px: int = 0
     batch_size: int = 1
     percentiles: None = None
-    batch_size: int = 1
     calls: int = 0
     hold: Callable[[], object] = field(default=lambda: None)
-
-    def adapt(self, samples):
-        return self
 
     def adapt(self, samples):
         return self

@@ -24,6 +24,7 @@ from napari_histo.core import (
     TileGrid,
 )
 from napari_histo.ops.channels import ChannelPick
+from napari_histo.ops.clip import clip_contours
 from napari_histo.ops.normalize import Normalizer
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.ids import anchored_ids
@@ -216,9 +217,8 @@ def _draw(
     order = np.lexsort((x, y, proposals.prob))
     proposals, ids = proposals.take(order), ids[order]
     table = model.draw(proposals).transform(frame.scale, (0.0, 0.0))
-    info = frame.reader.info
-    np.clip(table.contours.xy, 0, (info.width, info.height), out=table.contours.xy)
-    return table.with_columns(object_id=ids)
+    contours = clip_contours(table.contours, frame.reader.info.box)
+    return table.with_columns(object_id=ids, contours=contours)
 
 
 def _grid(frame: Frame, model: Segmenter, tile_px: int | None) -> TileGrid:
