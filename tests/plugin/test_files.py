@@ -186,6 +186,7 @@ def test_pyramid_opens_lazily_with_its_scale():
     assert layer.multiscale
     assert layer.rgb
     assert [tuple(s) for s in layer.level_shapes[:, :2]] == [(1024, 1024), (512, 512), (256, 256)]
+    assert layer.name == "he_tile"
     assert layer.scale.tolist() == [0.25, 0.25]
     assert [str(u) for u in layer.units] == ["micrometer"] * 2
     assert layer.metadata == options["metadata"]

@@ -80,7 +80,7 @@ def _stack(planes: Sequence[Any]) -> Any:
 
 
 def _slide_options(info: SlideInfo) -> dict[str, Any]:
-    options: dict[str, Any] = {"name": Path(info.name).stem, "metadata": dict(info.metadata)}
+    options: dict[str, Any] = {"name": _stem(info), "metadata": dict(info.metadata)}
     if info.pixel_size is not None:
         depth = [1.0] if info.n_z > 1 else []
         options["scale"] = (*depth, info.pixel_size.y_um, info.pixel_size.x_um)
@@ -89,7 +89,11 @@ def _slide_options(info: SlideInfo) -> dict[str, Any]:
 
 
 def _channel_names(info: SlideInfo) -> list[str]:
-    return [f"{Path(info.name).stem} {channel}" for channel in info.channel_names]
+    return [f"{_stem(info)} {channel}" for channel in info.channel_names]
+
+
+def _stem(info: SlideInfo) -> str:
+    return Path(info.name).stem.removesuffix(".ome")
 
 
 # -- objects -----------------------------------------------------------------------------------
@@ -142,11 +146,13 @@ def _as_labels(table: ObjectTable, name: str, image: Image | None) -> list[Layer
     shape = _extent(table, image)
     features = features_of(table, None if image is None else pixel_size_of(image))
     options = {**labels_options(table), "features": features, **_place(image)}
+    # A reader cannot ask for outlines, so the image shines through.
+    options["opacity"] = 0.5
     layers = []
     if table.nuclei is not None and np.isfinite(table.nuclei.bounds).any():
         nuclei = table.with_columns(contours=table.nuclei, nuclei=None)
         # The cells keep the objects: saving both layers must not write the nuclei twice.
-        inner = {**options, "name": f"{name} nuclei", "metadata": {}, "opacity": 0.5}
+        inner = {**options, "name": f"{name} nuclei", "metadata": {}}
         layers.append((label_levels(nuclei, shape), inner, "labels"))
     return [(label_levels(table, shape), {**options, "name": name}, "labels"), *layers]
 
