@@ -15,7 +15,8 @@ from napari_histo.plugin.commands import add_regions_layer
 from napari_histo.plugin.geometry import hint_um, plane_shape, shapes_outlines, view_box
 from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.results import ResultLayers
-from napari_histo.plugin.segment_form import SegmentForm, model_facts
+from napari_histo.plugin.segment_form import SegmentForm
+from napari_histo.plugin.segment_words import model_facts
 from napari_histo.plugin.settings import SegmentSettings
 from napari_histo.plugin.theme import style_sheet, theme_colour
 from napari_histo.plugin.threads import Mailbox

@@ -20,16 +20,16 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider
 
-from napari_histo.core import ModelInfo, Thresholds
-from napari_histo.plugin.histogram import Histogram, format_area
+from napari_histo.core import Thresholds
+from napari_histo.plugin.histogram import Histogram
+from napari_histo.plugin.segment_words import pixel_hint, prob_tip, summary
 from napari_histo.session import Phase, Scope, SegmentState
 
-__all__ = ["SegmentForm", "model_facts"]
+__all__ = ["SegmentForm"]
 
 #: Width of the column of labels, so that the fields of all groups are aligned.
 _LABELS_PX = 78
 _STATUS_PX = 40
-_CHANNELS = {"rgb": "colour", "gray": "one channel", "any": "any image"}
 
 
 class SegmentForm(QWidget):
@@ -96,7 +96,7 @@ class SegmentForm(QWidget):
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def _make_result(self) -> None:
-        self.prob = _slider(_prob_tip(0.0))
+        self.prob = _slider(prob_tip(0.0))
         self.overlap = _slider(
             "How much of an object another may cover before the less likely one goes. "
             "No new run is needed."
@@ -152,7 +152,7 @@ class SegmentForm(QWidget):
             with QSignalBlocker(self.pixel_size):
                 self.pixel_size.setValue(shown)
         self.pixel_size.setEnabled(state.image is not None)
-        hint = _pixel_hint(state, self.link_colour)
+        hint = pixel_hint(state, self.link_colour)
         self.pixel_hint.setText(hint)
         self.pixel_hint.setVisible(bool(hint))
         _set_kind(self.pixel_hint, "warning" if state.needs_pixel_size else "")
@@ -186,7 +186,7 @@ class SegmentForm(QWidget):
         result = state.result
         live = result is not None and state.is_live
         lowest = result.candidates.lowest_prob if result is not None and live else 0.0
-        self.prob.setToolTip(_prob_tip(lowest))
+        self.prob.setToolTip(prob_tip(lowest))
         for slider, low, value in (
             (self.prob, lowest, state.thresholds.prob),
             (self.overlap, 0.0, state.thresholds.nms),
@@ -195,7 +195,7 @@ class SegmentForm(QWidget):
                 slider.setMinimum(low)  # type: ignore[arg-type] # typed for whole numbers alone
                 if abs(slider.value() - value) > 1e-3:
                     slider.setValue(value)
-        self.summary.setText("" if result is None else _summary(state))
+        self.summary.setText("" if result is None else summary(result))
         for widget in (self.summary, self.histogram, self.save_button):
             widget.setVisible(result is not None)
         self.histogram.show_statistics(None if result is None else result.statistics)
@@ -217,59 +217,6 @@ class SegmentForm(QWidget):
                 box.addItem(text, data)
             still = [i for i, (_, data) in enumerate(items) if data == chosen]
             box.setCurrentIndex(still[0] if still else min(0, len(items) - 1))
-
-
-# -- words ---------------------------------------------------------------------------------------
-
-
-def model_facts(info: ModelInfo, *, available: bool) -> str:
-    """What to know before a model is used."""
-    size = "any pixel size" if info.pixel_size_um is None else f"{info.pixel_size_um:g} µm/px"
-    # Names of licences must not be broken at their hyphens.
-    facts = [size, _CHANNELS[info.channels], info.licence.replace("-", "\N{NON-BREAKING HYPHEN}")]
-    if not available:
-        facts.append("downloaded on first use")
-    return " · ".join(facts)
-
-
-def _pixel_hint(state: SegmentState, link_colour: str) -> str:
-    if state.image is None or state.pixel_size is not None:
-        return ""
-    link = ""
-    if state.image.hint_um is not None:
-        um = f"{state.image.hint_um:g}"
-        link = (
-            f" The layer's scale is {um}, without a unit: "
-            f"<a href='{um}' style='color: {link_colour}'>use {um} µm</a>."
-        )
-    if state.needs_pixel_size:
-        return f"This image does not say. Usually 0.25 for a 40× scan, 0.5 for 20×.{link}"
-    return f"Unknown: the image is taken as it is, and areas are in px².{link}"
-
-
-def _prob_tip(lowest: float) -> str:
-    tip = "Keep objects that are at least this likely."
-    if not lowest:
-        return tip
-    return f"{tip} No new run is needed; below {lowest:g} nothing was kept."
-
-
-def _summary(state: SegmentState) -> str:
-    result = state.result
-    assert result is not None
-    numbers = result.statistics
-    text = f"<b style='font-size: large'>{numbers.count:,}</b> {_noun(result.model, numbers.count)}"
-    if numbers.count:
-        text += f" · median area <b>{format_area(numbers.median_area)} {numbers.unit}</b>"
-    if len(numbers.by_class) > 1:
-        text += "<br>" + " · ".join(f"{name} {n:,}" for name, n in numbers.by_class)
-    return text
-
-
-def _noun(model: ModelInfo, count: int) -> str:
-    if model.classes.names == ("Nucleus",):
-        return "nucleus" if count == 1 else "nuclei"
-    return "object" if count == 1 else "objects"
 
 
 # -- parts ---------------------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+"""What the Segment panel says."""
+
+from __future__ import annotations
+
+from html import escape
+
+from napari_histo.core import ModelInfo
+from napari_histo.plugin.histogram import format_area
+from napari_histo.session import Result, SegmentState
+
+__all__ = ["model_facts", "pixel_hint", "prob_tip", "summary"]
+
+_CHANNELS = {"rgb": "colour", "gray": "one channel", "any": "any image"}
+
+
+def model_facts(info: ModelInfo, *, available: bool) -> str:
+    """What to know before a model is used."""
+    size = "any pixel size" if info.pixel_size_um is None else f"{info.pixel_size_um:g} µm/px"
+    # Names of licences must not be broken at their hyphens.
+    facts = [size, _CHANNELS[info.channels], info.licence.replace("-", "\N{NON-BREAKING HYPHEN}")]
+    if not available:
+        facts.append("downloaded on first use")
+    return " · ".join(facts)
+
+
+def pixel_hint(state: SegmentState, link_colour: str) -> str:
+    """What to do about an unknown pixel size, as HTML; empty where it is known."""
+    if state.image is None or state.pixel_size is not None:
+        return ""
+    link = ""
+    if state.image.hint_um is not None:
+        um = f"{state.image.hint_um:g}"
+        link = (
+            f" The layer's scale is {um}, without a unit: "
+            f"<a href='{um}' style='color: {link_colour}'>use {um} µm</a>."
+        )
+    if state.needs_pixel_size:
+        return f"This image does not say. Usually 0.25 for a 40× scan, 0.5 for 20×.{link}"
+    return f"Unknown: the image is taken as it is, and areas are in px².{link}"
+
+
+def prob_tip(lowest: float) -> str:
+    """What the slider of the probability does; `lowest` is 0 while there is no result."""
+    tip = "Keep objects that are at least this likely."
+    if not lowest:
+        return tip
+    return f"{tip} No new run is needed; below {lowest:g} nothing was kept."
+
+
+def summary(result: Result) -> str:
+    """Count, median area and classes, as HTML."""
+    numbers = result.statistics
+    text = f"<b style='font-size: large'>{numbers.count:,}</b> {_noun(result.model, numbers.count)}"
+    if numbers.count:
+        text += f" · median area <b>{format_area(numbers.median_area)} {numbers.unit}</b>"
+    if len(numbers.by_class) > 1:
+        text += "<br>" + " · ".join(f"{escape(name)} {n:,}" for name, n in numbers.by_class)
+    return text
+
+
+def _noun(model: ModelInfo, count: int) -> str:
+    if model.classes.names == ("Nucleus",):
+        return "nucleus" if count == 1 else "nuclei"
+    return "object" if count == 1 else "objects"
