@@ -1,4 +1,4 @@
-"""Sample images that come with packages on every machine, or with the source code."""
+"""Sample images that come with packages on every machine."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from napari.types import LayerDataTuple
 
 __all__ = ["fluorescence_nuclei", "he_tissue", "ihc_tissue"]
-
-_SAMPLE_DATA = Path(__file__).parents[3] / "sample_data"
 
 
 def he_tissue() -> list[LayerDataTuple]:
