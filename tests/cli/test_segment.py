@@ -148,6 +148,21 @@ class TestRefusals:
         assert ran.code == 1
         assert_says(ran.err, "no model 'he-nuclie'.*classical")
 
+    def test_licence_is_shown_before_a_download(self, cli, blob_tiff, tmp_path, monkeypatch):
+        import pooch
+
+        from napari_histo.models import registry
+
+        def refuse(*_, **__):
+            raise ConnectionError("no route to host")
+
+        monkeypatch.setattr(registry, "_cache", lambda: tmp_path / "cache")
+        monkeypatch.setattr(pooch, "retrieve", refuse)
+        out = tmp_path / "o.geojson"
+        ran = cli("segment", blob_tiff, "-o", out, "--model", "2D_versatile_he")
+        assert ran.code == 1
+        assert_says(ran.err, "Licence: .*CC BY-NC-SA.*could not be downloaded.*he-nuclei")
+
     def test_unknown_pixel_size(self, cli, blobs, tmp_path):
         from PIL import Image
 

@@ -113,11 +113,15 @@ def segment_command(
 
     An existing result of that name is replaced once the new one is complete.
     """
-    from napari_histo.models import load_model
+    from napari_histo.models import get_info, is_available, load_model
     from napari_histo.pipeline import SegmentRequest
 
     box, size = _parse_region(region), _parse_pixel_size(pixel_size)
     targets = pair_up(images, output, format_ and format_.value)
+    if not is_available(model):
+        fetched = get_info(model)
+        err.print(f"{model} comes from {fetched.source}\nLicence: {fetched.licence}", markup=False)
+        err.print(fetched.description, markup=False)
     segmenter = load_model(model, device=device.value)
     info = segmenter.info
     if pixel_size == "model" and info.pixel_size_um is not None:
