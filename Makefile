@@ -14,6 +14,9 @@ help:  ## Say what there is
 demo: setup-use  ## Segment the sample slide, compare with its truth, open napari if there is a screen
 	@$(BIN)/napari-histo demo
 
+# One thread: tests are many small steps, and threads that wait for each other on a busy machine
+# make some of them several times slower.
+test: export OMP_NUM_THREADS ?= 1
 test: setup-dev lint  ## Style, types, import contracts, then all tests, the fast ones first
 	$(BIN)/pytest -m "not slow"
 	$(BIN)/pytest -m slow
