@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from napari_histo.core import Box, Contours
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 __all__ = ["clip_contours"]
 
@@ -29,12 +34,12 @@ def clip_contours(contours: Contours, box: Box) -> Contours:
     frame = shapely.box(box.x, box.y, box.right, box.bottom)
     cut = shapely.intersection(contours.to_shapely(outside), frame)
     # An intersection may bring along a line where an outline only touches the edge.
-    cut = [_areas(geometry) for geometry in cut]
-    joined = Contours.concat([contours.take(inside), Contours.from_shapely(cut)])
+    areas = [_areas(geometry) for geometry in cut]
+    joined = Contours.concat([contours.take(inside), Contours.from_shapely(areas)])
     return joined.take(np.argsort(np.concatenate([inside, outside])))
 
 
-def _areas(geometry: object) -> object:
+def _areas(geometry: BaseGeometry) -> BaseGeometry:
     import shapely
 
     if shapely.get_type_id(geometry) != shapely.GeometryType.GEOMETRYCOLLECTION:
