@@ -36,6 +36,18 @@ def picture(seed: int = 0) -> np.ndarray:
     )[:SIDE, :SIDE]
 
 
+def side_by_side(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each, in turns, so that a busy moment hits all of them alike."""
+    spent: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            if turn:  # the first is to warm up
+                spent[name].append((time.perf_counter() - start) * 1e3)
+    return {name: median(values) for name, values in spent.items()}
+
+
 def timed(work: Callable[[], object], rounds: int) -> float:
     """Median milliseconds of `rounds` calls after one to warm up."""
     work()
@@ -147,16 +159,17 @@ def main() -> None:
     images = [picture(seed) for seed in range(args.stream)]
     one = images[:1]
 
-    rows: dict[str, tuple[float, float]] = {}
     few = max(1, args.rounds // 3)
     batch = np.ascontiguousarray(images[0][None], np.float32) / 255
+    single: dict[str, Callable[[], object]] = {}
+    stream: dict[str, Callable[[], object]] = {}
     for label, model in (("float32", exact), (f"auto = {auto.precision}", auto)):
-        bare = timed(lambda m=model: m._forward(batch), args.rounds)
-        rows[f"bare network, {label}"] = (bare, bare * args.stream)
-        rows[f"our segment, {label}"] = (
-            timed(lambda m=model: ours(m, one), args.rounds),
-            timed(lambda m=model: ours(m, images), few),
-        )
+        single[f"bare network, {label}"] = lambda m=model: m._forward(batch)
+        single[f"our segment, {label}"] = lambda m=model: ours(m, one)
+        stream[f"bare network, {label}"] = lambda m=model: [m._forward(batch) for _ in images]
+        stream[f"our segment, {label}"] = lambda m=model: ours(m, images)
+    of_one, of_stream = side_by_side(single, args.rounds), side_by_side(stream, few)
+    rows = {name: (of_one[name], of_stream[name]) for name in single}
     theirs = package(exact, images, args.rounds)
     if theirs:
         rows["stardist predict_instances (TensorFlow)"] = (theirs["one_ms"], theirs["stream_ms"])
@@ -167,9 +180,9 @@ def main() -> None:
     print(f", package {theirs['objects']}\n" if theirs else "\n")
     print(f"| | one {SIDE}² [ms] | ratio | stream of {args.stream} [ms] | ratio |")
     print("| --- | ---: | ---: | ---: | ---: |")
-    for name, (single, stream) in rows.items():
-        ratios = single / base[0], stream / base[1]
-        print(f"| {name} | {single:.0f} | {ratios[0]:.2f} | {stream:.0f} | {ratios[1]:.2f} |")
+    for name, (once, streamed) in rows.items():
+        ratios = once / base[0], streamed / base[1]
+        print(f"| {name} | {once:.0f} | {ratios[0]:.2f} | {streamed:.0f} | {ratios[1]:.2f} |")
     print("\nWhere one image's time goes (float32):")
     for name, ms in stages(exact, images[0], args.rounds).items():
         print(f"  {name}: {ms:.0f} ms")
