@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +16,9 @@ from stardist.utils import edt_prob
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from _stardist_augment import normalise
-from _stardist_data import LabelledImage
+from _augment import normalise
+from _images import LabelledImage
+from _loop import Schedule, State, update_ema
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 
 Example = tuple[Tensor, NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]
@@ -71,82 +68,11 @@ def loss_terms(prob_logits: Tensor, dist: Tensor, target: Sequence[Tensor]) -> d
 LOSS_WEIGHTS = {"bce": 1.0, "mae": 0.05, "iou": 0.3}
 
 
-@dataclass
-class Schedule:
-    """Warm up, hold, and decay by cosine; ``minutes`` is time spent on training alone."""
-
-    minutes: float
-    peak: float = 2e-3
-    warm: float = 0.02
-    hold: float = 0.55
-
-    def rate(self, spent_minutes: float) -> float:
-        done = min(spent_minutes / self.minutes, 1.0)
-        if done < self.warm:
-            return self.peak * max(done / self.warm, 0.02)
-        if done < self.hold:
-            return self.peak
-        return self.peak * (
-            0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - self.hold) / (1 - self.hold)))
-        )
-
-
-@dataclass
-class State:
-    """All that a run needs to go on."""
-
-    net: StarDistNet
-    ema: StarDistNet
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-    spent_s: float = 0.0
-    best: float = -1.0
-
-    def save(self, path: Path) -> None:
-        """Write aside, then rename: a kill leaves the old file or the new one."""
-        parts = {"net": self.net, "ema": self.ema, "optimiser": self.optimiser}
-        plain = {"step": self.step, "spent_s": self.spent_s, "best": self.best}
-        aside = path.with_suffix(".tmp")
-        torch.save(plain | {k: v.state_dict() for k, v in parts.items()}, aside)
-        aside.replace(path)
-
-    def load(self, path: Path) -> None:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        for name in ("net", "ema", "optimiser"):
-            getattr(self, name).load_state_dict(saved[name])
-        self.step, self.spent_s, self.best = saved["step"], saved["spent_s"], saved["best"]
-
-
-@torch.no_grad()
-def update_ema(ema: nn.Module, net: nn.Module, step: int, decay: float = 0.999) -> None:
-    decay = min(decay, (1 + step) / (10 + step))
-    for kept, new in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(new, 1 - decay)
-        else:
-            kept.copy_(new)
-
-
-def renew_batch_statistics(net: StarDistNet, stream: Iterator[tuple[Tensor, ...]], n: int) -> None:
-    """Running means and variances as the plain average over ``n`` training batches.
-
-    Averaged weights need statistics of their own (Izmailov et al., UAI 2018).
-    """
-    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    device = next(net.parameters()).device
-    net.train()
-    for _ in range(n):
-        image = next(stream)[0].to(device)
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            net(image)
-    net.eval()
-
-
 def train_steps(
-    state: State, batches: Iterator[tuple[Tensor, ...]], schedule: Schedule, device: torch.device
+    state: State[StarDistNet],
+    batches: Iterator[tuple[Tensor, ...]],
+    schedule: Schedule,
+    device: torch.device,
 ) -> Iterator[dict[str, float]]:
     """One optimiser step at a time; yields its losses."""
     state.net.train()
@@ -260,9 +186,3 @@ def best_thresholds(
     pooled = {k: sum(v, Score()).figures() for k, v in scores.items()}
     best = max(pooled, key=lambda k: pooled[k]["f1"] + pooled[k]["pq"])
     return best, pooled[best]
-
-
-def log(path: Path, record: dict[str, Any]) -> None:
-    with path.open("a") as f:
-        f.write(json.dumps(record) + "\n")
-    print(json.dumps(record), flush=True)

@@ -22,9 +22,9 @@ import numpy as np
 from skimage.io import imsave
 from torch import Tensor
 
-from _stardist_augment import stain_shift
-from _stardist_cards import WEIGHTS, write_card
-from _stardist_data import LabelledImage, rescale
+from _augment import stain_shift
+from _cards import WEIGHTS, write_card
+from _images import LabelledImage, rescale
 from train_stardist import RECIPES
 
 CLI = [str(Path(sys.executable).with_name("napari-histo"))]

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import torch
 
-from _stardist_augment import normalise
-from _stardist_cards import WEIGHTS, make_card, write_card
-from _stardist_data import LabelledImage
-from _stardist_loop import Score, best_thresholds, outline, predict, renew_batch_statistics
+from _augment import normalise
+from _cards import WEIGHTS, make_card, write_card
+from _images import LabelledImage
+from _loop import renew_batch_statistics
+from _stardist_loop import Score, best_thresholds, outline, predict
 from napari_histo.core import Thresholds
 from napari_histo.models._model_folder import SHIPPED_WEIGHTS
 from napari_histo.models._stardist_files import save_shipped

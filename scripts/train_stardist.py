@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from _stardist_augment import (
+from _augment import (
     Step,
     fluo_colour,
     fluo_texture,
@@ -28,18 +28,9 @@ from _stardist_augment import (
     jitter_range,
     normalise,
 )
-from _stardist_data import LabelledImage, PatchShape, cut_patch, read_split
-from _stardist_loop import (
-    Example,
-    Schedule,
-    State,
-    best_thresholds,
-    collate,
-    log,
-    renew_batch_statistics,
-    train_steps,
-    validate,
-)
+from _images import LabelledImage, PatchShape, cut_patch, read_split
+from _loop import Schedule, State, log, renew_batch_statistics
+from _stardist_loop import Example, best_thresholds, collate, train_steps, validate
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 
 # Brings each group's median nucleus near that of TNBC at 0.25 µm/px (20.5 px across).
@@ -140,7 +131,7 @@ def batches(recipe: Recipe, images: list[LabelledImage], seed: int) -> Iterator[
         yield collate([example(images[i], recipe, rng) for i in drawn], recipe.net)
 
 
-def start(recipe: Recipe, device: torch.device, init: Path | None) -> State:
+def start(recipe: Recipe, device: torch.device, init: Path | None) -> State[StarDistNet]:
     net = StarDistNet(recipe.net)
     if init:
         net.load_state_dict(torch.load(init, map_location="cpu", weights_only=True)["ema"])
@@ -178,7 +169,7 @@ def run(recipe: Recipe, args: argparse.Namespace) -> None:
 
 def check(
     recipe: Recipe,
-    state: State,
+    state: State[StarDistNet],
     val: list[LabelledImage],
     out: Path,
     stream: Iterator[tuple[Tensor, ...]],

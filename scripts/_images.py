@@ -121,7 +121,13 @@ def cut_patch(
     image, labels, known
         ``(c, s, s)`` float32; ``(s, s)`` int32; ``(s, s)`` false outside of the source.
     """
-    grid = _sampling_grid(source, shape, rng)
+    return warp(source, _sampling_grid(source, shape, rng))
+
+
+def warp(
+    source: LabelledImage, grid: Tensor
+) -> tuple[Tensor, NDArray[np.int32], NDArray[np.bool_]]:
+    """Image, labels and what lies inside of the frame, sampled at a grid of `sampling_grid`."""
     image = F.grid_sample(source.image[None], grid, padding_mode="reflection", align_corners=False)
     # 1 is added so that 0 can mean "outside".
     ids = torch.from_numpy(source.labels.astype(np.float32) + 1)[None, None]
@@ -131,19 +137,33 @@ def cut_patch(
 
 
 def _sampling_grid(source: LabelledImage, shape: PatchShape, rng: np.random.Generator) -> Tensor:
-    """Where each patch pixel comes from, in grid_sample's -1..1."""
-    h, w = source.labels.shape
     log2 = np.clip(
         rng.normal(0, shape.log2_scale_sigma), -shape.log2_scale_max, shape.log2_scale_max
     )
-    zoom = 2.0**log2 * (1 + rng.uniform(-shape.stretch, shape.stretch, 2))
+    centre = _centre(source, shape, rng)
+    return sampling_grid(source.labels.shape, shape, rng, centre=centre, zoom=2.0**log2)
+
+
+def sampling_grid(
+    size: tuple[int, ...],
+    shape: PatchShape,
+    rng: np.random.Generator,
+    *,
+    centre: NDArray[np.float64],
+    zoom: float,
+) -> Tensor:
+    """Where each patch pixel comes from, in grid_sample's -1..1.
+
+    ``size`` is the source's (h, w); ``centre`` (x, y) px of it; ``zoom`` > 1 enlarges.
+    """
+    factors = zoom * (1 + rng.uniform(-shape.stretch, shape.stretch, 2))
     angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.integers(4) * np.pi / 2
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = turn @ np.diag([1 / zoom[0], rng.choice([-1, 1]) / zoom[1]])
+    matrix = turn @ np.diag([1 / factors[0], rng.choice([-1, 1]) / factors[1]])
     axis = np.arange(shape.side) - (shape.side - 1) / 2
     xy = np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)
-    xy = (xy + _elastic(shape, rng)) @ matrix.T + _centre(source, shape, rng)
-    return torch.from_numpy(((xy * 2 + 1) / (w, h) - 1).astype(np.float32))[None]
+    xy = (xy + _elastic(shape, rng)) @ matrix.T + centre
+    return torch.from_numpy(((xy * 2 + 1) / size[::-1] - 1).astype(np.float32))[None]
 
 
 def _elastic(shape: PatchShape, rng: np.random.Generator) -> NDArray[np.float64] | float:
