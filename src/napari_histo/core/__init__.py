@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_histo.core.box import Box
 from napari_histo.core.classes import ClassDef, ClassScheme, pack_argb, unpack_rgb
 from napari_histo.core.contours import Contours, GeometryKind
+from napari_histo.core.edits import Edit
 from napari_histo.core.models import (
     ModelInfo,
     PromptSegmenter,
@@ -28,6 +29,7 @@ __all__ = [
     "ClassScheme",
     "Contours",
     "Details",
+    "Edit",
     "GeometryKind",
     "ModelInfo",
     "ObjectState",
