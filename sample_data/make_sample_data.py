@@ -17,19 +17,15 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_histo.core import ClassScheme, ObjectTable
+from napari_histo.store import write_geojson
+from napari_histo.testing.synthetic import fluorescence, make_he_field
+from napari_histo.testing.synthetic.nuclei import PIXEL_SIZE_UM as HE_PIXEL_UM
+from napari_histo.testing.synthetic.nuclei import tabulate
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-
-import _fluo  # noqa: E402 - lies beside this file
-import _he  # noqa: E402
-from _cells import Nucleus  # noqa: E402
-
-from napari_histo.core import Box, ClassScheme, Contours, ObjectTable, new_ids  # noqa: E402
-from napari_histo.store import rasterise, write_geojson  # noqa: E402
-
-HE_SEED, HE_SIZE_PX, HE_PIXEL_UM = 7, 1024, 0.25
+HE_SEED, HE_SIZE_PX = 7, 1024
 FLUO_SEED, FLUO_SIZE_PX, FLUO_PIXEL_UM = 11, 512, 0.5
-_CLASSES = ClassScheme.of("Tumor", "Stroma", "Immune cells")
 
 
 @dataclass(frozen=True)
@@ -51,54 +47,26 @@ class Sample:
 
 def make_he() -> Sample:
     """The H&E-like field, 1024 x 1024 px of 0.25 µm."""
-    rng = np.random.default_rng(HE_SEED)
-    tissue = _he.make_tissue(HE_SIZE_PX, rng)
-    nuclei = _he.place_nuclei(tissue, rng)
-    table, labels = _truth(nuclei, HE_SIZE_PX, _CLASSES, rng)
-    image = _he.stain_and_photograph(tissue, nuclei, labels.astype(np.int64), rng)
-    return Sample(image, labels, table)
+    field = make_he_field(np.random.default_rng(HE_SEED), HE_SIZE_PX)
+    return Sample(field.image, field.labels.astype(np.uint16), field.table)
 
 
 def make_fluo() -> Sample:
     """The DAPI-like field, 512 x 512 px of 0.5 µm, 16 bit."""
     rng = np.random.default_rng(FLUO_SEED)
-    nuclei = _fluo.place_nuclei(FLUO_SIZE_PX, rng)
-    table, labels = _truth(nuclei, FLUO_SIZE_PX, ClassScheme.of("Nucleus"), rng)
-    return Sample(_fluo.photograph(nuclei, labels.astype(np.int64), rng), labels, table)
-
-
-def _truth(
-    nuclei: list[Nucleus], size: int, classes: ClassScheme, rng: np.random.Generator
-) -> tuple[ObjectTable, NDArray[np.uint16]]:
-    """Outlines, cut at the image's edge to the 1/100 px that GeoJSON keeps, and their labels."""
-    import shapely
-
-    rings = Contours.from_rings([np.round(n.ring, 2) for n in nuclei])
-    cut = shapely.set_precision(
-        shapely.intersection(rings.to_shapely(), shapely.box(0, 0, size, size)), 0.01
-    )
-    table = ObjectTable.build(
-        Contours.from_shapely(cut),
-        object_id=new_ids(len(nuclei), rng),
-        class_id=[classes.index(n.kind.name) for n in nuclei],
-        classes=classes,
-    )
-    labels = rasterise(table, Box(0, 0, size, size)).astype(np.uint16)
-    # A nucleus of which the edge leaves no pixel is no object.
-    seen = np.isin(np.arange(1, len(table) + 1), labels)
-    if not seen.all():
-        nuclei[:] = [n for n, s in zip(nuclei, seen, strict=True) if s]
-        return _truth(nuclei, size, classes, rng)
-    return table, labels
+    nuclei = fluorescence.place_nuclei(FLUO_SIZE_PX, rng)
+    table, labels = tabulate(nuclei, FLUO_SIZE_PX, ClassScheme.of("Nucleus"), rng)
+    image = fluorescence.photograph(nuclei, labels.astype(np.int64), rng)
+    return Sample(image, labels.astype(np.uint16), table)
 
 
 def write_all(folder: Path) -> None:
     """Write every file of the sample data."""
     folder.mkdir(parents=True, exist_ok=True)
-    he, fluo = make_he(), make_fluo()
-    _write_pyramid(folder / "he_tile.ome.tif", he.image, HE_PIXEL_UM)
-    _write_plane(folder / "fluo_tile.tif", fluo.image, FLUO_PIXEL_UM, "DAPI")
-    for name, sample, pixel_um in (("he", he, HE_PIXEL_UM), ("fluo", fluo, FLUO_PIXEL_UM)):
+    tissue, cells = make_he(), make_fluo()
+    _write_pyramid(folder / "he_tile.ome.tif", tissue.image, HE_PIXEL_UM)
+    _write_plane(folder / "fluo_tile.tif", cells.image, FLUO_PIXEL_UM, "DAPI")
+    for name, sample, pixel_um in (("he", tissue, HE_PIXEL_UM), ("fluo", cells, FLUO_PIXEL_UM)):
         _write_plane(folder / f"{name}_tile_labels.tif", sample.labels, pixel_um, "labels")
         write_geojson(folder / f"{name}_tile.geojson", sample.table)
 

@@ -57,13 +57,12 @@ def outline(kind: Kind, angle: float, rng: Rng) -> NDArray[np.float64]:
     """(48, 2) outline about the origin: an ellipse with a few soft dents."""
     long, short = (rng.uniform(*span) for span in kind.semi_axes)
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    dents = sum(
-        rng.normal(0, 0.06 / order) * np.cos(order * turn + rng.uniform(0, 2 * np.pi))
-        for order in (2, 3, 4, 5)
-    )
+    dents = np.zeros(len(turn))
+    for order in (2, 3, 4, 5):
+        dents += rng.normal(0, 0.06 / order) * np.cos(order * turn + rng.uniform(0, 2 * np.pi))
     flat = np.stack([long * np.cos(turn), short * np.sin(turn)], axis=1) * (1 + dents)[:, None]
     cos, sin = np.cos(angle), np.sin(angle)
-    return flat @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(flat @ np.array([[cos, sin], [-sin, cos]]))
 
 
 class Placer:
@@ -83,7 +82,8 @@ class Placer:
         high = np.ceil(ring.max(axis=0)).astype(int) + self._gap + 1
         if (high <= 0).any() or (low >= size).any():
             return False
-        inside = polygon2mask(tuple(high[::-1] - low[::-1]), (ring - low - 0.5)[:, ::-1])
+        box = tuple(high[::-1] - low[::-1])
+        inside = polygon2mask(box, (ring - low - 0.5)[:, ::-1])  # type: ignore[no-untyped-call]
         inside = ndi.binary_dilation(inside, iterations=self._gap)
         cut = np.maximum(low, 0), np.minimum(high, size)
         here = np.s_[cut[0][1] : cut[1][1], cut[0][0] : cut[1][0]]

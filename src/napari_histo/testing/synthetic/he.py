@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from _cells import EPITHELIAL, FIBROBLAST, LARGE, LYMPHOCYTE, Nucleus, Placer, Rng
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
+
+from napari_histo.testing.synthetic.cells import (
+    EPITHELIAL,
+    FIBROBLAST,
+    LARGE,
+    LYMPHOCYTE,
+    Nucleus,
+    Placer,
+    Rng,
+)
 
 Field = NDArray[np.float64]
 
@@ -45,7 +54,7 @@ def noise(size: int, scale_px: float, rng: Rng) -> Field:
     y, x = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :]
     blur = np.exp(-2 * (np.pi * scale_px) ** 2 * (y**2 + x**2))
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((size, size))) * blur, (size, size))
-    return (field - field.mean()) / field.std()
+    return np.asarray((field - field.mean()) / field.std())
 
 
 def blob(size: int, centre: tuple[float, float], radius: float, rng: Rng) -> Field:
@@ -55,7 +64,7 @@ def blob(size: int, centre: tuple[float, float], radius: float, rng: Rng) -> Fie
     uneven = sum(
         rng.normal(0, 0.13 / k) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in (2, 3, 4, 5)
     )
-    return np.hypot(x - centre[0], y - centre[1]) / (radius * (1 + uneven))
+    return np.asarray(np.hypot(x - centre[0], y - centre[1]) / (radius * (1 + uneven)))
 
 
 def make_tissue(size: int, rng: Rng) -> Tissue:
@@ -142,7 +151,7 @@ def stain_and_photograph(
     for channel, blur in enumerate((0.85, 0.75, 0.95)):
         light[..., channel] = ndi.gaussian_filter(light[..., channel], blur)
     light += 1.1 * rng.standard_normal(light.shape)
-    return np.clip(np.rint(light), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(light), 0, 255), np.uint8)
 
 
 def _ground(tissue: Tissue, labels: NDArray[np.integer], rng: Rng) -> tuple[Field, Field]:
@@ -170,7 +179,8 @@ def _cell_borders(labels: NDArray[np.integer]) -> Field:
     _, (rows, columns) = ndi.distance_transform_edt(labels == 0, return_indices=True)
     nearest = labels[rows, columns]
     border = (np.roll(nearest, 1, 0) != nearest) | (np.roll(nearest, 1, 1) != nearest)
-    return np.clip(2.2 * ndi.gaussian_filter((border & (labels == 0)).astype(float), 1.2), 0, 1)
+    border &= labels == 0
+    return np.asarray(np.clip(2.2 * ndi.gaussian_filter(border.astype(float), 1.2), 0, 1))
 
 
 def _chromatin(nuclei: list[Nucleus], labels: NDArray[np.integer], rng: Rng) -> Field:
@@ -189,7 +199,7 @@ def _chromatin(nuclei: list[Nucleus], labels: NDArray[np.integer], rng: Rng) -> 
     grain = 0.6 * noise(size, 1.6, rng) + 0.6 * noise(size, 3.0, rng)
     clump = np.clip(grain, -1.2, 1.8)
     amount = stain * (1 - 0.25 * rim + rim * membrane + 0.8 * clumps * clump)
-    return np.clip(amount, 0.06, None) + _nucleoli(nuclei, size, rng)
+    return np.asarray(np.clip(amount, 0.06, None) + _nucleoli(nuclei, size, rng))
 
 
 def _nucleoli(nuclei: list[Nucleus], size: int, rng: Rng) -> Field:
@@ -201,4 +211,4 @@ def _nucleoli(nuclei: list[Nucleus], size: int, rng: Rng) -> Field:
             x, y = (centre + rng.uniform(0, 0.4) * (toward - centre)).astype(int)
             if 0 <= x < size and 0 <= y < size:
                 spots[y, x] = rng.uniform(0.6, 1.2)
-    return 4.5 * ndi.gaussian_filter(spots, 1.6)
+    return np.asarray(4.5 * ndi.gaussian_filter(spots, 1.6))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from _cells import Kind, Nucleus, Placer, Rng
-from _he import noise
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
+
+from napari_histo.testing.synthetic.cells import Kind, Nucleus, Placer, Rng
+from napari_histo.testing.synthetic.he import noise
 
 #: Cultured cells; lengths in px of 0.5 µm, `stain` is a share of the brightest.
 DAPI = Kind("Nucleus", ((9.0, 14.0), (6.5, 10.0)), (0.25, 1.0), 0.1, 0.3)
@@ -30,4 +31,4 @@ def photograph(nuclei: list[Nucleus], labels: NDArray[np.integer], rng: Rng) -> 
     haze = 0.12 * ndi.gaussian_filter(brightness, 14) + 0.02 * (1.5 + noise(size, size / 4, rng))
     photons = rng.poisson(900 * np.clip(sharp + haze, 0, None))
     counts = 400 + 9.0 * photons + 25 * rng.standard_normal(labels.shape)
-    return np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
+    return np.asarray(np.clip(np.rint(counts), 0, 65535), np.uint16)
