@@ -200,13 +200,18 @@ def _draw_traits(habit: Habit, count: int, middle: float, rng: Rng) -> Traits:
     wide = rng.uniform(2.0, 3.9)
     long = wide * rng.uniform(1.0, 2.0)
     height = min(between(rng, habit.epithelium), 0.42 * middle)
-    layers = rng.integers(habit.layers[0], habit.layers[1] + 1)
+    # A high lining of many cells: one row of nuclei would leave a bare wall.
+    least = round(0.3 * height / (2 * wide))
+    layers = max(int(rng.integers(habit.layers[0], habit.layers[1] + 1)), least)
+    most = max(habit.layers[1], least)
     return Traits(
         lumen=pick(rng, _mixture(habit.lumens, rng), n),
         content=pick(rng, _mixture(habit.contents, rng), n),
         height=near(height, 0.15),
         first=near(min(long * rng.uniform(0.9, 1.5), 0.5 * height), 0.12),
-        layers=np.clip(layers + rng.integers(-1, 2, n), *habit.layers).astype(np.float32),
+        layers=np.clip(layers + rng.integers(-1, 2, n), max(habit.layers[0], least), most).astype(
+            np.float32
+        ),
         goblets=np.clip(near(rng.uniform(*habit.goblets), 0.3), 0, 1),
         clear=np.clip(near(rng.uniform(*habit.clear), 0.25), 0, 0.9),
         pink=near(rng.uniform(0.09, 0.20), 0.12),

@@ -81,8 +81,10 @@ def _stroma(anatomy: Anatomy, stroma: Stroma, streaks: Field, grain: Field, rng:
     empty = np.clip(frame.noise(rng.uniform(4, 12), rng) + 0.7 * streaks - 1.2 + 1.6 * pale, 0, 1)
     amount = np.clip(amount * (1 - 0.75 * pale * empty), 0.01, None)
     blue = rng.uniform(0.01, 0.05) * (1 + 0.2 * streaks + 0.3 * broad)
-    blue = np.asarray(blue * (1 + (rng.uniform() < 0.25) * pale), np.float32)
-    amounts = Amounts(blue, amount.astype(np.float32), np.zeros(frame.shape, np.float32))
+    blue *= np.float32(1 + (rng.uniform() < 0.25) * pale)
+    amounts = Amounts(
+        blue.astype(np.float32), amount.astype(np.float32), np.zeros(frame.shape, np.float32)
+    )
     amounts.lay(frame.blur(anatomy.glass, 0.6), 0.0, 0.0)
     return amounts
 
