@@ -15,8 +15,9 @@ from torch.utils.data import IterableDataset
 
 from _augment import fluo_colour, fluo_texture, he_colour, he_texture, jitter_range, normalise
 from _images import LabelledImage, PatchShape, read_split, sampling_grid, warp
-from _prompts import exclusions, first_gesture, neighbours_drawn
+from napari_histo.core import PointPrompt, Prompt
 from napari_histo.models._nuclick_maps import EXCLUDE, draw_maps
+from napari_histo.ops.gestures import Mask, box, click, squiggle
 
 PERCENTILES = (1.0, 99.8)
 _MIN_AREA_PX = 24
@@ -102,9 +103,10 @@ def _extent(where: tuple[slice, slice]) -> float:
 
 @dataclass(frozen=True)
 class Sample:
-    """``x`` (6, s, s) float32; ``truth`` and ``known`` (s, s) bool."""
+    """``image`` (3, s, s) float32; ``maps`` (3, s, s) uint8; ``truth``, ``known`` (s, s) bool."""
 
-    x: Tensor
+    image: Tensor
+    maps: NDArray[np.uint8]
     truth: NDArray[np.bool_]
     known: NDArray[np.bool_]
 
@@ -130,8 +132,7 @@ def sample(source: Source, side: int, rng: np.random.Generator) -> Sample | None
     if truth.sum() < 16:
         return None
     maps = _draw(labels, truth, target, source.kind, rng)
-    x = torch.cat([_colour(image, source.kind, rng), torch.from_numpy(maps)])
-    return Sample(x, truth, known)
+    return Sample(_colour(image, source.kind, rng), maps, truth, known)
 
 
 def _aim(
@@ -154,21 +155,59 @@ def _draw(
     target: int,
     kind: Kind,
     rng: np.random.Generator,
-) -> NDArray[np.float32]:
+) -> NDArray[np.uint8]:
     side = len(truth)
     centre = labels[side // 2, side // 2] == target
     gesture = rng.choice(3, p=np.asarray(kind.gestures))
     if gesture == 0 and centre:
-        from napari_histo.core import PointPrompt
-
         prompts = [PointPrompt(side / 2 + 0.5, side / 2 + 0.5)]
     else:
         prompts = first_gesture(truth, np.eye(3)[gesture], rng)
-    maps = draw_maps([*prompts, *exclusions(labels, target, rng)], side).astype(np.float32)
+    maps = draw_maps([*prompts, *exclusions(labels, target, rng)], side)
     drawn = neighbours_drawn(labels, target, rng)
     if drawn is not None:
-        maps[EXCLUDE] = np.maximum(maps[EXCLUDE], drawn)
+        maps[EXCLUDE] |= drawn
     return maps
+
+
+def exclusions(labels: NDArray[np.int32], target: int, rng: np.random.Generator) -> list[Prompt]:
+    """Clicks on the neighbours: all, some or none; now and then a false one on background."""
+    mode = rng.random()
+    share = 0.0 if mode < 0.5 else 1.0 if mode < 0.75 else rng.uniform(0.1, 0.9)
+    found: list[Prompt] = []
+    for other, where in enumerate(ndimage.find_objects(labels), start=1):
+        if other == target or where is None or rng.random() > share:
+            continue
+        mask = labels[where] == other
+        if mask.sum() < 12:
+            continue
+        point = click(mask, rng, positive=False)
+        found.append(PointPrompt(point.x + where[1].start, point.y + where[0].start, False))
+    if rng.random() < 0.15 and (labels == 0).any():
+        found.append(click(labels == 0, rng, positive=False))
+    if rng.random() < 0.05 and (labels == 0).any():
+        found.append(squiggle(labels == 0, rng, positive=False))
+    return found
+
+
+def neighbours_drawn(
+    labels: NDArray[np.int32], target: int, rng: np.random.Generator
+) -> Mask | None:
+    """The outlines of some neighbours, as known objects: filled, a little smaller; or none."""
+    if rng.random() < 0.75:
+        return None
+    others = np.setdiff1d(np.unique(labels), [0, target])
+    known = others[rng.random(len(others)) < rng.uniform(0.3, 1.0)]
+    mask: Mask = np.isin(labels, known)
+    return ndimage.binary_erosion(mask) if rng.random() < 0.7 else mask
+
+
+def first_gesture(mask: Mask, kinds: Sequence[float], rng: np.random.Generator) -> list[Prompt]:
+    """One gesture; ``kinds`` are the shares of click, box and squiggle."""
+    kind = rng.choice(3, p=np.asarray(kinds))
+    if kind == 0:
+        return [click(mask, rng)]
+    return [box(mask, rng)] if kind == 1 else [squiggle(mask, rng)]
 
 
 def _colour(image: Tensor, kind: Kind, rng: np.random.Generator) -> Tensor:
@@ -176,19 +215,22 @@ def _colour(image: Tensor, kind: Kind, rng: np.random.Generator) -> Tensor:
     image = texture(colour(rng)(image), rng)
     if kind.fluorescent:
         image = image.expand(3, -1, -1)
-        if rng.random() < 0.1:
+        if rng.random() < 0.3:
             image = 1 - image
     image = normalise(image, image.reshape(-1), PERCENTILES)[0]
     return jitter_range(image, rng) if rng.random() < 0.5 else image
 
 
-class Batches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
-    """Endless batches: x (b, 6, s, s), truth and known (b, 1, s, s), all float32."""
+class Batches(IterableDataset[tuple[Tensor, ...]]):
+    """Endless batches: image and maps (b, 3, s, s), truth and known (b, 1, s, s).
+
+    All float32 but for the maps, uint8.
+    """
 
     def __init__(self, sources: Sequence[Source], *, batch: int, side: int, seed: int) -> None:
         self.sources, self.batch, self.side, self.seed = list(sources), batch, side, seed
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         torch.set_num_threads(1)
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, info.id if info else 0])
@@ -201,7 +243,8 @@ class Batches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
                 if one is not None:
                     drawn.append(one)
             yield (
-                torch.stack([s.x for s in drawn]),
+                torch.stack([s.image for s in drawn]),
+                torch.from_numpy(np.stack([s.maps for s in drawn])),
                 torch.from_numpy(np.stack([s.truth for s in drawn])[:, None]).float(),
                 torch.from_numpy(np.stack([s.known for s in drawn])[:, None]).float(),
             )

@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader
 from _cards import WEIGHTS
 from _loop import Schedule, State, log, renew_batch_statistics, update_ema
 from _prompt_data import PERCENTILES, Batches, Source, read_sources
-from _prompts import correction
 from napari_histo.core import PointPrompt
-from napari_histo.models._nuclick_maps import draw_maps
+from napari_histo.models._nuclick_maps import draw_maps, encode
 from napari_histo.models._nuclick_net import ClickNet
 from napari_histo.models._stardist_files import load_shipped
+from napari_histo.ops.gestures import correction
 from train_stardist import _HE_SCALE
 
 _PATCH = 128
@@ -47,9 +47,8 @@ def warm_start(net: ClickNet) -> None:
     for ours, theirs in names.items():
         for key in [k for k in own if k.startswith(ours)]:
             value = known[f"layers.{theirs}{key.removeprefix(ours)}"]
-            if key == "stem.0.conv.weight":
-                value = torch.cat([value, torch.zeros_like(value)], dim=1)
-            own[key].copy_(value)
+            own[key].zero_()
+            own[key][:, : value.shape[1]].copy_(value) if value.ndim == 4 else own[key].copy_(value)
 
 
 def start(device: torch.device, *, warm: bool) -> State[ClickNet]:
@@ -73,19 +72,28 @@ def loss_terms(logits: Tensor, truth: Tensor, known: Tensor) -> dict[str, Tensor
     }
 
 
+def look(image: Tensor, maps: Tensor) -> Tensor:
+    """The network's input (b, 6, s, s) of images and drawn maps (b, 3, s, s)."""
+    seen = torch.from_numpy(np.stack([encode(m) for m in maps.numpy()]))
+    return torch.cat([image, seen], dim=1).contiguous(memory_format=torch.channels_last)
+
+
 @torch.no_grad()
-def mend(net: ClickNet, x: Tensor, truth: Tensor, known: Tensor, rng: np.random.Generator) -> None:
-    """Draw one or two corrective clicks into the maps, where the network errs now; in place."""
-    for _ in range(int(rng.integers(1, 3))):
-        with torch.autocast(x.device.type, torch.bfloat16):
-            found = (net(x) > 0).cpu().numpy()
-        for i in range(len(x)):
-            inside = known[i, 0].cpu().numpy() > 0
-            right = truth[i, 0].cpu().numpy() > 0
+def mend(
+    net: ClickNet, image: Tensor, maps: Tensor, truth: Tensor, known: Tensor, n_clicks: int
+) -> None:
+    """Draw corrective clicks into the maps, where the network errs now; in place."""
+    device = next(net.parameters()).device
+    rng = np.random.default_rng(int(truth.sum()))
+    for _ in range(n_clicks):
+        with torch.autocast(device.type, torch.bfloat16):
+            found = (net(look(image, maps).to(device)) > 0).cpu().numpy()
+        for i in range(len(image)):
+            inside = known[i, 0].numpy() > 0
+            right = truth[i, 0].numpy() > 0
             point = correction(right & inside, found[i, 0] & inside, rng)
             if point is not None:
-                maps = torch.from_numpy(draw_maps([point], x.shape[-1])).to(x)
-                x[i, 3:] = torch.maximum(x[i, 3:], maps)
+                maps[i] |= torch.from_numpy(draw_maps([point], maps.shape[-1]))
 
 
 def train_steps(
@@ -98,10 +106,10 @@ def train_steps(
     state.net.train()
     while state.spent_s < schedule.minutes * 60:
         begin = time.monotonic()
-        x, truth, known = (t.to(device) for t in next(batches))
-        if rng.random() < 0.3:
-            mend(state.ema, x, truth, known, rng)
-        x = x.contiguous(memory_format=torch.channels_last)
+        image, maps, truth, known = next(batches)
+        if rng.random() < 0.25:
+            mend(state.ema, image, maps, truth, known, int(rng.integers(1, 3)))
+        x, truth, known = (t.to(device) for t in (look(image, maps), truth, known))
         rate = schedule.rate(state.spent_s / 60)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
@@ -117,6 +125,17 @@ def train_steps(
         update_ema(state.ema, state.net, state.step)
         state.spent_s += time.monotonic() - begin
         yield {"lr": rate} | {k: float(v.detach()) for k, v in terms.items()}
+
+
+def inputs(stream: Iterator[list[Tensor]]) -> Iterator[tuple[Tensor, ...]]:
+    """The network's input of each batch."""
+    return ((look(image, maps),) for image, maps, *_ in stream)
+
+
+def training_stream(root: Path) -> Iterator[list[Tensor]]:
+    """Batches as training sees them."""
+    data = Batches(read_sources(root, "train", _HE_SCALE), batch=16, side=96, seed=0)
+    return iter(DataLoader(data, batch_size=None))
 
 
 def centroid_click_patches(sources: list[Source]) -> tuple[Tensor, Tensor]:
@@ -135,7 +154,7 @@ def centroid_click_patches(sources: list[Source]) -> tuple[Tensor, Tensor]:
             low, high = np.percentile(patch.numpy(), PERCENTILES)
             maps = draw_maps([PointPrompt(half + 0.5, half + 0.5)], _PATCH)
             patch = (patch - float(low)) / max(float(high - low), 1e-3)
-            xs.append(torch.cat([patch, torch.from_numpy(maps).float()]))
+            xs.append(torch.cat([patch, torch.from_numpy(encode(maps))]))
             truths.append(torch.from_numpy(wide[y : y + _PATCH, x : x + _PATCH] == i))
     return torch.stack(xs), torch.stack(truths)
 
@@ -196,7 +215,7 @@ def check(
     stream: Iterator[list[Tensor]],
 ) -> None:
     """Validate the averaged weights, and write the checkpoints."""
-    renew_batch_statistics(state.ema, stream, 12)
+    renew_batch_statistics(state.ema, inputs(stream), 12)
     figures = {k: validate(state.ema, *patches) for k, patches in checks.items()}
     flat = {f"{k} {name}": round(v, 4) for k, f in figures.items() for name, v in f.items()}
     log(out / "metrics.jsonl", {"step": state.step, "spent_s": round(state.spent_s)} | flat)
@@ -216,7 +235,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=90, help="of training, checks not counted")
     parser.add_argument("--every", type=float, default=5, help="minutes between checks")
-    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--side", type=int, default=96, help="of a training patch, px")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare patches")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_histo import __version__
-from napari_histo.cli import demo, doctor, evaluate, models, segment
+from napari_histo.cli import demo, doctor, evaluate, evaluate_prompts, models, prompt, segment
 from napari_histo.cli._console import say_error
 from napari_histo.errors import Cancelled, HistoError
 
@@ -22,7 +22,9 @@ app = typer.Typer(
     help="Nuclei and cells on images and whole slides, for napari and QuPath.",
 )
 app.command("segment")(segment.segment_command)
+app.command("prompt")(prompt.prompt_command)
 app.command("evaluate")(evaluate.evaluate_command)
+app.command("evaluate-prompts")(evaluate_prompts.evaluate_prompts_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("demo")(demo.demo_command)
 app.add_typer(models.app, name="models")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_histo.cli._arguments import DeviceName, parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_error
 from napari_histo.cli._targets import pair_up
 from napari_histo.core import (
@@ -36,15 +37,6 @@ class OutputFormat(StrEnum):
     GEOJSON = "geojson"
     PARQUET = "parquet"
     LABELS = "labels"
-
-
-class DeviceName(StrEnum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
 
 
 @dataclass(frozen=True)
@@ -116,7 +108,7 @@ def segment_command(
     from napari_histo.models import get_info, is_available, load_model
     from napari_histo.pipeline import SegmentRequest
 
-    box, size = _parse_region(region), _parse_pixel_size(pixel_size)
+    box, size = _parse_region(region), parse_pixel_size(pixel_size)
     targets = pair_up(images, output, format_ and format_.value)
     if not is_available(model):
         fetched = get_info(model)
@@ -207,18 +199,6 @@ def _parse_region(text: str | None) -> Box | None:
         raise typer.BadParameter(
             f"'{text}' is not x,y,width,height in whole full-resolution pixels; "
             "for example 1000,2000,512,512."
-        ) from None
-
-
-def _parse_pixel_size(text: str | None) -> PixelSize | None:
-    if text in (None, "model"):
-        return None
-    try:
-        return PixelSize.square(float(text))
-    except ValueError:
-        raise typer.BadParameter(
-            f"'{text}' is not a pixel size; give µm per pixel, for example 0.25 for 40x, "
-            "or 'model'."
         ) from None
 
 

@@ -8,6 +8,8 @@ from napari_histo.core.contours import Contours, GeometryKind
 from napari_histo.core.edits import Edit
 from napari_histo.core.models import (
     ModelInfo,
+    PromptAnswer,
+    PromptPatch,
     PromptSegmenter,
     Proposals,
     Segmenter,
@@ -39,6 +41,8 @@ __all__ = [
     "PointPrompt",
     "Progress",
     "Prompt",
+    "PromptAnswer",
+    "PromptPatch",
     "PromptSegmenter",
     "Proposals",
     "ScribblePrompt",

@@ -7,14 +7,17 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
-from napari_histo.core import BoxPrompt, PointPrompt, Prompt, ScribblePrompt
+from napari_histo.core import BoxPrompt, Contours, PointPrompt, Prompt, ScribblePrompt
 
-__all__ = ["BOX", "EXCLUDE", "INCLUDE", "draw_maps"]
+__all__ = ["BOX", "EXCLUDE", "INCLUDE", "draw_areas", "draw_maps", "encode"]
 
 INCLUDE, EXCLUDE, BOX = range(3)
 #: Radius of a click and half the width of a squiggle, patch px.
 _RADIUS_PX = 2.5
+#: Distance at which a gesture's influence has fallen to 1 / e, patch px.
+_FADE_PX = 16.0
 
 
 def draw_maps(prompts: Iterable[Prompt], side: int) -> NDArray[np.uint8]:
@@ -36,6 +39,33 @@ def draw_maps(prompts: Iterable[Prompt], side: int) -> NDArray[np.uint8]:
         else:
             _box(pens[BOX] if prompt.positive else pen, prompt)
     return np.stack([np.asarray(image, np.uint8) for image in images])
+
+
+def encode(maps: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the network sees of maps (3, side, side): nearness to what is in or out, and the box.
+
+    Nearness is ``exp(-distance / 16 px)``. Every pixel then knows which gesture is the nearest, as
+    in Xu et al. (CVPR 2016), where a lone dot would have to travel through many layers.
+    """
+    out = np.zeros(maps.shape, np.float32)
+    for channel in (INCLUDE, EXCLUDE):
+        if maps[channel].any():
+            distance = ndimage.distance_transform_edt(maps[channel] == 0)
+            out[channel] = np.exp(distance.astype(np.float32) / np.float32(-_FADE_PX))
+    out[BOX] = maps[BOX]
+    return out
+
+
+def draw_areas(contours: Contours, side: int) -> NDArray[np.bool_]:
+    """Pixels (side, side) that the outlines cover, patch px; holes are filled."""
+    image = Image.new("1", (side, side))
+    pen = ImageDraw.Draw(image)
+    for row in range(len(contours)):
+        for part in contours.parts(row):
+            ring = [(float(x) - 0.5, float(y) - 0.5) for x, y in part[0]]
+            if len(ring) > 2:
+                pen.polygon(ring, fill=1)
+    return np.asarray(image, bool)
 
 
 def _dot(pen: ImageDraw.ImageDraw, x: float, y: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from napari_histo.core import ClassScheme, ModelInfo, Segmenter
+from napari_histo.core import ClassScheme, ModelInfo, PromptSegmenter, Segmenter
 from napari_histo.errors import ModelError, ModelUnavailableError
 from napari_histo.models._model_folder import (
     SHIPPED_WEIGHTS,
@@ -17,9 +17,18 @@ from napari_histo.models._model_folder import (
 )
 from napari_histo.store import atomic_path
 
-__all__ = ["get_info", "is_available", "list_models", "load_model"]
+__all__ = [
+    "get_info",
+    "is_available",
+    "list_models",
+    "list_prompt_models",
+    "load_model",
+    "load_prompt_model",
+]
 
 DEFAULT_MODEL = "he-nuclei"
+DEFAULT_PROMPT_MODEL = "click"
+_PROMPT_FAMILY = "nuclick"
 _SHIPPED = Path(__file__).parent / "weights"
 _RELEASE = "https://github.com/stardist/stardist-models/releases/download/v0.1"
 
@@ -69,8 +78,14 @@ _PUBLISHED = dict(
 
 
 def list_models() -> list[ModelInfo]:
-    """All models known by name: shipped, classical, published."""
-    return [*_shipped().values(), _classical_info(), *_PUBLISHED.values()]
+    """All models that segment by themselves, known by name: shipped, classical, published."""
+    shipped = [info for info in _shipped().values() if info.family != _PROMPT_FAMILY]
+    return [*shipped, _classical_info(), *_PUBLISHED.values()]
+
+
+def list_prompt_models() -> list[ModelInfo]:
+    """All models that answer a person's gestures."""
+    return [info for info in _shipped().values() if info.family == _PROMPT_FAMILY]
 
 
 def get_info(name: str) -> ModelInfo:
@@ -81,12 +96,13 @@ def get_info(name: str) -> ModelInfo:
     ModelError
         No such model; the message lists the names.
     """
-    for info in list_models():
+    known = [*list_models(), *list_prompt_models()]
+    for info in known:
         if info.name == name:
             return info
     if Path(name).is_dir():
         return read_info(Path(name))
-    names = ", ".join(info.name for info in list_models())
+    names = ", ".join(info.name for info in known)
     raise ModelError(
         f"There is no model {name!r}. Known models: {names}. "
         "A folder with config.json and weights works too: give its path."
@@ -122,6 +138,11 @@ def load_model(name: str, *, device: str = "auto", precision: str = "auto") -> S
 
         return ClassicalSegmenter()
     info = get_info(name)
+    if info.family == _PROMPT_FAMILY:
+        raise ModelError(
+            f"The model {name!r} answers clicks; it does not find objects by itself. Use it with "
+            f"'napari-histo prompt' or the Annotate panel, or choose another model here."
+        )
     if name in _PUBLISHED:
         folder = _download(_PUBLISHED[name])
     elif name in _shipped():
@@ -129,6 +150,27 @@ def load_model(name: str, *, device: str = "auto", precision: str = "auto") -> S
     else:
         folder = Path(name)
     return _load_stardist(folder, info, device=device, precision=precision)
+
+
+def load_prompt_model(
+    name: str = DEFAULT_PROMPT_MODEL, *, device: str = "auto", precision: str = "auto"
+) -> PromptSegmenter:
+    """A model that answers gestures, by name or from a folder.
+
+    Raises
+    ------
+    ModelError
+        Unknown name, damaged files, a model of another kind, or no such device.
+    """
+    info = get_info(name)
+    if info.family != _PROMPT_FAMILY:
+        names = ", ".join(i.name for i in list_prompt_models())
+        raise ModelError(f"The model {name!r} does not answer clicks. Models that do: {names}.")
+    from napari_histo.models._nuclick import NuClickSegmenter, load_click_net
+
+    folder = _SHIPPED / name if name in _shipped() else Path(name)
+    net = load_click_net(folder / SHIPPED_WEIGHTS)
+    return NuClickSegmenter(net, info, device=device, precision=precision)
 
 
 def _load_stardist(folder: Path, info: ModelInfo, *, device: str, precision: str) -> Segmenter:

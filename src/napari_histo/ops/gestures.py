@@ -1,15 +1,19 @@
-"""What an annotator might draw on a known object, at random: clicks, squiggles, boxes, mistakes."""
+"""What an annotator might draw on a known object, at random: to train with and to evaluate.
+
+Masks are (h, w) bool; gestures are in their pixels, x before y, a pixel covering [i, i + 1).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import skeletonize
 
-from napari_histo.core import BoxPrompt, PointPrompt, Prompt, ScribblePrompt
+from napari_histo.core import BoxPrompt, PointPrompt, ScribblePrompt
+
+__all__ = ["box", "centroid_click", "click", "correction", "jittered", "squiggle"]
 
 Mask = NDArray[np.bool_]
 
@@ -24,9 +28,34 @@ def click(mask: Mask, rng: np.random.Generator, *, positive: bool = True) -> Poi
     return PointPrompt(float(xs[i] + 0.5), float(ys[i] + 0.5), positive)
 
 
+def centroid_click(mask: Mask) -> PointPrompt:
+    """The pixel of the mask that is nearest to its centroid."""
+    ys, xs = np.nonzero(mask)
+    near = np.argmin((ys - ys.mean()) ** 2 + (xs - xs.mean()) ** 2)
+    return PointPrompt(float(xs[near] + 0.5), float(ys[near] + 0.5))
+
+
+def jittered(
+    point: PointPrompt, mask: Mask, radius_px: float, rng: np.random.Generator
+) -> PointPrompt:
+    """The click moved at random within a disc, but still in the mask: people hit what they mean."""
+    for _ in range(50):
+        angle, r = rng.uniform(0, 2 * np.pi), radius_px * np.sqrt(rng.random())
+        x, y = point.x + r * np.cos(angle), point.y + r * np.sin(angle)
+        row, column = int(np.floor(y)), int(np.floor(x))
+        if 0 <= row < mask.shape[0] and 0 <= column < mask.shape[1] and mask[row, column]:
+            return PointPrompt(float(x), float(y), point.positive)
+    return point
+
+
 def squiggle(mask: Mask, rng: np.random.Generator, *, positive: bool = True) -> ScribblePrompt:
     """Along the skeleton, or a path through random points of the mask; then a trembling hand."""
-    skeleton = np.argwhere(skeletonize(mask)) if rng.random() < 0.4 else np.empty((0, 2))
+    from skimage.morphology import skeletonize
+
+    thin = np.zeros_like(mask)
+    if rng.random() < 0.4:
+        thin = skeletonize(mask)  # type: ignore[no-untyped-call]
+    skeleton = np.argwhere(thin)
     xy = _along(skeleton, rng) if len(skeleton) >= 8 else _through(mask, rng)
     xy = xy[:, ::-1] + 0.5 + rng.normal(0, rng.uniform(0, 1.2), xy.shape)
     return ScribblePrompt(xy.astype(np.float32), positive)
@@ -58,7 +87,7 @@ def _through(mask: Mask, rng: np.random.Generator) -> NDArray[np.float64]:
         order.append(min(rest, key=lambda i: float(np.hypot(*(stops[i] - stops[order[-1]])))))
         rest.discard(order[-1])
     stops = stops[order]
-    steps = np.concatenate([np.linspace(a, b, 12) for a, b in zip(stops, stops[1:], strict=False)])
+    steps = np.concatenate([np.linspace(a, b, 12) for a, b in pairwise(stops)])
     rows, columns = (steps + 0.5).astype(int).T
     inside = mask[rows.clip(0, mask.shape[0] - 1), columns.clip(0, mask.shape[1] - 1)]
     outside_run = np.flatnonzero(~inside)
@@ -79,26 +108,6 @@ def box(mask: Mask, rng: np.random.Generator) -> BoxPrompt:
     )
 
 
-def exclusions(labels: NDArray[np.int32], target: int, rng: np.random.Generator) -> list[Prompt]:
-    """Clicks on the neighbours: all, some or none; now and then a false one on background."""
-    mode = rng.random()
-    share = 0.0 if mode < 0.3 else 1.0 if mode < 0.65 else rng.uniform(0.1, 0.9)
-    found: list[Prompt] = []
-    for other, where in enumerate(ndimage.find_objects(labels), start=1):
-        if other == target or where is None or rng.random() > share:
-            continue
-        mask = labels[where] == other
-        if mask.sum() < 12:
-            continue
-        point = click(mask, rng, positive=False)
-        found.append(PointPrompt(point.x + where[1].start, point.y + where[0].start, False))
-    if rng.random() < 0.15 and (labels == 0).any():
-        found.append(click(labels == 0, rng, positive=False))
-    if rng.random() < 0.05 and (labels == 0).any():
-        found.append(squiggle(labels == 0, rng, positive=False))
-    return found
-
-
 def correction(truth: Mask, found: Mask, rng: np.random.Generator) -> PointPrompt | None:
     """A click where the answer is most wrong: the core of the largest error (Sofiiuk, 2021)."""
     best: tuple[int, Mask, bool] | None = None
@@ -111,23 +120,3 @@ def correction(truth: Mask, found: Mask, rng: np.random.Generator) -> PointPromp
     if best is None or best[0] < 6:
         return None
     return click(best[1], rng, positive=best[2])
-
-
-def neighbours_drawn(
-    labels: NDArray[np.int32], target: int, rng: np.random.Generator
-) -> Mask | None:
-    """The outlines of some neighbours, as known objects: filled, a little smaller; or none."""
-    if rng.random() < 0.75:
-        return None
-    others = np.setdiff1d(np.unique(labels), [0, target])
-    known = others[rng.random(len(others)) < rng.uniform(0.3, 1.0)]
-    mask: Mask = np.isin(labels, known)
-    return ndimage.binary_erosion(mask) if rng.random() < 0.7 else mask
-
-
-def first_gesture(mask: Mask, kinds: Sequence[float], rng: np.random.Generator) -> list[Prompt]:
-    """One gesture; ``kinds`` are the shares of click, box and squiggle."""
-    kind = rng.choice(3, p=np.asarray(kinds))
-    if kind == 0:
-        return [click(mask, rng)]
-    return [box(mask, rng)] if kind == 1 else [squiggle(mask, rng)]
