@@ -61,16 +61,27 @@ def _read(root: Path, row: Mapping[str, str], channels: int, factor: float) -> L
     labels = np.asarray(imread(folder / "labels" / name)).astype(np.int32)
     if factor != 1:
         image, labels = rescale(image, labels, factor)
+    return _labelled(row["id"], row["group"], row["stain"], image, labels)
+
+
+def labelled_image(name: str, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> LabelledImage:
+    """An image (h, w, 3) that stands for itself."""
+    return _labelled(name, name, "", (image / np.float32(255)).astype(np.float32), labels)
+
+
+def _labelled(
+    name: str, group: str, stain: str, image: NDArray[np.float32], labels: NDArray[np.int32]
+) -> LabelledImage:
     ids = np.unique(labels)
     ids = ids[ids > 0]
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     centres = np.array(ndimage.center_of_mass(labels > 0, labels, ids)).reshape(-1, 2)
-    flat = image.reshape(-1, channels)
+    flat = image.reshape(-1, image.shape[-1])
     some = np.random.default_rng(0).choice(len(flat), _PERCENTILE_PIXELS)
     return LabelledImage(
-        id=row["id"],
-        group=row["group"],
-        stain=row["stain"],
+        id=name,
+        group=group,
+        stain=stain,
         image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
         labels=labels,
         centres=centres,

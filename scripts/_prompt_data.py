@@ -10,14 +10,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.io import imread
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from _augment import fluo_colour, fluo_texture, he_colour, he_texture, jitter_range, normalise
-from _images import LabelledImage, PatchShape, read_split, sampling_grid, warp
+from _images import (
+    LabelledImage,
+    PatchShape,
+    labelled_image,
+    read_split,
+    rescale,
+    sampling_grid,
+    warp,
+)
 from napari_histo.core import PointPrompt, Prompt
 from napari_histo.models._nuclick_maps import EXCLUDE, draw_maps
 from napari_histo.ops.gestures import Mask, box, click, squiggle
+from napari_histo.testing.synthetic import make_gland_field
 
 PERCENTILES = (1.0, 99.8)
 _MIN_AREA_PX = 24
@@ -40,13 +50,14 @@ class Kind:
 NUCLEI = (0.76, 0.12, 0.12)
 LARGE = (0.2, 0.2, 0.6)
 KINDS: Mapping[str, Kind] = {
-    "H&E": Kind(0.5, NUCLEI, (10, 76)),
+    "H&E": Kind(0.46, NUCLEI, (10, 76)),
     "purple_on_purple": Kind(0.14, NUCLEI, (10, 76)),
     "purple_on_white": Kind(0.06, NUCLEI, (10, 76)),
     "brightfield_pap_gray": Kind(0.02, NUCLEI, (10, 76)),
-    "fluorescence": Kind(0.14, NUCLEI, (10, 76), fluorescent=True),
+    "fluorescence": Kind(0.17, NUCLEI, (10, 76), fluorescent=True),
     "nests": Kind(0.03, (0.0, 0.3, 0.7), (24, 84)),
-    "glands": Kind(0.11, LARGE, (24, 88)),
+    "glands": Kind(0.08, LARGE, (24, 88)),
+    "real glands": Kind(0.05, LARGE, (24, 88)),
 }
 
 
@@ -71,6 +82,33 @@ def read_sources(root: Path, split: str, scale: Mapping[str, float]) -> list[Sou
     if split == "train":
         nests = [_nests(s.image) for s in found if s.kind is KINDS["H&E"]]
         found += [as_source(image, KINDS["nests"]) for image in nests]
+    return [s for s in found if s.boxes]
+
+
+def synthetic_glands(n: int, seed: int) -> list[Source]:
+    """Drawn H&E tissue, glands 20 to 200 px long."""
+    rng = np.random.default_rng(seed)
+    fields = (
+        make_gland_field(rng, (320, 320), float(np.exp(rng.uniform(np.log(0.8), np.log(4)))))
+        for _ in range(n)
+    )
+    images = [labelled_image(f"glands-{i}", f.image, f.glands) for i, f in enumerate(fields)]
+    return [s for s in (as_source(image, KINDS["glands"]) for image in images) if s.boxes]
+
+
+def real_glands(folder: Path, *, validation: bool) -> list[Source]:
+    """Pairs ``NAME.png`` and ``NAME_labels.png``, half as large; every fifth biopsy validates."""
+    files = sorted(folder.glob("*_labels.png"))
+    biopsies = sorted({f.name.split("-")[0] for f in files})
+    held = set(biopsies[::5])
+    found = []
+    for file in (f for f in files if (f.name.split("-")[0] in held) == validation):
+        name = file.name.removesuffix("_labels.png")
+        image = np.asarray(imread(file.with_name(f"{name}.png")))[..., :3]
+        labels = np.asarray(imread(file)).astype(np.int32)
+        image, labels = rescale((image / np.float32(255)).astype(np.float32), labels, 0.5)
+        pixels = (image * 255).astype(np.uint8)
+        found.append(as_source(labelled_image(name, pixels, labels), KINDS["real glands"]))
     return [s for s in found if s.boxes]
 
 
@@ -120,6 +158,9 @@ def sample(source: Source, side: int, rng: np.random.Generator) -> Sample | None
     low, high = source.kind.extent_px
     if source.kind.gestures[0] < 0.5:  # large things are drawn at any size
         wanted = np.exp(rng.uniform(np.log(low), np.log(high)))
+        wanted = np.clip(
+            wanted, 0.4 * extent, 2.5 * extent
+        )  # nothing is smoothed before it shrinks
     else:
         wanted = np.clip(extent * source.zoom * 2 ** rng.normal(0, 0.35), low, high)
     centre = _aim(mask, where, source.kind, rng)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from _cards import WEIGHTS
 from _loop import Schedule, State, log, renew_batch_statistics, update_ema
-from _prompt_data import PERCENTILES, Batches, Source, read_sources
+from _prompt_data import PERCENTILES, Batches, Source, read_sources, real_glands, synthetic_glands
 from napari_histo.core import PointPrompt
 from napari_histo.models._nuclick_maps import draw_maps, encode
 from napari_histo.models._nuclick_net import ClickNet
@@ -185,7 +185,9 @@ def run(args: argparse.Namespace) -> None:
     state, last = start(device, warm=not args.cold), args.out / "last.pt"
     if args.resume and last.exists():
         state.load(last)
-    train = read_sources(args.data, "train", _HE_SCALE)
+    train = read_sources(args.data, "train", _HE_SCALE) + synthetic_glands(args.drawn, seed=1)
+    if args.glands:
+        train += real_glands(args.glands, validation=False)
     val = read_sources(args.data, "val", _HE_SCALE)
     stains = {s.image.stain for s in val}
     checks = {k: centroid_click_patches([s for s in val if s.image.stain == k]) for k in stains}
@@ -233,6 +235,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--glands", type=Path, help="folder of NAME.png and NAME_labels.png")
+    parser.add_argument("--drawn", type=int, default=240, help="images of synthetic glands")
     parser.add_argument("--minutes", type=float, default=90, help="of training, checks not counted")
     parser.add_argument("--every", type=float, default=5, help="minutes between checks")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
