@@ -139,13 +139,16 @@ def training_stream(root: Path) -> Iterator[list[Tensor]]:
 
 
 def centroid_click_patches(sources: list[Source]) -> tuple[Tensor, Tensor]:
-    """x (n, 6, 128, 128) and truth (n, 128, 128) for a click at each object's centroid."""
+    """x (n, 6, 128, 128) and truth (n, 128, 128) for a click at each object's centroid.
+
+    The truth is 1 in the object, 0 elsewhere in the image and -1 beyond it.
+    """
     xs, truths = [], []
     half = _PATCH // 2
     for source in sources:
         image, labels = source.image.image, source.image.labels
         padded = F.pad(image[None], (half,) * 4, mode="reflect")[0].expand(3, -1, -1)
-        wide = np.pad(labels, half)
+        wide = np.pad(labels, half, constant_values=-1)
         for i, where in source.boxes.items():
             ys, xs_ = np.nonzero(labels[where] == i)
             near = np.argmin((ys - ys.mean()) ** 2 + (xs_ - xs_.mean()) ** 2)
@@ -155,7 +158,8 @@ def centroid_click_patches(sources: list[Source]) -> tuple[Tensor, Tensor]:
             maps = draw_maps([PointPrompt(half + 0.5, half + 0.5)], _PATCH)
             patch = (patch - float(low)) / max(float(high - low), 1e-3)
             xs.append(torch.cat([patch, torch.from_numpy(encode(maps))]))
-            truths.append(torch.from_numpy(wide[y : y + _PATCH, x : x + _PATCH] == i))
+            seen = wide[y : y + _PATCH, x : x + _PATCH]
+            truths.append(torch.from_numpy(np.where(seen < 0, -1, seen == i).astype(np.int8)))
     return torch.stack(xs), torch.stack(truths)
 
 
@@ -173,7 +177,8 @@ def validate(net: ClickNet, x: Tensor, truth: Tensor) -> dict[str, float]:
             regions, _ = ndimage.label(mask)
             at = regions[_PATCH // 2, _PATCH // 2]
             own = ndimage.binary_fill_holes(regions == at) if at else np.zeros_like(mask)
-            both, either = (own & right).sum(), (own | right).sum()
+            own &= right >= 0
+            both, either = (own & (right > 0)).sum(), (own | (right > 0)).sum()
             dice.append(2 * both / max(both + either, 1))
             failed.append(both / max(either, 1) < 0.5)
     return {"dice": float(np.mean(dice)), "failures": float(np.mean(failed))}
