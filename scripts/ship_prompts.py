@@ -1,6 +1,6 @@
 """Put a trained click network into the package.
 
-    python scripts/ship_prompts.py --run RUN --data DIR
+    python scripts/ship_prompts.py --run RUN
 
 Its figures are then measured by ``measure_prompts.py``.
 """
@@ -14,12 +14,10 @@ from pathlib import Path
 import torch
 
 from _cards import WEIGHTS
-from _loop import renew_batch_statistics
 from _prompt_cards import make_card, write_card
 from napari_histo.models._model_folder import SHIPPED_WEIGHTS
 from napari_histo.models._nuclick import save_click_net
-from napari_histo.models._nuclick_net import CHANNELS, ClickNet, fold_batch_norm
-from train_prompts import inputs, training_stream
+from napari_histo.models._nuclick_net import CHANNELS, ClickNet
 
 
 def ship(args: argparse.Namespace) -> None:
@@ -28,8 +26,6 @@ def ship(args: argparse.Namespace) -> None:
     saved = torch.load(args.run / args.checkpoint, map_location="cpu", weights_only=True)
     net = ClickNet()
     net.load_state_dict(saved["ema"])
-    if args.renew:
-        renew_batch_statistics(net, inputs(training_stream(args.data)), args.renew)
     save_click_net(net, folder / SHIPPED_WEIGHTS)
     config = {"architecture": "nuclick", "channels": CHANNELS}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -37,7 +33,7 @@ def ship(args: argparse.Namespace) -> None:
     words = f"--data DIR --out RUN --minutes {minutes} {args.words}".strip()
     card = make_card(
         folder / SHIPPED_WEIGHTS,
-        parameters=sum(p.numel() for p in fold_batch_norm(net).parameters()),
+        parameters=sum(p.numel() for p in net.parameters()),
         training={
             "command": f"python scripts/train_prompts.py {words}",
             "note": args.note,
@@ -53,10 +49,8 @@ def ship(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--checkpoint", default="last.pt")
     parser.add_argument("--words", default="", help="other words of the training command")
     parser.add_argument("--note", default="", help="what else the card should say of training")
-    parser.add_argument("--renew", type=int, default=60, help="batches for batch statistics")
     ship(parser.parse_args())

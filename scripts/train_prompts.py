@@ -22,12 +22,13 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader
 
 from _cards import WEIGHTS
-from _loop import Schedule, State, log, renew_batch_statistics, update_ema
+from _loop import Schedule, State, log, update_ema
 from _prompt_data import PERCENTILES, Batches, Source, read_sources, real_glands, synthetic_glands
 from napari_histo.core import PointPrompt
 from napari_histo.models._nuclick_maps import draw_maps, encode
 from napari_histo.models._nuclick_net import ClickNet
 from napari_histo.models._stardist_files import load_shipped
+from napari_histo.models._stardist_net import fold_batch_norm
 from napari_histo.ops.gestures import correction
 from train_stardist import _HE_SCALE
 
@@ -36,7 +37,7 @@ _PATCH = 128
 
 def warm_start(net: ClickNet) -> None:
     """Copy he-nuclei's weights; what was drawn starts without influence."""
-    known = load_shipped(WEIGHTS / "he-nuclei")[0].state_dict()
+    known = fold_batch_norm(load_shipped(WEIGHTS / "he-nuclei")[0]).state_dict()
     names = {"stem.0.": "conv2d.", "stem.1.": "conv2d_1.", "middle.0.": "middle_0."}
     names |= {"middle.1.": "middle_2."}
     for level in range(3):
@@ -127,17 +128,6 @@ def train_steps(
         yield {"lr": rate} | {k: float(v.detach()) for k, v in terms.items()}
 
 
-def inputs(stream: Iterator[list[Tensor]]) -> Iterator[tuple[Tensor, ...]]:
-    """The network's input of each batch."""
-    return ((look(image, maps),) for image, maps, *_ in stream)
-
-
-def training_stream(root: Path) -> Iterator[list[Tensor]]:
-    """Batches as training sees them."""
-    data = Batches(read_sources(root, "train", _HE_SCALE), batch=16, side=96, seed=0)
-    return iter(DataLoader(data, batch_size=None))
-
-
 def centroid_click_patches(sources: list[Source]) -> tuple[Tensor, Tensor]:
     """x (n, 6, 128, 128) and truth (n, 128, 128) for a click at each object's centroid.
 
@@ -211,18 +201,12 @@ def run(args: argparse.Namespace) -> None:
             losses = []
         if state.spent_s - checked > args.every * 60:
             checked = state.spent_s
-            check(state, checks, args.out, stream)
-    check(state, checks, args.out, stream)
+            check(state, checks, args.out)
+    check(state, checks, args.out)
 
 
-def check(
-    state: State[ClickNet],
-    checks: dict[str, tuple[Tensor, Tensor]],
-    out: Path,
-    stream: Iterator[list[Tensor]],
-) -> None:
+def check(state: State[ClickNet], checks: dict[str, tuple[Tensor, Tensor]], out: Path) -> None:
     """Validate the averaged weights, and write the checkpoints."""
-    renew_batch_statistics(state.ema, inputs(stream), 12)
     figures = {k: validate(state.ema, *patches) for k, patches in checks.items()}
     flat = {f"{k} {name}": round(v, 4) for k, f in figures.items() for name, v in f.items()}
     log(out / "metrics.jsonl", {"step": state.step, "spent_s": round(state.spent_s)} | flat)

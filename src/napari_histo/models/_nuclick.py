@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ class NuClickSegmenter:
     Parameters
     ----------
     net : ClickNet
-        With weights; batch normalisation is folded into a copy.
+        With weights; a copy of it is used.
     info : ModelInfo
     device : {"auto", "cpu", "cuda", "mps"}
     precision : {"auto", "float32", "bfloat16"}
@@ -51,14 +52,12 @@ class NuClickSegmenter:
     ) -> None:
         import torch
 
-        from napari_histo.models._nuclick_net import fold_batch_norm
-
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device)
         self._info = info
         self._dtype = getattr(torch, self.precision)
-        folded = fold_batch_norm(net).to(self.device, self._dtype)
-        self._net = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net = copy.deepcopy(net).eval().to(self.device, self._dtype)
+        self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __repr__(self) -> str:
         return f"<NuClickSegmenter {self._info.name} on {self.device}, {self.precision}>"

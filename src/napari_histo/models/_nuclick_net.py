@@ -5,19 +5,19 @@ A U-Net on six channels, in the manner of NuClick (Alemi Koohbanani et al., Medi
 every level of the decoder: without that, training took far longer to tell the object under the
 click from its neighbours. The trunk works at half resolution and has the widths of our StarDist
 networks, so that training can start from what those know about nuclei; a skip from the
-full-resolution stem sharpens the outline.
+full-resolution stem sharpens the outline. There is no normalisation: statistics of patches, most
+of them background, are worth little for a single one.
 """
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-__all__ = ["CHANNELS", "DIVISOR", "ClickNet", "fold_batch_norm"]
+__all__ = ["CHANNELS", "DIVISOR", "ClickNet"]
 
 #: red, green, blue, inclusion, exclusion, box
 CHANNELS = 6
@@ -29,21 +29,19 @@ _STEM, _HEAD = 32, 16
 
 
 class _Conv(nn.Module):
-    """Convolution 3 × 3, batch normalisation but for the stem, rectifier."""
+    """Convolution 3 × 3 and rectifier."""
 
-    def __init__(self, n_in: int, n_out: int, *, norm: bool = True) -> None:
+    def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, 3, padding=1)
-        self.norm: nn.Module = nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.01)
-        if not norm:
-            self.norm = nn.Identity()
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
+        return F.relu(self.conv(x))
 
 
-def _chain(*widths: int, norm: bool = True) -> nn.Sequential:
-    return nn.Sequential(*(_Conv(a, b, norm=norm) for a, b in pairwise(widths)))
+def _chain(*widths: int) -> nn.Sequential:
+    return nn.Sequential(*(_Conv(a, b) for a, b in pairwise(widths)))
 
 
 class ClickNet(nn.Module):
@@ -52,7 +50,7 @@ class ClickNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         width = [_STEM * 2**d for d in range(_DEPTH + 1)]
-        self.stem = _chain(CHANNELS, _STEM, _STEM, norm=False)
+        self.stem = _chain(CHANNELS, _STEM, _STEM)
         self.down = nn.ModuleList(
             _chain(width[max(0, d - 1)], width[d], width[d]) for d in (0, 1, 2)
         )
@@ -81,15 +79,3 @@ class ClickNet(nn.Module):
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
         out: Tensor = self.logit(self.head(torch.cat([x, stem, maps.pop()], dim=1)))
         return out
-
-
-def fold_batch_norm(net: ClickNet) -> ClickNet:
-    """A copy in evaluation mode whose convolutions have swallowed their batch normalisation."""
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    folded = copy.deepcopy(net).eval()
-    for layer in folded.modules():
-        if isinstance(layer, _Conv) and isinstance(layer.norm, nn.BatchNorm2d):
-            layer.conv = fuse_conv_bn_eval(layer.conv, layer.norm)
-            layer.norm = nn.Identity()
-    return folded
