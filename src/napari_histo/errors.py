@@ -8,6 +8,7 @@ from pathlib import Path
 __all__ = [
     "BridgeError",
     "Cancelled",
+    "DocumentLockedError",
     "HistoError",
     "ImageError",
     "MissingDependencyError",
@@ -16,6 +17,7 @@ __all__ = [
     "NoReaderError",
     "ObjectsFileError",
     "PixelSizeUnknownError",
+    "TargetChangedError",
     "WriteError",
 ]
 
@@ -68,6 +70,14 @@ class ObjectsFileError(HistoError):
 
 class WriteError(HistoError):
     """A result cannot be written; whatever stood at the target before is untouched."""
+
+
+class TargetChangedError(WriteError):
+    """Another program changed the file since it was opened; saving would undo its work."""
+
+
+class DocumentLockedError(HistoError):
+    """The objects of a file are being edited in another window."""
 
 
 class BridgeError(HistoError):

@@ -18,6 +18,7 @@ from napari_histo.core import (
     ObjectTable,
     ObjectType,
 )
+from napari_histo.store._details import details_from_json, details_to_json
 from napari_histo.store._uuids import ids_from_text, ids_to_text
 from napari_histo.store._wkb import from_wkb, to_wkb
 
@@ -102,21 +103,11 @@ def _details_texts(table: ObjectTable) -> list[str | None]:
     if not table.details:
         return [None] * len(table)
     found = [table.details.get(key) for key in table.uuids()]
-    return [None if d is None or d == Details() else _details_text(d) for d in found]
+    return [None if d is None or d == Details() else _text(details_to_json(d)) for d in found]
 
 
-def _details_text(details: Details) -> str:
-    values = {
-        "name": details.name,
-        "description": details.description,
-        "rgb": details.rgb,
-        "locked": details.locked or None,
-        "metadata": dict(details.metadata),
-        "geometry_extra": dict(details.geometry_extra),
-        "parent_id": str(details.parent_id) if details.parent_id else None,
-    }
-    kept = {k: v for k, v in values.items() if v is not None and v != {}}
-    return json.dumps(kept, ensure_ascii=False)
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def scheme_of(facts: Mapping[str, Any]) -> ClassScheme:
@@ -129,7 +120,7 @@ def table_of(batch: Any, facts: Mapping[str, Any]) -> ObjectTable:
     if not valid.all():
         raise ValueError(f"row {int(np.flatnonzero(~valid)[0])} has an object_id that is no UUID")
     details = {
-        UUID(bytes=ids[row].tobytes()): _details(text)
+        UUID(bytes=ids[row].tobytes()): details_from_json(json.loads(text))
         for row, text in enumerate(batch["details"].to_pylist())
         if text is not None
     }
@@ -163,12 +154,3 @@ def _ids_of(column: Any, names: tuple[str, ...]) -> NDArray[np.int32]:
     indices = column.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
     ids: NDArray[np.int32] = np.array([*known, -1], np.int32)[indices]
     return ids
-
-
-def _details(text: str) -> Details:
-    values = json.loads(text)
-    if "rgb" in values:
-        values["rgb"] = tuple(values["rgb"])
-    if "parent_id" in values:
-        values["parent_id"] = UUID(values["parent_id"])
-    return Details(**values)

@@ -1,0 +1,465 @@
+"""Where the objects of one image live: a file, and a journal of what was done since."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from threading import Lock, Thread
+from types import TracebackType
+
+from napari_histo.core import Edit, ObjectTable, SlideInfo
+from napari_histo.errors import (
+    DocumentLockedError,
+    HistoError,
+    ObjectsFileError,
+    TargetChangedError,
+    WriteError,
+)
+from napari_histo.session.places import Home, default_target, free_name_beside
+from napari_histo.store import atomic_path, load_objects, save_objects
+from napari_histo.store.journal import Journal, clear, journal_files, sha256_of
+from napari_histo.store.journal_recovery import Recovered, Target, recover
+
+__all__ = ["Document", "Recovery"]
+
+_log = logging.getLogger(__name__)
+_NO_FILE = ""  #: stands for the checksum of a target that is not there
+_MAX_UNTITLED = 20
+#: Reading 30 MB of edits back takes as long as reading a base of 100,000 objects.
+_LONG_JOURNAL_BYTES = 30_000_000
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What the journal of an earlier session gave back.
+
+    Attributes
+    ----------
+    n_edits : int
+        Edits that the target does not hold.
+    damaged : str or None
+        What could not be read, in the user's words.
+    snapshot_at : datetime or None
+        When all objects were last kept beside the edits.
+    """
+
+    n_edits: int
+    damaged: str | None = None
+    snapshot_at: datetime | None = None
+
+
+class Document:
+    """Objects of one image on disk: opened under a lock, every edit in a journal, saved whole.
+
+    Made by `open`. All methods may be called from any thread; `append` and `prepare_save` return at
+    once, `save` and what `prepare_save` gives back take seconds for 100,000 objects.
+
+    Attributes
+    ----------
+    target : Path or None
+        The file; None while an image without a file has none.
+    table : ObjectTable
+        As opened: the target's objects with all edits that were recovered.
+    recovery : Recovery or None
+        None where nothing was left over.
+    notice : str
+        The latest thing that the user should know: edits are kept elsewhere, a file has changed.
+    saved_at : datetime or None
+        When the target was last written, as far as this session knows.
+    """
+
+    target: Path | None
+    table: ObjectTable
+    recovery: Recovery | None
+    notice: str
+    saved_at: datetime | None
+
+    def __init__(self, home: Home, image_name: str, info: SlideInfo | None = None) -> None:
+        self.target = home.target
+        self.table = ObjectTable.empty()
+        self.recovery = None
+        self.notice = home.notice
+        self.saved_at = None
+        self._home = home
+        self._image_name = image_name
+        self._info = info
+        self._journal: Journal | None = None
+        self._saved_revision = 0
+        self._saving = Lock()
+        self._background: Thread | None = None
+        self._damaged_files: list[Path] = []
+
+    @classmethod
+    def open(
+        cls,
+        target: Path | str | None,
+        image_name: str,
+        image_path: Path | str | None = None,
+        *,
+        table: ObjectTable | None = None,
+        info: SlideInfo | None = None,
+        data_folder: Path | None = None,
+    ) -> Document:
+        """Open the objects of an image for editing, with all that an earlier session left.
+
+        Parameters
+        ----------
+        target : path or None
+            GeoJSON or Parquet; need not exist. None stands for ``<image>.geojson`` beside
+            `image_path`, and for no file yet where the image has none.
+        image_name : str
+        image_path : path or None
+        table : ObjectTable, optional
+            Objects to begin with instead of the target's, which the next save replaces. Not used
+            where edits are recovered: `recovery` tells.
+        info : SlideInfo, optional
+            Facts on the image, for the file's head.
+        data_folder : Path, optional
+            Where journals go when the target's folder takes none; the user's data folder.
+
+        Raises
+        ------
+        DocumentLockedError
+            It is open in another window, of this or another process.
+        ObjectsFileError
+            The target is damaged or of a format that cannot hold objects.
+        WriteError
+            No place can be written to.
+        """
+        if target is None and image_path is not None:
+            target = default_target(image_path)
+        home = _take(None if target is None else Path(target), image_name, data_folder)
+        document = cls(home, image_name, info)
+        try:
+            document._load(table)
+        except BaseException:
+            document._abandon()
+            raise
+        return document
+
+    def __enter__(self) -> Document:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- how it stands ---------------------------------------------------------------------------
+
+    @property
+    def journal_folder(self) -> Path:
+        """Where edits are kept now."""
+        return self._open_journal.folder
+
+    @property
+    def n_unsaved(self) -> int:
+        """Edits that the target does not hold."""
+        return self._open_journal.revision - self._saved_revision
+
+    @property
+    def wants_compaction(self) -> bool:
+        """True where the journal has grown so long that `prepare_compaction` is worth its while."""
+        return self._open_journal.size_bytes > _LONG_JOURNAL_BYTES
+
+    def changed_outside(self) -> bool:
+        """True where another program changed the target. Reads the whole file."""
+        return self.target is not None and _checksum(self.target) not in self._known
+
+    @property
+    def _known(self) -> set[str]:
+        """Checksums of the target that hold nothing but what this journal knows."""
+        return {_NO_FILE, *self._open_journal.saved}
+
+    @property
+    def _open_journal(self) -> Journal:
+        if self._journal is None:
+            raise HistoError(f"{self.target or self._image_name} is closed. Open it again.")
+        return self._journal
+
+    # -- editing ---------------------------------------------------------------------------------
+
+    def append(self, edit: Edit) -> None:
+        """Keep an edit. When this returns it survives the end of the process.
+
+        Where the disk is full or gone, another place is taken, and `notice` says which.
+
+        Raises
+        ------
+        WriteError
+            No place takes it; do not show the edit.
+        """
+        self._open_journal.append(edit)
+
+    def save(
+        self, table: ObjectTable, path: Path | str | None = None, *, overwrite: bool = False
+    ) -> None:
+        """Write all objects to the target now; see `prepare_save`."""
+        self.prepare_save(table, path, overwrite=overwrite)()
+
+    def prepare_save(
+        self, table: ObjectTable, path: Path | str | None = None, *, overwrite: bool = False
+    ) -> Callable[[], None]:
+        """Fix what is to be saved; what comes back does it, in any thread.
+
+        Call this with the table as it stands after the last `append`; edits appended later
+        are not in the file, and stay in the journal.
+
+        Parameters
+        ----------
+        table : ObjectTable
+        path : path, optional
+            Another file: the document lives there from then on.
+        overwrite : bool
+            Replace the target though another program changed it.
+
+        Returns
+        -------
+        callable
+            Raises TargetChangedError where another program changed the target, WriteError where it
+            cannot be written; what stood there is then untouched and the edits stay in the journal.
+
+        Raises
+        ------
+        WriteError, DocumentLockedError, ObjectsFileError
+            There is no file to save to, or `path` is not fit for it.
+        """
+        move = None
+        if path is not None and Path(path).resolve() != self.target:
+            move = self._prepare_move(Path(path))
+        elif self.target is None:
+            raise WriteError(f"{self._image_name} has no file yet. Choose one to save to.")
+        start = self._open_journal.rotate()
+        return partial(self._save, table, start, move, overwrite)
+
+    def prepare_compaction(self, table: ObjectTable) -> Callable[[], None]:
+        """Like `prepare_save`, but all objects go into the journal alone, which becomes short."""
+        start = self._open_journal.rotate()
+        return partial(self._compact, table, start)
+
+    def discard(self) -> ObjectTable:
+        """Give up all edits since the last save; the target's objects.
+
+        The edits stay in the journal's subfolder ``aside``.
+
+        Raises
+        ------
+        ObjectsFileError
+            The target cannot be read; nothing is given up.
+        """
+        table = self._read_target()
+        self._wait()
+        self._open_journal.close()
+        clear(self._home.folders, keep=journal_files(self._home.folders).values())
+        self.recovery = None
+        self._begin(table, None)
+        return table
+
+    def close(self) -> None:
+        """Let go of the file; unsaved edits stay in the journal. Again is no error."""
+        if self._journal is None:
+            return
+        self._wait()
+        clean = self.n_unsaved == 0
+        self._journal.close()
+        self._journal = None
+        if clean:
+            clear(self._home.folders)
+        self._home.leave()
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    def _load(self, table: ObjectTable | None) -> None:
+        checksum = _checksum(self.target)
+        found = recover(
+            self._home.folders,
+            Target(checksum or None, self._read_target),
+        )
+        n_edits = 0 if found is None else found.revision - _revision_of(found, checksum)
+        if found is None or (n_edits <= 0 and not found.damage):
+            clear(self._home.folders)
+            self._begin(self._read_target() if table is None else table, table)
+            return
+        self._go_on(found, n_edits, checksum)
+
+    def _begin(self, start: ObjectTable, given: ObjectTable | None) -> None:
+        """A journal without a past."""
+        checksum = _checksum(self.target)
+        began = "base" if given is not None else "target" if checksum else "nothing"
+        self.table = start
+        self._saved_revision = 0
+        self._journal = Journal(
+            self._home.usable,
+            self._head(),
+            revision=int(given is not None),
+            began=began,
+            saved={checksum: 0},
+            on_trouble=self._tell,
+        )
+        if given is not None:
+            self._journal.write_base(given, self._journal.start)
+            if checksum:
+                self._tell(f"Saving will replace the objects in {self.target}.")
+        elif checksum:
+            self._in_background(partial(self._write_base, start, self._journal.start))
+
+    def _go_on(self, found: Recovered, n_edits: int, checksum: str) -> None:
+        """A journal that goes on from what was recovered."""
+        self.table = found.table
+        self.recovery = Recovery(n_edits, "; ".join(found.damage) or None, found.snapshot_at)
+        self._damaged_files = found.damaged_files
+        self._saved_revision = found.revision - n_edits
+        self._journal = Journal(
+            self._home.usable,
+            self._head(),
+            revision=found.revision,
+            follows=found.follows,
+            began="edits",
+            saved=found.saved,
+            on_trouble=self._tell,
+        )
+        if checksum and checksum not in found.saved:
+            self._tell(str(self._refusal()))
+        work = partial(self._write_base, found.table, self._journal.start)
+        # A damaged journal must not be built upon.
+        work() if found.damage else self._in_background(work)
+
+    def _head(self) -> dict[str, str]:
+        return {"target": str(self.target or ""), "image": self._image_name}
+
+    def _read_target(self) -> ObjectTable:
+        if self.target is None or not self.target.exists():
+            return ObjectTable.empty()
+        return load_objects(self.target)
+
+    def _abandon(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._home.leave()
+
+    # -- saving ----------------------------------------------------------------------------------
+
+    def _save(self, table: ObjectTable, start: int, move: Home | None, overwrite: bool) -> None:
+        with self._saving:
+            self._wait()
+            target = self.target if move is None else move.target
+            assert target is not None
+            try:
+                self._write_target(target, table, start, overwrite or move is not None)
+                if move is not None:
+                    self._move(move, start)
+            except BaseException:
+                if move is not None:
+                    move.leave()
+                raise
+            self._saved_revision = start
+            self.saved_at = datetime.now()
+            self.notice = ""
+            self._write_base(table, start)
+
+    def _write_target(self, target: Path, table: ObjectTable, start: int, overwrite: bool) -> None:
+        if not overwrite:
+            self._check_target()
+        with atomic_path(target) as work:
+            try:
+                save_objects(work, table, info=self._info)
+            except WriteError as error:
+                raise WriteError(str(error).replace(str(work), str(target))) from error
+            if not overwrite:
+                self._check_target()
+            self._open_journal.note_saved(sha256_of(work), start)
+
+    def _check_target(self) -> None:
+        if self.changed_outside():
+            raise self._refusal()
+
+    def _refusal(self) -> TargetChangedError:
+        assert self.target is not None
+        return TargetChangedError(
+            f"{self.target} was changed by another program after it was opened here; saving would "
+            f"undo that. Save to another file ({free_name_beside(self.target).name} is free), or "
+            "replace it on purpose. Your edits are safe in the journal."
+        )
+
+    def _prepare_move(self, path: Path) -> Home:
+        home = Home.take(path, self._image_name, self._home.data_folder)
+        if journal_files(home.folders):
+            home.leave()
+            raise WriteError(
+                f"An earlier session left unsaved edits for {path}. Open that file first, or "
+                "choose another name."
+            )
+        return home
+
+    def _move(self, home: Home, start: int) -> None:
+        """Live at another file from now on."""
+        journal = self._open_journal
+        head = {**self._head(), "target": str(home.target)}
+        journal.move(home.usable, head, start)
+        clear(self._home.folders)
+        self._home.leave()
+        self._home, self.target = home, home.target
+
+    def _compact(self, table: ObjectTable, start: int) -> None:
+        with self._saving:
+            self._wait()
+            self._open_journal.write_base(table, start, keep=self._damaged_files)
+
+    # -- in the background -----------------------------------------------------------------------
+
+    def _write_base(self, table: ObjectTable, start: int) -> None:
+        """Without a base the journal is whole, only longer."""
+        try:
+            self._open_journal.write_base(table, start, keep=self._damaged_files)
+        except WriteError as error:
+            _log.warning("%s", error)
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        self._background = Thread(target=work, name="journal base", daemon=True)
+        self._background.start()
+
+    def _wait(self) -> None:
+        if self._background is not None:
+            self._background.join()
+            self._background = None
+
+    def _tell(self, notice: str) -> None:
+        self.notice = notice
+
+
+def _take(target: Path | None, image_name: str, data_folder: Path | None) -> Home:
+    """A home; images without a file that bear the same name get one each."""
+    names = [image_name, *(f"{image_name} ({i})" for i in range(2, _MAX_UNTITLED))]
+    for name in names:
+        try:
+            return Home.take(target, name, data_folder)
+        except DocumentLockedError:
+            if target is not None or name == names[-1]:
+                raise
+    raise AssertionError
+
+
+def _checksum(target: Path | None) -> str:
+    """Of a file's content; `_NO_FILE` where there is none."""
+    if target is None:
+        return _NO_FILE
+    try:
+        return sha256_of(target)
+    except FileNotFoundError:
+        return _NO_FILE
+    except OSError as error:
+        raise ObjectsFileError(
+            f"Cannot read {target}: {error.strerror or error}. Check it and its permissions."
+        ) from error
+
+
+def _revision_of(found: Recovered, checksum: str) -> int:
+    """What the target holds; where somebody else changed it, what it held last."""
+    return found.saved.get(checksum, max(found.saved.values(), default=0))

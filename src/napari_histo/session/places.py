@@ -1,0 +1,138 @@
+"""Where the objects of an image live, and where their journal may."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from napari_histo.errors import ObjectsFileError, WriteError
+from napari_histo.store.lock import FileLock
+
+__all__ = ["Home", "default_target", "free_name_beside"]
+
+_FORMATS = ("geojson", "parquet")
+
+
+def default_target(image_path: Path | str) -> Path:
+    """``<image>.geojson`` beside the image."""
+    path = Path(image_path)
+    return path.with_name(f"{path.stem.removesuffix('.ome')}.geojson")
+
+
+def free_name_beside(target: Path) -> Path:
+    """A name like the target's that nothing bears yet: ``slide (2).geojson``."""
+    stem, dot, suffixes = target.name.partition(".")
+    number = 2
+    while (free := target.with_name(f"{stem} ({number}){dot}{suffixes}")).exists():
+        number += 1
+    return free
+
+
+@dataclass(frozen=True)
+class Home:
+    """A target, the folders that its journal may be in, and the lock on them.
+
+    Attributes
+    ----------
+    target : Path or None
+        None for an image without a file.
+    folders : tuple of Path
+        For reading: all that may hold something.
+    usable : tuple of Path
+        For writing: those from the first that took the lock.
+    lock : FileLock
+    notice : str
+        Why it is not the first folder; empty where it is.
+    data_folder : Path or None
+        As given to `take`.
+    """
+
+    target: Path | None
+    folders: tuple[Path, ...]
+    usable: tuple[Path, ...]
+    lock: FileLock
+    notice: str = ""
+    data_folder: Path | None = None
+
+    @classmethod
+    def take(cls, target: Path | None, image_name: str, data_folder: Path | None) -> Home:
+        """Lock the target's journal.
+
+        Raises
+        ------
+        DocumentLockedError
+            It is open in another window.
+        ObjectsFileError
+            The target's format cannot hold objects with their ids.
+        WriteError
+            No folder can be written to.
+        """
+        if target is not None:
+            target = Path(os.path.realpath(target))
+            _check_format(target)
+        folders = _folders(target, image_name, data_folder)
+        what = str(target or image_name)
+        trouble: OSError | None = None
+        for i, folder in enumerate(folders):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = FileLock(folder / "lock", what)
+            except OSError as error:
+                trouble = trouble or error
+                continue
+            notice = _notice(folders, i, trouble)
+            return cls(target, folders, folders[i:], lock, notice, data_folder)
+        raise WriteError(
+            f"Your edits can be kept in none of {', '.join(map(str, folders))}: "
+            f"{trouble and trouble.strerror}. Make one of them writable or free some space."
+        )
+
+    def leave(self) -> None:
+        """Let go of the lock and remove folders that are empty."""
+        self.lock.release()
+        for folder in self.folders:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _check_format(target: Path) -> None:
+    from napari_histo.store import format_of
+
+    if format_of(target) not in _FORMATS:
+        raise ObjectsFileError(
+            f"{target} cannot hold objects with their ids and classes. Choose a name that ends "
+            "with .geojson or .parquet; labels can be written beside it."
+        )
+
+
+def _folders(target: Path | None, image_name: str, data_folder: Path | None) -> tuple[Path, ...]:
+    import platformdirs
+
+    name = image_name if target is None else target.name
+    key = f"untitled {image_name}" if target is None else os.path.normcase(target)
+    label = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:60]
+    journal = f"{label}-{sha256(key.encode()).hexdigest()[:12]}"
+    if data_folder is None:
+        data_folder = Path(platformdirs.user_data_path("napari-histo"))
+    away = (data_folder / "journals" / journal, _temporary() / journal)
+    return away if target is None else (target.with_name(f".{target.name}.journal"), *away)
+
+
+def _temporary() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else "journals"
+    return Path(tempfile.gettempdir()) / f"napari-histo-{user}"
+
+
+def _notice(folders: Sequence[Path], used: int, trouble: OSError | None) -> str:
+    if not used:
+        return ""
+    why = trouble.strerror if trouble is not None else "it cannot be written to"
+    return (
+        f"{folders[0].parent} takes no files ({why}). Your edits are kept in {folders[used]}; "
+        "save the objects to another folder."
+    )
