@@ -23,7 +23,7 @@ FACTS: dict[str, Any] = {
     "source": "trained by this project: scripts/train_prompts.py",
     "description": "Answers clicks, boxes and squiggles with an outline. Learnt from nuclei in H&E "
     "(TNBC, CC-BY-4.0), other stains and fluorescence (Data Science Bowl 2018, CC0-1.0), and from "
-    "synthetic glands.",
+    "glands, drawn ones and colon (EBHI-Seg, CC-BY-4.0).",
     "data": [
         TNBC,
         DSB_PURPLE,
@@ -33,13 +33,19 @@ FACTS: dict[str, Any] = {
             "source": "this project's generator, napari_histo.testing.synthetic",
             "licence": "BSD-3-Clause",
         },
+        {
+            "name": "EBHI-Seg, colon polyps: 39 images of crypts, drawn by hand",
+            "source": "Shi et al., Frontiers in Medicine 2023, doi 10.3389/fmed.2023.1114673",
+            "licence": "CC-BY-4.0",
+        },
     ],
     "validation": "TNBC patients 02 and 10, and fields of the Data Science Bowl 2018, none of "
     "which was learnt from",
     "limits": [
         "Nuclei: learnt from breast (TNBC), a few fields of other purple-stained tissue, and "
         "fluorescence of cultured cells. Check it on your organ, scanner and stain.",
-        "Glands were learnt from synthetic images alone: expect to mend real ones.",
+        "Glands were learnt from synthetic images and from a few colon biopsies: expect to mend "
+        "those of other organs.",
         "Where two nuclei touch, one click may take both: exclude the other with a second click.",
         "Not a medical device.",
     ],

@@ -96,13 +96,17 @@ def synthetic_glands(n: int, seed: int) -> list[Source]:
     return [s for s in (as_source(image, KINDS["glands"]) for image in images) if s.boxes]
 
 
-def real_glands(folder: Path, *, validation: bool) -> list[Source]:
-    """Pairs ``NAME.png`` and ``NAME_labels.png``, half as large; every fifth biopsy validates."""
+def gland_files(folder: Path, *, validation: bool) -> list[Path]:
+    """Files ``BIOPSY-….._labels.png``, each beside its image; every fifth biopsy validates."""
     files = sorted(folder.glob("*_labels.png"))
-    biopsies = sorted({f.name.split("-")[0] for f in files})
-    held = set(biopsies[::5])
+    held = set(sorted({f.name.split("-")[0] for f in files})[::5])
+    return [f for f in files if (f.name.split("-")[0] in held) == validation]
+
+
+def real_glands(folder: Path, *, validation: bool) -> list[Source]:
+    """Annotated glands, half as large as their files."""
     found = []
-    for file in (f for f in files if (f.name.split("-")[0] in held) == validation):
+    for file in gland_files(folder, validation=validation):
         name = file.name.removesuffix("_labels.png")
         image = np.asarray(imread(file.with_name(f"{name}.png")))[..., :3]
         labels = np.asarray(imread(file)).astype(np.int32)
