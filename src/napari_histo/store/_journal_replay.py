@@ -129,7 +129,8 @@ class Replay:
         joined = parts[0] if len(parts) == 1 else ObjectTable.concat(parts)
         order = np.empty(len(found), np.int64)
         order[by_table] = np.arange(len(found))
-        return joined if (by_table == order).all() else joined.select(order)
+        in_order = (np.diff(found[:, 0]) >= 0).all()
+        return joined if in_order else joined.select(order)
 
     # -- classes ---------------------------------------------------------------------------------
 
