@@ -272,8 +272,12 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
     All float32 but for the maps, uint8.
     """
 
-    def __init__(self, sources: Sequence[Source], *, batch: int, side: int, seed: int) -> None:
-        self.sources, self.batch, self.side, self.seed = list(sources), batch, side, seed
+    #: A network that saw one side alone finds the centre by its distance to the padding, and fails
+    #: on patches of another side.
+    SIDES = (96, 96, 128)
+
+    def __init__(self, sources: Sequence[Source], *, batch: int, seed: int) -> None:
+        self.sources, self.batch, self.seed = list(sources), batch, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         torch.set_num_threads(1)
@@ -282,9 +286,10 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
         chance = self._chance()
         while True:
             drawn: list[Sample] = []
+            side = int(rng.choice(self.SIDES))
             while len(drawn) < self.batch:
                 source = self.sources[rng.choice(len(self.sources), p=chance)]
-                one = sample(source, self.side, rng)
+                one = sample(source, side, rng)
                 if one is not None:
                     drawn.append(one)
             yield (

@@ -188,7 +188,7 @@ def run(args: argparse.Namespace) -> None:
     checks = {k: centroid_click_patches([s for s in val if s.image.stain == k]) for k in stains}
     print(f"{len(train)} images to learn from; to check: ", end="")
     print({k: len(x) for k, (x, _) in checks.items()}, flush=True)
-    data = Batches(train, batch=args.batch, side=args.side, seed=1 + state.step)
+    data = Batches(train, batch=args.batch, seed=1 + state.step)
     stream = iter(DataLoader(data, batch_size=None, num_workers=args.workers, prefetch_factor=6))
     schedule = Schedule(minutes=args.minutes, peak=args.rate)
     checked, losses = state.spent_s, []
@@ -230,7 +230,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=5, help="minutes between checks")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--side", type=int, default=96, help="of a training patch, px")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare patches")
     parser.add_argument("--device", default=auto)
     parser.add_argument("--cold", action="store_true", help="start from random weights")
