@@ -27,9 +27,9 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models with pixel size and licence, and whether they are on this machine."""
-    from napari_histo.models import list_models
+    from napari_histo.models import list_models, list_prompt_models
 
-    infos = list_models()
+    infos = [*list_models(), *list_prompt_models()]
     if as_json:
         print(json.dumps([_as_json(info) for info in infos], indent=2))
         return
