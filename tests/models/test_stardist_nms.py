@@ -41,3 +41,25 @@ def test_any_batch_gives_the_package_s_answer(monkeypatch, batch, overlap):
 def test_nothing_to_suppress():
     points, dist, prob = stars(5, seed=0)
     assert suppress(points[:0], dist[:0], prob[:0], 0.5).tolist() == []
+
+
+def test_it_runs_in_one_thread_and_gives_the_others_back(monkeypatch):
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def openmp():
+        return {p["filepath"]: p["num_threads"] for p in threadpool_info() if "omp" in p["prefix"]}
+
+    seen = []
+
+    def spying(*arguments, **options):
+        seen.append(openmp())
+        return non_maximum_suppression_inds(*arguments, **options)
+
+    monkeypatch.setattr(_stardist_nms, "_stardist_nms", lambda: spying)
+    _stardist_nms._thread_pools.cache_clear()  # torch may have come since
+    with threadpool_limits(limits=2, user_api="openmp"):
+        before = openmp()
+        suppress(*stars(50, seed=1), 0.5)
+        assert openmp() == before
+    assert seen
+    assert set(seen[0].values()) <= {1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def suppress(
     the two. Source: ``stardist.nms.non_maximum_suppression_inds`` (C++; Schmidt et al., 2018),
     here called for the likeliest first, then for what survived with the next ones, and so on. The
     answer is the same, for a polygon only ever yields to likelier ones, and takes no longer; but
-    the C++ holds Python's lock, and a window would stand still for seconds.
+    the C++ holds Python's lock, and a window would stand still for seconds. It runs in one thread.
 
     Parameters
     ----------
@@ -46,18 +47,19 @@ def suppress(
     # Ties are broken by position, so that the answer does not depend on the order of tiles.
     order = np.lexsort((points[:, 0], points[:, 1], -prob))
     nms, kept, start = _stardist_nms(), order[:0], 0
-    while start < len(order):
-        size = max(_BATCH, len(kept) // 2)
-        pool = np.concatenate([kept, order[start : start + size]])
-        start += size
-        stays = nms(
-            dist[pool],
-            np.ascontiguousarray(points[pool, ::-1]),
-            scores=prob[pool],
-            thresh=max_overlap,
-            verbose=False,
-        )
-        kept = pool[stays]
+    with _thread_pools().limit(limits=1, user_api="openmp"):
+        while start < len(order):
+            size = max(_BATCH, len(kept) // 2)
+            pool = np.concatenate([kept, order[start : start + size]])
+            start += size
+            stays = nms(
+                dist[pool],
+                np.ascontiguousarray(points[pool, ::-1]),
+                scores=prob[pool],
+                thresh=max_overlap,
+                verbose=False,
+            )
+            kept = pool[stays]
     return np.sort(kept)
 
 
@@ -79,3 +81,17 @@ def _stardist_nms() -> Any:
 
     warnings.formatwarning = shown_as
     return non_maximum_suppression_inds
+
+
+@lru_cache(maxsize=1)
+def _thread_pools() -> Any:
+    """OpenMP's threads, to be bounded for the calling thread alone.
+
+    The C++ opens a parallel loop for each polygon, over its few neighbours: on free cores that wins
+    nothing, and on busy ones every loop waits for the thread that has no core. Where torch came
+    first, stardist runs on torch's OpenMP, so all of them are bounded; made once, after both, for
+    finding them takes 20 ms.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
