@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from napari_histo.core import ClassScheme, Edit, ObjectTable
 from napari_histo.errors import ObjectsFileError, WriteError
-from napari_histo.store.journal import Journal, clear, journal_files
+from napari_histo.store._journal_files import clear, journal_files
+from napari_histo.store.journal import Journal
 from napari_histo.store.journal_recovery import Recovered, Target, recover
 from support.edits import Model
 from support.objects import assert_same_tables, tables

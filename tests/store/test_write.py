@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +13,9 @@ from napari_histo.core import Contours, ObjectTable
 from napari_histo.errors import WriteError
 from napari_histo.store import FORMATS, atomic_path, check_output, save_objects
 from napari_histo.store.write import make_folder
+from support.disks import mounted, needs_root_on_linux
 
 SUFFIXES = [suffixes[0] for suffixes in FORMATS.values()] + [".geojson.gz"]
-needs_root_on_linux = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or not hasattr(os, "geteuid") or os.geteuid() != 0,
-    reason="mounting a small disk needs root on Linux",
-)
 
 
 def nuclei(n: int) -> ObjectTable:
@@ -30,22 +23,6 @@ def nuclei(n: int) -> ObjectTable:
     angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     star = 9 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     return ObjectTable.build(Contours.from_star(rng.random((n, 1, 2)) * 3000 + star))
-
-
-@contextlib.contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if answer.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {answer.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def everything(folder: Path) -> list[str]:

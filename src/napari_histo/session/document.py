@@ -12,24 +12,17 @@ from threading import Lock, Thread
 from types import TracebackType
 
 from napari_histo.core import Edit, ObjectTable, SlideInfo
-from napari_histo.errors import (
-    DocumentLockedError,
-    HistoError,
-    ObjectsFileError,
-    TargetChangedError,
-    WriteError,
-)
-from napari_histo.session.places import Home, default_target, free_name_beside
-from napari_histo.store import atomic_path, load_objects, save_objects
-from napari_histo.store.journal import Journal, clear, journal_files, sha256_of
+from napari_histo.errors import HistoError, TargetChangedError, WriteError
+from napari_histo.session.places import Home
+from napari_histo.session.target import NO_FILE, TargetFile, default_target
+from napari_histo.store._journal_files import clear, journal_files
+from napari_histo.store.journal import Journal
 from napari_histo.store.journal_recovery import Recovered, Target, recover
 
 __all__ = ["Document", "Recovery"]
 
 _log = logging.getLogger(__name__)
-_NO_FILE = ""  #: stands for the checksum of a target that is not there
-_MAX_UNTITLED = 20
-#: Reading 30 MB of edits back takes as long as reading a base of 100,000 objects.
+#: Reading 30 MB of edits back takes some seconds.
 _LONG_JOURNAL_BYTES = 30_000_000
 
 
@@ -55,13 +48,12 @@ class Recovery:
 class Document:
     """Objects of one image on disk: opened under a lock, every edit in a journal, saved whole.
 
-    Made by `open`. All methods may be called from any thread; `append` and `prepare_save` return at
-    once, `save` and what `prepare_save` gives back take seconds for 100,000 objects.
+    Made by `open`. Methods may be called from any thread. `append` and `prepare_save` return at
+    once; `open`, `save`, `close` and what `prepare_save` gives back take seconds for 100,000
+    objects.
 
     Attributes
     ----------
-    target : Path or None
-        The file; None while an image without a file has none.
     table : ObjectTable
         As opened: the target's objects with all edits that were recovered.
     recovery : Recovery or None
@@ -69,29 +61,28 @@ class Document:
     notice : str
         The latest thing that the user should know: edits are kept elsewhere, a file has changed.
     saved_at : datetime or None
-        When the target was last written, as far as this session knows.
+        When this document was last saved.
     """
 
-    target: Path | None
     table: ObjectTable
     recovery: Recovery | None
     notice: str
     saved_at: datetime | None
 
     def __init__(self, home: Home, image_name: str, info: SlideInfo | None = None) -> None:
-        self.target = home.target
         self.table = ObjectTable.empty()
         self.recovery = None
         self.notice = home.notice
         self.saved_at = None
         self._home = home
+        self._file = TargetFile(home.target, info)
         self._image_name = image_name
-        self._info = info
         self._journal: Journal | None = None
         self._saved_revision = 0
         self._saving = Lock()
         self._background: Thread | None = None
         self._damaged_files: list[Path] = []
+        self._needs_base = False
 
     @classmethod
     def open(
@@ -132,7 +123,7 @@ class Document:
         """
         if target is None and image_path is not None:
             target = default_target(image_path)
-        home = _take(None if target is None else Path(target), image_name, data_folder)
+        home = Home.take(None if target is None else Path(target), image_name, data_folder)
         document = cls(home, image_name, info)
         try:
             document._load(table)
@@ -155,13 +146,18 @@ class Document:
     # -- how it stands ---------------------------------------------------------------------------
 
     @property
+    def target(self) -> Path | None:
+        """The file; None while an image without a file has none."""
+        return self._file.path
+
+    @property
     def journal_folder(self) -> Path:
         """Where edits are kept now."""
         return self._open_journal.folder
 
     @property
     def n_unsaved(self) -> int:
-        """Edits that the target does not hold."""
+        """Changes that the target does not hold."""
         return self._open_journal.revision - self._saved_revision
 
     @property
@@ -171,12 +167,11 @@ class Document:
 
     def changed_outside(self) -> bool:
         """True where another program changed the target. Reads the whole file."""
-        return self.target is not None and _checksum(self.target) not in self._known
-
-    @property
-    def _known(self) -> set[str]:
-        """Checksums of the target that hold nothing but what this journal knows."""
-        return {_NO_FILE, *self._open_journal.saved}
+        try:
+            self._file.check_unchanged(self._open_journal)
+        except TargetChangedError:
+            return True
+        return False
 
     @property
     def _open_journal(self) -> Journal:
@@ -196,6 +191,8 @@ class Document:
         WriteError
             No place takes it; do not show the edit.
         """
+        if self._needs_base:
+            self._wait()
         self._open_journal.append(edit)
 
     def save(
@@ -233,7 +230,7 @@ class Document:
         """
         move = None
         if path is not None and Path(path).resolve() != self.target:
-            move = self._prepare_move(Path(path))
+            move = self._home.another(Path(path), self._image_name)
         elif self.target is None:
             raise WriteError(f"{self._image_name} has no file yet. Choose one to save to.")
         start = self._open_journal.rotate()
@@ -254,52 +251,51 @@ class Document:
         ObjectsFileError
             The target cannot be read; nothing is given up.
         """
-        table = self._read_target()
-        self._wait()
-        self._open_journal.close()
-        clear(self._home.folders, keep=journal_files(self._home.folders).values())
-        self.recovery = None
-        self._begin(table, None)
+        table = self._file.read()
+        with self._saving:
+            self._wait()
+            self._open_journal.close()
+            clear(self._home.folders, keep=journal_files(self._home.folders).values())
+            self.recovery = None
+            self._begin(table, None)
         return table
 
     def close(self) -> None:
         """Let go of the file; unsaved edits stay in the journal. Again is no error."""
-        if self._journal is None:
-            return
-        self._wait()
-        clean = self.n_unsaved == 0
-        self._journal.close()
-        self._journal = None
-        if clean:
-            clear(self._home.folders)
-        self._home.leave()
+        with self._saving:
+            self._wait()
+            if self._journal is None:
+                return
+            clean = self.n_unsaved == 0
+            self._journal.close()
+            self._journal = None
+            if clean:
+                clear(self._home.folders)
+            self._home.leave()
 
     # -- opening ---------------------------------------------------------------------------------
 
     def _load(self, table: ObjectTable | None) -> None:
-        checksum = _checksum(self.target)
-        found = recover(
-            self._home.folders,
-            Target(checksum or None, self._read_target),
-        )
+        checksum = self._file.checksum()
+        found = recover(self._home.folders, Target(checksum or None, self._file.read))
         n_edits = 0 if found is None else found.revision - _revision_of(found, checksum)
-        if found is None or (n_edits <= 0 and not found.damage):
-            clear(self._home.folders)
-            self._begin(self._read_target() if table is None else table, table)
+        if found is not None and (n_edits > 0 or found.damage):
+            self._go_on(found, n_edits, checksum)
             return
-        self._go_on(found, n_edits, checksum)
+        start = self._file.read() if table is None else table
+        clear(self._home.folders)
+        self._begin(start, table)
 
     def _begin(self, start: ObjectTable, given: ObjectTable | None) -> None:
-        """A journal without a past."""
-        checksum = _checksum(self.target)
-        began = "base" if given is not None else "target" if checksum else "nothing"
+        """A journal without a past; objects that are `given` stand in no file yet."""
+        checksum = self._file.checksum()
         self.table = start
         self._saved_revision = 0
         self._journal = Journal(
             self._home.usable,
             self._head(),
             revision=int(given is not None),
-            began=began,
+            began="base" if given is not None else "target" if checksum else "nothing",
             saved={checksum: 0},
             on_trouble=self._tell,
         )
@@ -308,6 +304,8 @@ class Document:
             if checksum:
                 self._tell(f"Saving will replace the objects in {self.target}.")
         elif checksum:
+            # Until the base is there, edits are meant for the objects of the target.
+            self._needs_base = not self._file.keeps_ids(start)
             self._in_background(partial(self._write_base, start, self._journal.start))
 
     def _go_on(self, found: Recovered, n_edits: int, checksum: str) -> None:
@@ -325,19 +323,14 @@ class Document:
             saved=found.saved,
             on_trouble=self._tell,
         )
-        if checksum and checksum not in found.saved:
-            self._tell(str(self._refusal()))
+        if checksum != NO_FILE and checksum not in found.saved:
+            self._tell(str(self._file.refusal()))
         work = partial(self._write_base, found.table, self._journal.start)
         # A damaged journal must not be built upon.
         work() if found.damage else self._in_background(work)
 
     def _head(self) -> dict[str, str]:
         return {"target": str(self.target or ""), "image": self._image_name}
-
-    def _read_target(self) -> ObjectTable:
-        if self.target is None or not self.target.exists():
-            return ObjectTable.empty()
-        return load_objects(self.target)
 
     def _abandon(self) -> None:
         if self._journal is not None:
@@ -347,65 +340,30 @@ class Document:
     # -- saving ----------------------------------------------------------------------------------
 
     def _save(self, table: ObjectTable, start: int, move: Home | None, overwrite: bool) -> None:
-        with self._saving:
-            self._wait()
-            target = self.target if move is None else move.target
-            assert target is not None
-            try:
-                self._write_target(target, table, start, overwrite or move is not None)
-                if move is not None:
-                    self._move(move, start)
-            except BaseException:
-                if move is not None:
-                    move.leave()
-                raise
-            self._saved_revision = start
-            self.saved_at = datetime.now()
-            self.notice = ""
-            self._write_base(table, start)
+        try:
+            with self._saving:
+                self._wait()
+                if move is None:
+                    self._file.write(table, self._open_journal, start, overwrite=overwrite)
+                else:
+                    self._move(table, start, move)
+                self._saved_revision = start
+                self.saved_at = datetime.now()
+                self.notice = ""
+                self._write_base(table, start)
+        except BaseException:
+            if move is not None and self._home is not move:
+                move.leave()
+            raise
 
-    def _write_target(self, target: Path, table: ObjectTable, start: int, overwrite: bool) -> None:
-        if not overwrite:
-            self._check_target()
-        with atomic_path(target) as work:
-            try:
-                save_objects(work, table, info=self._info)
-            except WriteError as error:
-                raise WriteError(str(error).replace(str(work), str(target))) from error
-            if not overwrite:
-                self._check_target()
-            self._open_journal.note_saved(sha256_of(work), start)
-
-    def _check_target(self) -> None:
-        if self.changed_outside():
-            raise self._refusal()
-
-    def _refusal(self) -> TargetChangedError:
-        assert self.target is not None
-        return TargetChangedError(
-            f"{self.target} was changed by another program after it was opened here; saving would "
-            f"undo that. Save to another file ({free_name_beside(self.target).name} is free), or "
-            "replace it on purpose. Your edits are safe in the journal."
-        )
-
-    def _prepare_move(self, path: Path) -> Home:
-        home = Home.take(path, self._image_name, self._home.data_folder)
-        if journal_files(home.folders):
-            home.leave()
-            raise WriteError(
-                f"An earlier session left unsaved edits for {path}. Open that file first, or "
-                "choose another name."
-            )
-        return home
-
-    def _move(self, home: Home, start: int) -> None:
+    def _move(self, table: ObjectTable, start: int, home: Home) -> None:
         """Live at another file from now on."""
-        journal = self._open_journal
-        head = {**self._head(), "target": str(home.target)}
-        journal.move(home.usable, head, start)
+        journal, file = self._open_journal, TargetFile(home.target, self._file.info)
+        file.write(table, journal, start, overwrite=True)
+        journal.move(home.usable, {**self._head(), "target": str(home.target)}, start)
         clear(self._home.folders)
         self._home.leave()
-        self._home, self.target = home, home.target
+        self._home, self._file = home, file
 
     def _compact(self, table: ObjectTable, start: int) -> None:
         with self._saving:
@@ -429,35 +387,10 @@ class Document:
         if self._background is not None:
             self._background.join()
             self._background = None
+            self._needs_base = False
 
     def _tell(self, notice: str) -> None:
         self.notice = notice
-
-
-def _take(target: Path | None, image_name: str, data_folder: Path | None) -> Home:
-    """A home; images without a file that bear the same name get one each."""
-    names = [image_name, *(f"{image_name} ({i})" for i in range(2, _MAX_UNTITLED))]
-    for name in names:
-        try:
-            return Home.take(target, name, data_folder)
-        except DocumentLockedError:
-            if target is not None or name == names[-1]:
-                raise
-    raise AssertionError
-
-
-def _checksum(target: Path | None) -> str:
-    """Of a file's content; `_NO_FILE` where there is none."""
-    if target is None:
-        return _NO_FILE
-    try:
-        return sha256_of(target)
-    except FileNotFoundError:
-        return _NO_FILE
-    except OSError as error:
-        raise ObjectsFileError(
-            f"Cannot read {target}: {error.strerror or error}. Check it and its permissions."
-        ) from error
 
 
 def _revision_of(found: Recovered, checksum: str) -> int:

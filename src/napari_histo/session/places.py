@@ -1,4 +1,4 @@
-"""Where the objects of an image live, and where their journal may."""
+"""Where the journal of an image's objects may be, and the lock on it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from napari_histo.errors import ObjectsFileError, WriteError
+from napari_histo.errors import DocumentLockedError, ObjectsFileError, WriteError
+from napari_histo.store._journal_files import LOCK_NAME, journal_files, remove_leftovers
 from napari_histo.store.lock import FileLock
 
-__all__ = ["Home", "default_target", "free_name_beside"]
+__all__ = ["Home"]
 
 _FORMATS = ("geojson", "parquet")
-
-
-def default_target(image_path: Path | str) -> Path:
-    """``<image>.geojson`` beside the image."""
-    path = Path(image_path)
-    return path.with_name(f"{path.stem.removesuffix('.ome')}.geojson")
-
-
-def free_name_beside(target: Path) -> Path:
-    """A name like the target's that nothing bears yet: ``slide (2).geojson``."""
-    stem, dot, suffixes = target.name.partition(".")
-    number = 2
-    while (free := target.with_name(f"{stem} ({number}){dot}{suffixes}")).exists():
-        number += 1
-    return free
+_MAX_UNTITLED = 20
 
 
 @dataclass(frozen=True)
@@ -75,22 +62,50 @@ class Home:
         if target is not None:
             target = Path(os.path.realpath(target))
             _check_format(target)
-        folders = _folders(target, image_name, data_folder)
-        what = str(target or image_name)
+            return cls._take(target, _folders(target, image_name, data_folder), data_folder)
+        # Images without a file that bear the same name get a home each.
+        for number in range(1, _MAX_UNTITLED):
+            name = image_name if number == 1 else f"{image_name} ({number})"
+            with suppress(DocumentLockedError):
+                return cls._take(None, _folders(None, name, data_folder), data_folder)
+        raise WriteError(f"Too many open images are named {image_name!r}. Close some.")
+
+    @classmethod
+    def _take(
+        cls, target: Path | None, folders: tuple[Path, ...], data_folder: Path | None
+    ) -> Home:
         trouble: OSError | None = None
         for i, folder in enumerate(folders):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                lock = FileLock(folder / "lock", what)
+                lock = FileLock(folder / LOCK_NAME, str(target))
             except OSError as error:
                 trouble = trouble or error
                 continue
+            remove_leftovers(folders)
             notice = _notice(folders, i, trouble)
             return cls(target, folders, folders[i:], lock, notice, data_folder)
         raise WriteError(
             f"Your edits can be kept in none of {', '.join(map(str, folders))}: "
             f"{trouble and trouble.strerror}. Make one of them writable or free some space."
         )
+
+    def another(self, target: Path, image_name: str) -> Home:
+        """A home for the same objects at another target.
+
+        Raises
+        ------
+        DocumentLockedError, ObjectsFileError, WriteError
+            As of `take`; or an earlier session left edits for that target.
+        """
+        home = Home.take(target, image_name, self.data_folder)
+        if journal_files(home.folders):
+            home.leave()
+            raise WriteError(
+                f"An earlier session left unsaved edits for {target}. Open that file first, or "
+                "choose another name."
+            )
+        return home
 
     def leave(self) -> None:
         """Let go of the lock and remove folders that are empty."""

@@ -26,65 +26,24 @@ of the file that follows it, and so on. An id replaced keeps its place; a new on
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from hashlib import file_digest
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from napari_histo.core import Edit, ObjectTable
 from napari_histo.errors import WriteError
+from napari_histo.store._journal_files import clear, journal_files, sha256_of
 from napari_histo.store._journal_lines import to_line
 from napari_histo.store._journal_replay import edit_record
 from napari_histo.store._journal_sync import Syncer
-from napari_histo.store.write import atomic_path
+from napari_histo.store.write import put_in_place
 
-__all__ = ["FORMAT_VERSION", "Journal", "clear", "journal_files", "sha256_of"]
+__all__ = ["FORMAT_VERSION", "Journal"]
 
 FORMAT_VERSION = 1
-_NAME = re.compile(r"(base|edits)-(\d{8,})\.(parquet|jsonl)")
-_ASIDE = "aside"
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with path.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
-
-
-def journal_files(folders: Iterable[Path]) -> dict[tuple[str, int], Path]:
-    """Files of a journal by ("base" or "edits", revision); the first folder wins."""
-    found: dict[tuple[str, int], Path] = {}
-    for folder in folders:
-        with suppress(OSError):
-            for path in sorted(folder.iterdir()):
-                name = _NAME.fullmatch(path.name)
-                if name is not None:
-                    found.setdefault((name[1], int(name[2])), path)
-    return found
-
-
-def clear(folders: Iterable[Path], *, below: int | None = None, keep: Iterable[Path] = ()) -> None:
-    """Remove a journal's files, those of revisions below `below` if given.
-
-    Files in `keep` go into the subfolder ``aside`` instead, for a person to look at.
-    """
-    kept = set(keep)
-    for folder in folders:
-        for (_, revision), path in journal_files([folder]).items():
-            if below is None or revision < below:
-                with suppress(OSError):
-                    _set_aside(path) if path in kept else path.unlink()
-
-
-def _set_aside(path: Path) -> None:
-    aside = path.parent / _ASIDE
-    aside.mkdir(exist_ok=True)
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    path.rename(aside / f"{stamp}-{path.name}")
 
 
 class Journal:
@@ -220,9 +179,11 @@ class Journal:
         from napari_histo.store.parquet import write_parquet
 
         name = f"base-{revision:08d}.parquet"
-        with atomic_path(self.folder / name) as work:
-            write_parquet(work, table)
-            self._write_note({"base": name, "sha256": sha256_of(work), "revision": revision})
+        work = self.folder / f"new-{name}"
+        write_parquet(work, table)
+        # First said, then done: a base that is there has its checksum in the journal.
+        self._write_note({"base": name, "sha256": sha256_of(work), "revision": revision})
+        put_in_place(work, work.with_name(name))
         clear(self._all_folders, below=revision, keep=keep)
 
     def move(self, folders: Sequence[Path], head: Mapping[str, Any], start: int) -> None:
@@ -289,15 +250,15 @@ class Journal:
         while ("edits", revision) in journal_files(self._all_folders):
             revision += 1  # a damaged file of an earlier session bears that number
         path = folder / f"edits-{revision:08d}.jsonl"
-        handle = os.open(path, _FLAGS, 0o666)
         line = to_line({**self._about(began), "revision": revision, "follows": self._follows})
+        # The file appears with its head, so that one without was cut.
+        work = path.with_name(f"new-{path.name}")
         try:
-            _write_all(handle, line)
-        except OSError:
-            os.close(handle)
-            with suppress(OSError):
-                path.unlink()
-            raise
+            work.write_bytes(line)
+            work.replace(path)
+        finally:
+            work.unlink(missing_ok=True)
+        handle = os.open(path, _FLAGS)
         if self._handle >= 0:
             self._syncer.let_go(self._handle)
         self.path, self._handle, self._size = path, handle, len(line)
@@ -305,6 +266,8 @@ class Journal:
         self._start = self.revision = revision
         self._told.clear()
         self._syncer.touch(handle)
+        with suppress(OSError):  # a folder keeps the file's name; Windows opens no folders
+            self._syncer.let_go(os.open(folder, os.O_RDONLY))
 
     def _about(self, began: str) -> dict[str, Any]:
         return {
@@ -351,7 +314,7 @@ class Journal:
         )
 
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
 def _now() -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 from napari_histo.core import ObjectTable
 from napari_histo.errors import HistoError, ObjectsFileError
+from napari_histo.store._journal_files import journal_files, sha256_of
 from napari_histo.store._journal_lines import Lines, read_lines
 from napari_histo.store._journal_replay import Replay
-from napari_histo.store.journal import FORMAT_VERSION, journal_files, sha256_of
+from napari_histo.store.journal import FORMAT_VERSION
 
 __all__ = ["Recovered", "Target", "recover"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from napari_histo.errors import WriteError
 
-__all__ = ["atomic_path", "check_writable", "make_folder"]
+__all__ = ["atomic_path", "check_writable", "make_folder", "put_in_place"]
 
 #: What an errno means for the person in front of the screen, and what to do about it.
 _REMEDIES = {
@@ -68,6 +68,27 @@ def atomic_path(target: Path | str, *, folder: bool = False) -> Iterator[Path]:
             raise
         raise _write_error(target, error) from error
     finally:
+        _remove(work)
+
+
+def put_in_place(work: Path, target: Path | str) -> None:
+    """Make the finished file `work` become `target`; it may come from another disk.
+
+    Raises
+    ------
+    WriteError
+        As of `atomic_path`; `work` is still there.
+    """
+    final = Path(os.path.realpath(target))
+    try:
+        _sync(work)
+        work.replace(final)
+        _sync(final.parent)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise _write_error(target, error) from error
+        with atomic_path(final) as copy, work.open("rb") as source, copy.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
         _remove(work)
 
 
