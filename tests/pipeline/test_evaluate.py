@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from napari_histo.core import ClassScheme, Contours, ObjectState, ObjectTable
 from napari_histo.errors import ObjectsFileError
 from napari_histo.ops.metrics import compare_labels
 from napari_histo.pipeline import evaluate as evaluate_module
-from napari_histo.pipeline.evaluate import evaluate, read_split
+from napari_histo.pipeline.evaluate import evaluate
+from napari_histo.pipeline.splits import read_split
 from napari_histo.slides import ArrayReader
 from napari_histo.store import labels_to_table, save_objects
 
@@ -104,14 +103,13 @@ def test_only_some_images(tmp_path: Path) -> None:
     for name in ("a", "b"):
         _write(tmp_path / "pred" / f"{name}.tif", _discs())
         _write(tmp_path / "truth" / f"{name}.tif", _discs())
-    splits = tmp_path / "splits.csv"
-    splits.write_text("dataset,id,split\nx,a,val\nx,b,train\ny,b,val\n")
-    only = read_split(splits, "val", dataset="x")
-    report = evaluate(tmp_path / "pred", tmp_path / "truth", only=only)
+    report = evaluate(tmp_path / "pred", tmp_path / "truth", only=["a", "c"])
     assert [image.name for image in report.images] == ["a"]
-    assert report.notes == ()
-    with pytest.raises(ObjectsFileError, match=r"'test'.*\['train', 'val'\]"):
-        read_split(splits, "test")
+    (note,) = report.notes
+    assert "1 of 2" in note
+    assert note.endswith(": c.")
+    with pytest.raises(ObjectsFileError, match="one image"):
+        evaluate(tmp_path / "pred" / "a.tif", tmp_path / "truth" / "a.tif", only=["a"])
 
 
 def test_a_file_finds_its_partner_in_a_folder(tmp_path: Path) -> None:
@@ -150,17 +148,6 @@ def test_json_has_the_promised_keys(tmp_path: Path) -> None:
     assert promised <= set(words)
     assert words["ap"] == {f"{t / 100:g}": 1 for t in range(50, 95, 5)}
     assert words["images"][0]["name"] == "a"
-
-
-@pytest.mark.parametrize("n_images", [1, 2])
-def test_table_ends_with_all_objects(tmp_path: Path, n_images: int) -> None:
-    for i in range(n_images):
-        _write(tmp_path / f"{i}.tif", _discs(i))
-    table = evaluate(tmp_path, tmp_path).as_table(Table())
-    assert table.row_count == (1 if n_images == 1 else 4)
-    console = Console(width=200, record=True)
-    console.print(table)
-    assert "1.000" in console.export_text().splitlines()[-2]
 
 
 def _refusals() -> list[object]:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from napari_histo.core import PixelSize
 
-__all__ = ["DeviceName", "parse_pixel_size"]
+__all__ = ["DeviceName", "OnlyOption", "SplitOption", "chosen_names", "parse_pixel_size"]
+
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Only images of this split (train, val, …) of the splits.csv in or above the folders.",
+    ),
+]
+OnlyOption = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,…", help="Only images of these names, without their endings."),
+]
 
 
 class DeviceName(StrEnum):
@@ -31,3 +45,24 @@ def parse_pixel_size(text: str | None) -> PixelSize | None:
             f"'{text}' is not a pixel size; give µm per pixel, for example 0.25 for 40x, "
             "or 'model'."
         ) from None
+
+
+def chosen_names(split: str | None, only: str | None, *folders: Path) -> frozenset[str] | None:
+    """Names of the images that `SplitOption` and `OnlyOption` leave; None where neither is given.
+
+    Parameters
+    ----------
+    split, only : str or None
+    folders : Path
+        Where ``splits.csv`` is looked for, likelier ones first.
+    """
+    chosen = None if only is None else frozenset(n.strip() for n in only.split(",") if n.strip())
+    if split is not None:
+        from napari_histo.pipeline.splits import find_split
+
+        found = find_split(folders, split)
+        chosen = found if chosen is None else found & chosen
+    if chosen is not None and not chosen:
+        where = f" in the split {split!r}" if split else ""
+        raise typer.BadParameter(f"--only {only} leaves no image{where}.")
+    return chosen

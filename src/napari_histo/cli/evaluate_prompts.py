@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from napari_histo.cli._arguments import DeviceName, parse_pixel_size
+from napari_histo.cli._arguments import (
+    DeviceName,
+    OnlyOption,
+    SplitOption,
+    chosen_names,
+    parse_pixel_size,
+)
 from napari_histo.cli._console import cancel_on_interrupt, drive, out
 from napari_histo.errors import ObjectsFileError
 
@@ -41,9 +48,8 @@ def evaluate_prompts_command(
     exclude: Annotated[
         bool, typer.Option(help="Exclude the other objects by clicks at their centroids.")
     ] = False,
-    split: Annotated[
-        str | None, typer.Option(help="Only images of this split of a splits.csv nearby.")
-    ] = None,
+    split: SplitOption = None,
+    only: OnlyOption = None,
     pixel_size: Annotated[
         str | None, typer.Option(metavar="UM", help="Pixel size in µm where the images have none.")
     ] = None,
@@ -69,7 +75,7 @@ def evaluate_prompts_command(
     network = load_prompt_model(model, device=device.value)
     trial = PromptTrial(gesture.value, clicks, jitter, exclude, seed)
     report = PromptReport()
-    pairs = _pairs(images, labels, split)
+    pairs = _pairs(images, labels, chosen_names(split, only, images, labels))
     with cancel_on_interrupt() as cancel:
         for image, truth_file in pairs:
             truth = read_labels(truth_file)
@@ -92,19 +98,19 @@ def evaluate_prompts_command(
     )
 
 
-def _pairs(images: Path, labels: Path, split: str | None) -> list[tuple[Path, Path]]:
+def _pairs(images: Path, labels: Path, only: Collection[str] | None) -> list[tuple[Path, Path]]:
     """Images and label images of one name."""
     if images.is_file():
+        if only is not None:
+            raise ObjectsFileError(
+                f"{images} is one image; --split and --only choose among those of a folder."
+            )
         return [(images, labels)]
-    from napari_histo.pipeline.evaluate import read_split
     from napari_histo.slides import SUFFIXES
 
     for folder in (images, labels):
         if not folder.is_dir():
             raise ObjectsFileError(f"There is no folder {folder}. Check the path.")
-    only = None
-    if split is not None:
-        only = read_split(_splits_file(images), split, dataset=_dataset(images))
     truths = {p.stem: p for p in labels.iterdir() if p.suffix.lower() in SUFFIXES}
     found = [
         (p, truths[p.stem])
@@ -114,21 +120,6 @@ def _pairs(images: Path, labels: Path, split: str | None) -> list[tuple[Path, Pa
     if not found:
         raise ObjectsFileError(
             f"No image in {images} has a label image of its name in {labels}"
-            + (f" in the split {split!r}." if split else ".")
+            + (f" among the {len(only)} images to look at." if only else ".")
         )
     return found
-
-
-def _splits_file(folder: Path) -> Path:
-    for place in folder.resolve().parents:
-        if (place / "splits.csv").is_file():
-            return place / "splits.csv"
-    raise ObjectsFileError(
-        f"--split needs a file splits.csv (columns id and split) in a folder above {folder}."
-    )
-
-
-def _dataset(images: Path) -> str | None:
-    """Name of the data set as a splits.csv gives it: the path from there, without images/."""
-    root = _splits_file(images).parent
-    return images.resolve().parent.relative_to(root).as_posix() or None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,23 +20,14 @@ from napari_histo.ops.metrics import Agreement, compare_counts, compare_labels, 
 from napari_histo.store.dispatch import FORMATS, format_of, load_objects, read_labels
 from napari_histo.store.labels import draw, rasterise
 
-__all__ = ["ImageScore", "Report", "evaluate", "read_split"]
+__all__ = ["RATIOS", "ImageScore", "Report", "evaluate"]
 
 _LABELS = ("labels", "ome-zarr")
 _ENDINGS = (".png", *(ending for endings in FORMATS.values() for ending in endings))
 #: Outlines without a label image beside them are compared in squares of this side, px.
 _SQUARE_PX = 2048
-#: Columns of the printed table, which fits 80 characters.
-_SHOWN = {
-    "f1": "F1",
-    "precision": "prec",
-    "recall": "rec",
-    "mean_ap": "AP",
-    "sq": "SQ",
-    "pq": "PQ",
-    "aji": "AJI",
-    "dice": "Dice",
-}
+#: Ratios of an `Agreement` that are averaged over images.
+RATIOS = ("f1", "precision", "recall", "mean_ap", "sq", "dq", "pq", "aji", "dice")
 _NAMED_AT_MOST = 5
 
 
@@ -76,7 +66,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: pooled scores, their means over images, one row an image, notes."""
-        means = {name: self.mean(name) for name in (*_SHOWN, "dq")}
+        means = {name: self.mean(name) for name in RATIOS}
         return {
             "n_images": len(self.images),
             **self.pooled.as_dict(),
@@ -84,28 +74,6 @@ class Report:
             "images": [{"name": i.name, **i.agreement.as_dict()} for i in self.images],
             "notes": list(self.notes),
         }
-
-    def as_table(self, table: Any) -> Any:
-        """Fill a ``rich.table.Table``: one row an image, then their mean, then all pooled."""
-        for name in ("image", "truth", "found", *_SHOWN.values()):
-            table.add_column(name, justify="left" if name == "image" else "right", overflow="fold")
-        if len(self.images) > 1:
-            for image in self.images:
-                table.add_row(image.name, *_cells(image.agreement))
-            means = (_figure(self.mean(name)) for name in _SHOWN)
-            table.add_row("mean", "", "", *means, style="bold")
-        name = self.images[0].name if len(self.images) == 1 else "all"
-        table.add_row(name, *_cells(self.pooled), style="bold")
-        return table
-
-
-def _cells(found: Agreement) -> list[str]:
-    ratios = (_figure(getattr(found, name)) for name in _SHOWN)
-    return [str(found.n_truth), str(found.n_pred), *ratios]
-
-
-def _figure(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def evaluate(pred: Path | str, truth: Path | str, *, only: Collection[str] | None = None) -> Report:
@@ -119,7 +87,7 @@ def evaluate(pred: Path | str, truth: Path | str, *, only: Collection[str] | Non
         label image at the other side, else on those of full resolution; where outlines of one file
         overlap, the later one wins.
     only : collection of str, optional
-        Stems to look at, for example those of a validation split.
+        Stems to look at in folders, for example those of a validation split.
 
     Raises
     ------
@@ -133,21 +101,6 @@ def evaluate(pred: Path | str, truth: Path | str, *, only: Collection[str] | Non
     return Report(tuple(images), tuple(notes))
 
 
-def read_split(path: Path | str, split: str, *, dataset: str | None = None) -> frozenset[str]:
-    """Stems of one split, from a CSV with the columns ``id`` and ``split``, perhaps ``dataset``."""
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    chosen = frozenset(
-        row["id"]
-        for row in rows
-        if row.get("split") == split and dataset in (None, row.get("dataset"))
-    )
-    if not chosen:
-        known = sorted({str(row.get("split")) for row in rows})
-        raise ObjectsFileError(f"{path} names no image in the split {split!r}; it knows {known}.")
-    return chosen
-
-
 # -- which files belong together -------------------------------------------------------------------
 
 _Pairs = Mapping[str, tuple[Path, Path]]
@@ -158,6 +111,10 @@ def _pairs(pred: Path, truth: Path, only: Collection[str] | None) -> tuple[_Pair
         if not path.exists():
             raise ObjectsFileError(f"There is no {path}. Check the path.")
     if not _is_folder(pred) and not _is_folder(truth):
+        if only is not None:
+            raise ObjectsFileError(
+                f"{pred} and {truth} are one image; names and splits choose among those of folders."
+            )
         return {_stem(pred): (pred, truth)}, []
     preds, truths = _files(pred, only), _files(truth, only)
     shared = sorted(preds.keys() & truths.keys())
@@ -172,6 +129,11 @@ def _pairs(pred: Path, truth: Path, only: Collection[str] | None) -> tuple[_Pair
         for files, place, other in ((preds, pred, truth), (truths, truth, pred))
         if (alone := sorted(files.keys() - set(shared)))
     ]
+    if missing := set(only or ()) - preds.keys() - truths.keys():
+        notes.append(
+            f"{len(missing)} of {len(only or ())} images to look at are in neither folder: "
+            f"{_some(missing)}."
+        )
     return {name: (preds[name], truths[name]) for name in shared}, notes
 
 
@@ -189,7 +151,11 @@ def _files(place: Path, only: Collection[str] | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in paths:
         stem = _stem(path)
-        if _kind(path) is None or path.name.startswith(".") or (only and stem not in only):
+        if (
+            _kind(path) is None
+            or path.name.startswith(".")
+            or (only is not None and stem not in only)
+        ):
             continue
         if stem in found:
             raise ObjectsFileError(
