@@ -180,6 +180,16 @@ def test_default_target_is_beside_the_image(tmp_path):
         assert document.target == tmp_path / "a.geojson"
 
 
+def test_a_folder_that_is_not_there_is_not_made(tmp_path):
+    target = tmp_path / "gone" / "slide.geojson"
+    with Document.open(target, "slide", data_folder=tmp_path / "home") as document:
+        assert "takes no files" in document.notice
+        document.append(adding(squares(1)))
+        with pytest.raises(WriteError, match="folder does not exist"):
+            document.save(squares(1))
+    assert not target.parent.exists()
+
+
 def test_images_without_a_file_are_kept_apart(tmp_path):
     def open_() -> Document:
         return Document.open(None, "Image", data_folder=tmp_path)
@@ -284,6 +294,17 @@ def test_change_by_another_program_after_a_crash(open_document, tmp_path):
     assert len(load_objects(tmp_path / "mine.geojson")) == 6
 
 
+def test_nothing_is_lost_where_nothing_was_edited(open_document, tmp_path):
+    save_objects(tmp_path / "slide.geojson", squares(5))
+    document = open_document()
+    crash(document)
+    next(document.journal_folder.glob("base-*")).unlink()
+    save_objects(tmp_path / "slide.geojson", squares(7, 7))
+    with open_document() as again:
+        assert again.recovery is None
+        assert len(again.table) == 7
+
+
 def test_a_file_that_was_removed_is_put_back(open_document, tmp_path):
     save_objects(tmp_path / "slide.geojson", squares(5))
     document = open_document()
@@ -372,6 +393,19 @@ def test_save_that_fails_loses_nothing(open_document, tmp_path, monkeypatch):
     assert again.recovery is not None
     assert again.recovery.n_edits == 2
     assert_same_tables(again.table, model.table())
+
+
+def test_a_slow_save_does_not_undo_a_later_one(open_document, tmp_path):
+    document = open_document()
+    document.append(adding(squares(1)))
+    first = document.prepare_save(squares(1))
+    document.append(adding(squares(2, 2)))
+    second = document.prepare_save(squares(3))
+    second()
+    first()
+    assert len(load_objects(tmp_path / "slide.geojson")) == 3
+    assert document.n_unsaved == 0
+    document.close()
 
 
 def test_document_moves_with_save_as(open_document, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_the_format_needs_no_program_of_ours(tmp_path):
     assert [e["revision"] for e in edits] == [1, 2, 3, 4, 5]
     click = next(e for e in edits if e["name"] == "Click")
     assert click["columns"]["state"] == ["drawn"]
-    assert len(click["columns"]["contours"]["xy"]) == 9
+    assert len(click["columns"]["contours"]["xy"]) == 18
 
 
 # -- files ---------------------------------------------------------------------------------------
@@ -162,6 +163,32 @@ def test_base_makes_older_files_needless(tmp_path):
     found = read(tmp_path)
     assert (found.damage, found.revision) == ([], 21)
     assert_same_tables(found.table, model.table())
+
+
+def test_an_older_base_never_replaces_a_newer_one(tmp_path):
+    model = Model().go_to(10)
+    journal = Journal([tmp_path], {})
+    journal.append(Edit("Click", ObjectTable.empty(), model.table()))
+    older = journal.start, ObjectTable.empty()
+    newer = journal.rotate(), model.table()
+    for start, table in (newer, older):
+        journal.write_base(table, start)
+    journal.close()
+    assert [p.name for p in tmp_path.glob("base-*")] == ["base-00000001.parquet"]
+    assert_same_tables(read(tmp_path).table, model.table())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not remove files that are open")
+def test_a_journal_that_somebody_removed_is_noticed(tmp_path):
+    edits, told = random_edits(3), []
+    journal = Journal([tmp_path / "a", tmp_path / "b"], {}, on_trouble=told.append)
+    journal.append(edits[0])
+    shutil.rmtree(tmp_path / "a")
+    journal.append(edits[1])
+    journal.close()
+    assert journal.folder == tmp_path / "b"
+    assert "was removed" in told[0]
+    assert "save" in told[0]
 
 
 def test_an_empty_file_is_not_left_for_another(tmp_path):
@@ -251,6 +278,7 @@ def ends_of_lines(content: bytes) -> list[int]:
     return [i + 1 for i, byte in enumerate(content) if byte == ord("\n")]
 
 
+@pytest.mark.slow
 def test_cut_at_every_byte(small):
     path, content, states = small
     ends = ends_of_lines(content)
@@ -265,6 +293,7 @@ def test_cut_at_every_byte(small):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_every_byte_damaged(small):
     path, content, states = small
     ends = ends_of_lines(content)
@@ -309,11 +338,26 @@ def test_damaged_base_falls_back_on_the_target(tmp_path):
     found = read(tmp_path, Target("abc", lambda: start))
     assert [d.split(":")[0] for d in found.damage] == [base.name]
     assert_same_tables(found.table, model.table())
-    # Without that, what the edits brought themselves.
-    found = read(tmp_path, Target("other", lambda: start))
-    assert len(found.damage) == 2
-    assert found.revision == 10
-    assert len(found.table) > 0
+
+
+def test_edits_are_done_on_whatever_the_target_is_where_all_else_is_gone(tmp_path):
+    start = Model(seed=5).go_to(30).table()
+    journal = Journal([tmp_path], {}, began="target", saved={"abc": 0})
+    model = Model(start, seed=6)
+    came = set()
+    for _ in range(20):
+        edit = model.next_edit()
+        journal.append(edit)
+        model.do(edit)
+        came |= set(edit.after.uuids()) - set(start.uuids())
+    journal.close()
+    theirs = start.select(range(0, len(start), 2))
+    found = read(tmp_path, Target("other", lambda: theirs))
+    assert found.revision == 20
+    assert "done on the file as it is" in found.damage[0]
+    left = set(model.table().uuids())
+    assert came & left <= set(found.table.uuids())
+    assert set(theirs.uuids()) & left <= set(found.table.uuids())
 
 
 def test_what_follows_damage_is_not_built_upon(tmp_path):

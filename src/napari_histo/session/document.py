@@ -233,8 +233,8 @@ class Document:
             move = self._home.another(Path(path), self._image_name)
         elif self.target is None:
             raise WriteError(f"{self._image_name} has no file yet. Choose one to save to.")
-        start = self._open_journal.rotate()
-        return partial(self._save, table, start, move, overwrite)
+        journal = self._open_journal
+        return partial(self._save, table, journal, journal.rotate(), move, overwrite)
 
     def prepare_compaction(self, table: ObjectTable) -> Callable[[], None]:
         """Like `prepare_save`, but all objects go into the journal alone, which becomes short."""
@@ -279,11 +279,13 @@ class Document:
         checksum = self._file.checksum()
         found = recover(self._home.folders, Target(checksum or None, self._file.read))
         n_edits = 0 if found is None else found.revision - _revision_of(found, checksum)
-        if found is not None and (n_edits > 0 or found.damage):
+        if found is not None and n_edits > 0:
             self._go_on(found, n_edits, checksum)
             return
         start = self._file.read() if table is None else table
-        clear(self._home.folders)
+        if found is not None and found.damage:
+            self.recovery = Recovery(0, "; ".join(found.damage))
+        clear(self._home.folders, keep=[] if found is None else found.damaged_files)
         self._begin(start, table)
 
     def _begin(self, start: ObjectTable, given: ObjectTable | None) -> None:
@@ -339,22 +341,25 @@ class Document:
 
     # -- saving ----------------------------------------------------------------------------------
 
-    def _save(self, table: ObjectTable, start: int, move: Home | None, overwrite: bool) -> None:
+    def _save(
+        self, table: ObjectTable, journal: Journal, start: int, move: Home | None, overwrite: bool
+    ) -> None:
         try:
             with self._saving:
                 self._wait()
+                if self._open_journal is not journal or start < self._saved_revision:
+                    return  # a later save was faster, or the edits were given up
                 if move is None:
-                    self._file.write(table, self._open_journal, start, overwrite=overwrite)
+                    self._file.write(table, journal, start, overwrite=overwrite)
                 else:
                     self._move(table, start, move)
                 self._saved_revision = start
                 self.saved_at = datetime.now()
                 self.notice = ""
                 self._write_base(table, start)
-        except BaseException:
+        finally:
             if move is not None and self._home is not move:
                 move.leave()
-            raise
 
     def _move(self, table: ObjectTable, start: int, home: Home) -> None:
         """Live at another file from now on."""

@@ -11,7 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from napari_histo.errors import DocumentLockedError, ObjectsFileError, WriteError
-from napari_histo.store._journal_files import LOCK_NAME, journal_files, remove_leftovers
+from napari_histo.store._journal_files import (
+    LOCK_NAME,
+    journal_files,
+    make_journal_folder,
+    remove_leftovers,
+)
 from napari_histo.store.lock import FileLock
 
 __all__ = ["Home"]
@@ -77,7 +82,7 @@ class Home:
         trouble: OSError | None = None
         for i, folder in enumerate(folders):
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_journal_folder(folder)
                 lock = FileLock(folder / LOCK_NAME, str(target))
             except OSError as error:
                 trouble = trouble or error

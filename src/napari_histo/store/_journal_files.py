@@ -9,7 +9,14 @@ from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
 
-__all__ = ["LOCK_NAME", "clear", "journal_files", "remove_leftovers", "sha256_of"]
+__all__ = [
+    "LOCK_NAME",
+    "clear",
+    "journal_files",
+    "make_journal_folder",
+    "remove_leftovers",
+    "sha256_of",
+]
 
 LOCK_NAME = "lock"
 _NAME = re.compile(r"(base|edits)-(\d{8,})\.(parquet|jsonl)")
@@ -20,6 +27,11 @@ def sha256_of(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as stream:
         return file_digest(stream, "sha256").hexdigest()
+
+
+def make_journal_folder(folder: Path) -> None:
+    """Make a folder; a hidden one only beside the user's own files, never their folders."""
+    folder.mkdir(parents=not folder.name.startswith("."), exist_ok=True)
 
 
 def journal_files(folders: Iterable[Path]) -> dict[tuple[str, int], Path]:

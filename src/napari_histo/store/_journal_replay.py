@@ -56,9 +56,16 @@ class Replay:
 
     Rows stay in the tables that brought them; the last word on each id is looked up. An object that
     changes keeps its place in the order, new ones come last.
+
+    Parameters
+    ----------
+    base : ObjectTable
+    is_guess : bool
+        True where `base` may lack objects that were there: that one to remove is not is no error.
     """
 
-    def __init__(self, base: ObjectTable) -> None:
+    def __init__(self, base: ObjectTable, *, is_guess: bool = False) -> None:
+        self._is_guess = is_guess
         self._tables = [base]
         self._scheme = base.classes
         self._where: dict[bytes, tuple[int, int]] | None = None
@@ -78,7 +85,7 @@ class Replay:
         removed = record.get("removed")
         gone = None if removed is None else _keys(ids_from_json(removed))
         missing = [k for k in (keys if gone is None else gone) if k not in where]
-        if missing:
+        if missing and not (self._is_guess and gone is not None):
             raise KeyError(f"{len(missing)} objects that it changes are not there")
         fields = fields_from_json(record["columns"], scheme)
         if gone is None:
@@ -96,7 +103,7 @@ class Replay:
     ) -> None:
         where = self._index()
         for key in set(gone or ()).difference(keys):
-            del where[key]
+            where.pop(key, None)
         if table is not None and len(table):
             here = len(self._tables)
             where.update((key, (here, row)) for row, key in enumerate(keys))

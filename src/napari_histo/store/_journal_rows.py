@@ -1,7 +1,7 @@
 """Rows of a table as JSON values and back, to the bit.
 
 Numbers stand in the shortest decimal form that reads back to the same bits (null is NaN), enums and
-classes by name, outlines in the flat layout of `Contours`.
+classes by name, outlines in the flat layout of `Contours` (``xy`` is x, y, x, y, …).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def changed_columns(before: ObjectTable, after: ObjectTable) -> set[str] | None:
 
 def _contours(contours: Contours) -> dict[str, Any]:
     return {
-        "xy": _numbers(contours.xy),
+        "xy": _numbers(contours.xy.ravel()),
         "rings": contours.ring_offsets,
         "parts": contours.part_offsets,
         "objects": contours.object_offsets,

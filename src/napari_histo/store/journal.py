@@ -25,6 +25,7 @@ of the file that follows it, and so on. An id replaced keeps its place; a new on
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -35,7 +36,12 @@ from typing import Any
 
 from napari_histo.core import Edit, ObjectTable
 from napari_histo.errors import WriteError
-from napari_histo.store._journal_files import clear, journal_files, sha256_of
+from napari_histo.store._journal_files import (
+    clear,
+    journal_files,
+    make_journal_folder,
+    sha256_of,
+)
 from napari_histo.store._journal_lines import to_line
 from napari_histo.store._journal_replay import edit_record
 from napari_histo.store._journal_sync import Syncer
@@ -95,7 +101,7 @@ class Journal:
         self._guard = RLock()
         self._syncer = Syncer(on_trouble)
         self._handle = -1
-        self._start = -1
+        self._start = self._base_revision = -1
         self._size = 0
         self._begin(began)
 
@@ -143,9 +149,8 @@ class Journal:
 
     def note_saved(self, sha256: str, revision: int) -> None:
         """Say which file is about to become the target."""
-        with self._guard:
-            self.saved[sha256] = revision
-            self._write_note({"saved": sha256, "revision": revision, "at": _now()})
+        self._write_note({"saved": sha256, "revision": revision, "at": _now()})
+        self.saved[sha256] = revision
 
     def rotate(self) -> int:
         """Go on in a new file, unless this one is still empty; the revision at which it begins.
@@ -178,12 +183,15 @@ class Journal:
         """
         from napari_histo.store.parquet import write_parquet
 
+        if revision < self._base_revision:
+            return
         name = f"base-{revision:08d}.parquet"
         work = self.folder / f"new-{name}"
         write_parquet(work, table)
         # First said, then done: a base that is there has its checksum in the journal.
         self._write_note({"base": name, "sha256": sha256_of(work), "revision": revision})
         put_in_place(work, work.with_name(name))
+        self._base_revision = revision
         clear(self._all_folders, below=revision, keep=keep)
 
     def move(self, folders: Sequence[Path], head: Mapping[str, Any], start: int) -> None:
@@ -245,7 +253,7 @@ class Journal:
         )
 
     def _open_in(self, folder: Path, began: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_journal_folder(folder)
         revision = self.revision
         while ("edits", revision) in journal_files(self._all_folders):
             revision += 1  # a damaged file of an earlier session bears that number
@@ -282,6 +290,8 @@ class Journal:
     def _write(self, record: Mapping[str, Any]) -> None:
         """Append a line whole, or leave the file as it was."""
         line = to_line(record)
+        if not os.fstat(self._handle).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "it was removed")
         try:
             _write_all(self._handle, line)
         except OSError:
@@ -293,12 +303,18 @@ class Journal:
         self._syncer.touch(self._handle)
 
     def _write_note(self, record: Mapping[str, Any]) -> None:
+        """Append a line that must be on the disk before what it speaks of."""
         with self._guard:
             try:
                 self._write(record)
             except OSError as error:
                 self._move_on(error)
                 self._write(record)
+            handle = os.dup(self._handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def _move_on(self, error: OSError) -> None:
         """Go on in the next place, since this one takes nothing more."""

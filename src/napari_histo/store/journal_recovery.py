@@ -99,7 +99,7 @@ class _Recovery:
         self._target = target
         self._bases = {n: path for (kind, n), path in files.items() if kind == "base"}
         self._found = Recovered(ObjectTable.empty())
-        self._lenient = False
+        self._is_guess = False
         self._edits: dict[int, _Edits] = {}
         for (kind, number), path in files.items():
             edits = self._read(path) if kind == "edits" else None
@@ -109,7 +109,7 @@ class _Recovery:
     def run(self) -> Recovered:
         found = self._found
         start, base = self._beginning()
-        replay = Replay(base)
+        replay = Replay(base, is_guess=self._is_guess)
         found.revision = start
         edits, used = self._edits.get(start), set[int]()
         while edits is not None and edits.revision not in used:
@@ -159,14 +159,16 @@ class _Recovery:
             return first, ObjectTable.empty()
         saved = {**head["saved"], **self._saved_later()}
         number = saved.get(self._target.sha256, -1)
-        if number in self._edits:
-            table = self._read_target()
-            if table is not None:
-                return number, table
-        # The edits' own rows are all that is left.
-        self._lenient = True
-        self._tell(self._edits[first].path, "the objects that it began with are not there any more")
-        return first, ObjectTable.empty()
+        table = self._read_target()
+        if table is not None and number in self._edits:
+            return number, table
+        self._is_guess = True
+        if any("ids" in r for edits in self._edits.values() for r in edits.lines.records):
+            self._tell(
+                self._edits[first].path,
+                "the objects that it began with are gone; its steps were done on the file as it is",
+            )
+        return first, ObjectTable.empty() if table is None else table
 
     def _saved_later(self) -> dict[str, int]:
         records = (r for edits in self._edits.values() for r in edits.lines.records[1:])
@@ -223,7 +225,7 @@ class _Recovery:
                 raise ValueError(f"step {record['revision']} follows {self._found.revision}")
             replay.apply(record)
         except _MISFIT as error:
-            if not self._lenient:
+            if not self._is_guess:
                 self._tell(edits.path, f"a step does not fit what was done before: {error}")
                 return False
         self._found.revision = int(record["revision"])
