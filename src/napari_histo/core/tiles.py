@@ -116,17 +116,3 @@ class TileGrid:
         inside = (points[:, 0] >= self.region.x) & (points[:, 0] < self.region.right)
         inside &= (points[:, 1] >= self.region.y) & (points[:, 1] < self.region.bottom)
         return np.where(inside, row * self.shape[1] + column, -1)
-
-    def check_reach(self, reach_px: float) -> None:
-        """Raise ValueError unless objects reach only into neighbouring tiles.
-
-        Parameters
-        ----------
-        reach_px : float
-            Largest distance at which two objects can touch: the largest diameter, px.
-        """
-        if len(self) > 1 and reach_px > self.tile_px:
-            raise ValueError(
-                f"Objects reach {reach_px:.0f} px but tiles are only {self.tile_px} px wide; use "
-                f"tiles of at least {ceil(reach_px)} px."
-            )
