@@ -112,6 +112,25 @@ def test_undo_takes_back_what_was_done(tmp_path):
     assert found.table.classes == ClassScheme.of("Tumor", "Stroma")
 
 
+def test_a_step_for_objects_that_are_not_there_does_not_stop_the_rest(tmp_path):
+    model = Model().go_to(40)
+    stranger, rows = Model(seed=9).go_to(40).table().select([0]), model.table()
+    none = ObjectTable.empty()
+    written(
+        tmp_path,
+        Edit("Click", none, rows),
+        Edit("Merge", stranger, model.next_edit().after),
+        Edit("Relabel", stranger, replace(stranger, state=np.zeros(1, np.uint8))),
+        Edit("Delete", rows, none),
+    )
+    found = read(tmp_path)
+    assert found.revision == 4
+    assert found.damage == ["2 steps were for objects that are not there"]
+    assert found.table.uuids() == [
+        key for key in model.next_edit().after.uuids() if key not in rows.uuids()
+    ]
+
+
 def test_a_relabel_of_many_is_short(tmp_path):
     table = Model().go_to(120).table()
     after = replace(table, class_id=np.zeros(len(table), np.int32))

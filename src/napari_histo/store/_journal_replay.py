@@ -56,27 +56,25 @@ class Replay:
 
     Rows stay in the tables that brought them; the last word on each id is looked up. An object that
     changes keeps its place in the order, new ones come last.
-
-    Parameters
-    ----------
-    base : ObjectTable
-    is_guess : bool
-        True where `base` may lack objects that were there: that one to remove is not is no error.
     """
 
-    def __init__(self, base: ObjectTable, *, is_guess: bool = False) -> None:
-        self._is_guess = is_guess
+    def __init__(self, base: ObjectTable) -> None:
         self._tables = [base]
         self._scheme = base.classes
         self._where: dict[bytes, tuple[int, int]] | None = None
 
-    def apply(self, record: Mapping[str, Any]) -> None:
+    def apply(self, record: Mapping[str, Any]) -> int:
         """Do one record of `edit_record`; on an error nothing is changed.
+
+        Returns
+        -------
+        int
+            How many objects that it replaces were not there; what comes in their place is.
 
         Raises
         ------
         KeyError, ValueError, TypeError, IndexError, AttributeError
-            The record does not fit what was done before.
+            The record is none, or changes a part of objects that are not there.
         """
         scheme, moved = self._next_scheme(record)
         ids = ids_from_json(record["ids"])
@@ -84,9 +82,9 @@ class Replay:
         where = self._index()
         removed = record.get("removed")
         gone = None if removed is None else _keys(ids_from_json(removed))
-        missing = [k for k in (keys if gone is None else gone) if k not in where]
-        if missing and not (self._is_guess and gone is not None):
-            raise KeyError(f"{len(missing)} objects that it changes are not there")
+        missing = sum(key not in where for key in (keys if gone is None else gone))
+        if missing and gone is None:
+            raise KeyError(f"{missing} objects are not there")
         fields = fields_from_json(record["columns"], scheme)
         if gone is None:
             table = self._rows(keys).with_columns(**fields) if fields else None
@@ -97,6 +95,7 @@ class Replay:
             self._tables = [_move_classes(t, moved) for t in self._tables]
         self._scheme = scheme
         self._place(table, keys, gone)
+        return missing
 
     def _place(
         self, table: ObjectTable | None, keys: list[bytes], gone: list[bytes] | None

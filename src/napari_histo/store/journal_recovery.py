@@ -100,6 +100,7 @@ class _Recovery:
         self._bases = {n: path for (kind, n), path in files.items() if kind == "base"}
         self._found = Recovered(ObjectTable.empty())
         self._is_guess = False
+        self._n_misfits = 0
         self._edits: dict[int, _Edits] = {}
         for (kind, number), path in files.items():
             edits = self._read(path) if kind == "edits" else None
@@ -109,7 +110,7 @@ class _Recovery:
     def run(self) -> Recovered:
         found = self._found
         start, base = self._beginning()
-        replay = Replay(base, is_guess=self._is_guess)
+        replay = Replay(base)
         found.revision = start
         edits, used = self._edits.get(start), set[int]()
         while edits is not None and edits.revision not in used:
@@ -117,6 +118,8 @@ class _Recovery:
             self._replay(edits, replay)
             edits = self._next(edits)
         self._tell_unused(start, used)
+        if self._n_misfits and not self._is_guess:
+            found.damage.append(f"{self._n_misfits} steps were for objects that are not there")
         found.table = replay.table()
         return found
 
@@ -219,16 +222,17 @@ class _Recovery:
             self._tell(edits.path, edits.lines.damage)
 
     def _apply(self, edits: _Edits, record: Mapping[str, Any], replay: Replay) -> bool:
-        """Do an edit; False where that is the end."""
+        """Do an edit; False where one before it is missing, which is the end."""
+        number = int(record["revision"])
+        if number != self._found.revision + 1:
+            self._tell(edits.path, f"step {number} comes after step {self._found.revision}")
+            return False
         try:
-            if record["revision"] != self._found.revision + 1:
-                raise ValueError(f"step {record['revision']} follows {self._found.revision}")
-            replay.apply(record)
-        except _MISFIT as error:
-            if not self._is_guess:
-                self._tell(edits.path, f"a step does not fit what was done before: {error}")
-                return False
-        self._found.revision = int(record["revision"])
+            missing = replay.apply(record)
+        except _MISFIT:
+            missing = 1
+        self._n_misfits += missing > 0
+        self._found.revision = number
         return True
 
     def _next(self, edits: _Edits) -> _Edits | None:
