@@ -9,6 +9,7 @@ __all__ = [
     "BridgeError",
     "Cancelled",
     "DocumentLockedError",
+    "EditError",
     "HistoError",
     "ImageError",
     "MissingDependencyError",
@@ -66,6 +67,10 @@ class ModelUnavailableError(ModelError):
 
 class ObjectsFileError(HistoError):
     """A file of objects (GeoJSON, Parquet, labels) cannot be read."""
+
+
+class EditError(HistoError):
+    """An edit does not fit the objects that there are."""
 
 
 class WriteError(HistoError):

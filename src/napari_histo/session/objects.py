@@ -1,0 +1,356 @@
+"""The objects that a person works on: a million of them, changed one gesture at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_histo.core import Box, ClassScheme, Contours, Edit, ObjectTable
+from napari_histo.core.grid_index import GridIndex
+from napari_histo.errors import EditError
+from napari_histo.store.labels import draw
+
+__all__ = ["EditableObjects"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_CELL_PX = 256
+
+
+class EditableObjects:
+    """Objects under edits. Only for one thread; `draw` may be called from any.
+
+    The table that was opened is never changed: rows that go are struck out, rows that come are
+    kept in chunks behind it. A row's number is never given to another, so whatever shows numbers
+    (a label image) stays true.
+
+    Parameters
+    ----------
+    table : ObjectTable, optional
+
+    Attributes
+    ----------
+    changed : psygnal.Signal
+        Emits each `Edit` after it was applied.
+    version : int
+        Counts edits.
+    """
+
+    changed = Signal(Edit)
+
+    def __init__(self, table: ObjectTable | None = None) -> None:
+        base = ObjectTable.empty() if table is None else table
+        self.version = 0
+        self._classes = base.classes
+        self._chunks = _Chunks(base)
+        self._base_rows = _RowsById(base.object_id)
+        self._new_rows: dict[UUID, int] = {}
+        self._class_of = _Growing(base.class_id)
+        self._alive = _Growing(np.ones(len(base), bool))
+        self._near = _Cells(GridIndex(base.contours.bounds))
+        self._n = len(base)
+        self._counts = np.bincount(base.class_id + 1, minlength=len(base.classes) + 1)
+        self._table: tuple[int, ObjectTable] = (0, base)
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def classes(self) -> ClassScheme:
+        """All classes, those without objects too."""
+        return self._classes
+
+    @property
+    def n_rows(self) -> int:
+        """One more than the highest row number that was ever given."""
+        return len(self._alive)
+
+    def counts_by_class(self) -> dict[str | None, int]:
+        """Number of objects by class name, in the scheme's order; None counts unclassified ones."""
+        names: list[str | None] = [*self._classes.names, None]
+        return dict(zip(names, [*self._counts[1:].tolist(), int(self._counts[0])], strict=True))
+
+    def __contains__(self, object_id: UUID) -> bool:
+        return self.row_of(object_id) is not None
+
+    def row_of(self, object_id: UUID) -> int | None:
+        """Row number of a living object."""
+        row = self._new_rows.get(object_id)
+        if row is None:
+            row = self._base_rows.find(object_id)
+        return row if row is not None and self._alive[row] else None
+
+    def uuid(self, row: int) -> UUID | None:
+        """Id of a row; None where it is struck out or was never given."""
+        if not 0 <= row < len(self._alive) or not self._alive[row]:
+            return None
+        table, local = self._chunks.locate(row)
+        return table.uuid(local)
+
+    def get(self, ids: Iterable[UUID]) -> ObjectTable:
+        """Whole rows of living objects, in the order of `ids`; others are left out."""
+        rows = [row for i in ids if (row := self.row_of(i)) is not None]
+        return self.rows(np.array(rows, np.int64))
+
+    def rows(self, rows: NDArray[np.int64]) -> ObjectTable:
+        """Whole rows by number, in their order."""
+        return self._chunks.take(rows, self._classes)
+
+    def rows_in(self, box: Box) -> NDArray[np.int64]:
+        """Numbers of living rows whose bounds meet a box, full-resolution px, ascending."""
+        rows = self._near.query(box)
+        alive: NDArray[np.bool_] = self._alive.values[rows]
+        return np.asarray(rows[alive], np.int64)
+
+    def ids_in(self, box: Box) -> list[UUID]:
+        """Ids of the objects whose bounds meet a box, the top-most last."""
+        return self.rows(self.rows_in(box)).uuids()
+
+    def contours_in(self, box: Box) -> Contours:
+        """Outlines that meet a box."""
+        return self._chunks.contours(self.rows_in(box))
+
+    def at(self, x: float, y: float) -> UUID | None:
+        """The top-most object whose area holds a point, px; a hole is no area."""
+        import shapely
+
+        rows = self.rows_in(Box(int(np.floor(x)), int(np.floor(y)), 1, 1))
+        shapes = self._chunks.contours(rows).to_shapely()
+        for row, shape in zip(rows[::-1], shapes[::-1], strict=True):
+            if shapely.intersects_xy(shape, x, y):
+                return self.uuid(int(row))
+        return None
+
+    def table(self) -> ObjectTable:
+        """All living objects; the same table until the next edit."""
+        version, table = self._table
+        if version != self.version:
+            alive = np.flatnonzero(self._alive.values)
+            table = self._chunks.take(alive, self._classes)
+            self._table = (self.version, table)
+        return table
+
+    def class_ids(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Class of each row number, -1 unclassified."""
+        return self._class_of.values[rows]
+
+    def draw(
+        self,
+        box: Box,
+        downsample: float = 1,
+        values: Callable[[NDArray[np.int64]], NDArray[np.integer]] | None = None,
+    ) -> NDArray[np.uint32]:
+        """Label image of a box: the row number plus 1, or what `values` makes of row numbers.
+
+        Any thread may call; where objects overlap the one that came last wins.
+        """
+        rows = self.rows_in(box)
+        drawn = rows + 1 if values is None else values(rows)
+        return draw(self._chunks.contours(rows), np.asarray(drawn), box, downsample)
+
+    # -- changing --------------------------------------------------------------------------------
+
+    def apply(self, edit: Edit) -> None:
+        """Replace rows by rows, whole or not at all.
+
+        Raises
+        ------
+        EditError
+            An object to replace is not here, or a new one is already.
+        """
+        going = self._check(edit)
+        if edit.schemes is not None:
+            self._set_classes(edit.schemes[1])
+        self._strike_out(going)
+        self._add(edit.after)
+        self.version += 1
+        self.changed.emit(edit)
+
+    def _check(self, edit: Edit) -> list[int]:
+        before, after = edit.before.uuids(), edit.after.uuids()
+        found = [self.row_of(i) for i in before]
+        missing = [i for i, row in zip(before, found, strict=True) if row is None]
+        if missing:
+            raise EditError(f"{edit.name}: the object {missing[0]} is not here (any more).")
+        gone = set(before)
+        if len(gone) != len(before) or len(set(after)) != len(after):
+            raise EditError(f"{edit.name}: an object is named twice in one edit.")
+        double = next((i for i in after if i not in gone and self.row_of(i) is not None), None)
+        if double is not None:
+            raise EditError(f"{edit.name}: there is already an object {double}.")
+        return [row for row in found if row is not None]
+
+    def _set_classes(self, classes: ClassScheme) -> None:
+        """Positions are kept; a class that is taken back leaves its objects unclassified."""
+        self._classes = classes
+        counts = np.zeros(len(classes) + 1, np.int64)
+        n = min(len(counts), len(self._counts))
+        counts[:n] = self._counts[:n]
+        self._counts = counts
+
+    def _strike_out(self, rows: list[int]) -> None:
+        for row in rows:
+            self._alive.values[row] = False
+            self._counts[self._class_of.values[row] + 1] -= 1
+        self._n -= len(rows)
+
+    def _add(self, table: ObjectTable) -> None:
+        if not len(table):
+            return
+        classes = self._classes.union(table.classes)
+        if len(classes) != len(self._classes):
+            self._set_classes(classes)
+        place = np.array([*(classes.index(n) for n in table.classes.names), -1], np.int32)
+        table = table.with_columns(class_id=place[table.class_id], classes=classes)
+        first = self._chunks.add(table)
+        self._class_of.extend(table.class_id)
+        self._alive.extend(np.ones(len(table), bool))
+        self._near.add(first, table.contours.bounds)
+        self._new_rows.update({i: first + k for k, i in enumerate(table.uuids())})
+        self._counts += np.bincount(table.class_id + 1, minlength=len(self._counts))
+        self._n += len(table)
+
+
+class _Growing(Generic[Scalar]):
+    """An array that grows at its end, amortised."""
+
+    def __init__(self, values: NDArray[Scalar]) -> None:
+        self._room = values.copy()
+        self._n = len(values)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, row: int) -> Scalar:
+        value: Scalar = self._room[row]
+        return value
+
+    @property
+    def values(self) -> NDArray[Scalar]:
+        return self._room[: self._n]
+
+    def extend(self, more: NDArray[Scalar]) -> None:
+        n = self._n + len(more)
+        if n > len(self._room):
+            room = np.zeros(max(n, 2 * len(self._room)), self._room.dtype)
+            room[: self._n] = self.values
+            self._room = room
+        self._room[self._n : n] = more
+        self._n = n
+
+
+class _Chunks:
+    """Tables one behind the other, addressed by one row number."""
+
+    def __init__(self, base: ObjectTable) -> None:
+        self._tables = [base]
+        self._starts = [0, len(base)]
+
+    def add(self, table: ObjectTable) -> int:
+        """Put a table behind the others; its first row number."""
+        first = self._starts[-1]
+        self._tables.append(table)
+        self._starts.append(first + len(table))
+        return first
+
+    def locate(self, row: int) -> tuple[ObjectTable, int]:
+        chunk = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self._tables[chunk], row - self._starts[chunk]
+
+    def take(self, rows: NDArray[np.int64], classes: ClassScheme) -> ObjectTable:
+        """Rows in the given order; class positions are the same in all chunks, names may not be."""
+        order, parts = self._split(rows)
+        picked = [table.select(local).with_columns(classes=classes) for table, local in parts]
+        if not picked:
+            picked = [self._tables[0].select([]).with_columns(classes=classes)]
+        if len(picked) == 1:
+            return picked[0]
+        return ObjectTable.concat(picked).select(np.argsort(order, kind="stable"))
+
+    def contours(self, rows: NDArray[np.int64]) -> Contours:
+        """Outlines of ascending rows."""
+        _, parts = self._split(rows)
+        picked = [table.contours.take(local) for table, local in parts]
+        if not picked:
+            return Contours.empty()
+        return picked[0] if len(picked) == 1 else Contours.concat(picked)
+
+    def _split(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], list[tuple[ObjectTable, NDArray[np.int64]]]]:
+        """Where each row of the parts stands in `rows`; the parts by chunk."""
+        chunk = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(chunk, kind="stable")
+        present, first = np.unique(chunk[order], return_index=True)
+        cuts = np.split(rows[order], first[1:]) if len(present) else []
+        parts = [
+            (self._tables[c], local - self._starts[c])
+            for c, local in zip(present.tolist(), cuts, strict=True)
+        ]
+        return order, parts
+
+
+class _RowsById:
+    """Row of an id among many, by binary search: a dictionary of a million UUIDs takes seconds."""
+
+    def __init__(self, object_id: NDArray[np.uint8]) -> None:
+        halves = np.ascontiguousarray(object_id).view(np.uint64).reshape(-1, 2)
+        self._order = np.argsort(halves[:, 0], kind="stable")
+        self._first = halves[self._order, 0]
+        self._second = halves[:, 1]
+
+    def find(self, object_id: UUID) -> int | None:
+        first, second = np.frombuffer(object_id.bytes, np.uint64)
+        start = int(np.searchsorted(self._first, first))
+        while start < len(self._first) and self._first[start] == first:
+            row = int(self._order[start])
+            if self._second[row] == second:
+                return row
+            start += 1
+        return None
+
+
+class _Cells:
+    """Rows near a box: an index of what was opened, and cells of what came since."""
+
+    def __init__(self, base: GridIndex) -> None:
+        self._base = base
+        self._cells: dict[tuple[int, int], list[int]] = {}
+        self._bounds: dict[int, tuple[float, float, float, float]] = {}
+
+    def add(self, first: int, bounds: NDArray[np.float32]) -> None:
+        for row, edges in enumerate(bounds.tolist(), start=first):
+            if not all(np.isfinite(edges)):
+                continue
+            self._bounds[row] = edges
+            left, top, right, bottom = (int(e // _CELL_PX) for e in edges)
+            for y in range(top, bottom + 1):
+                for x in range(left, right + 1):
+                    self._cells.setdefault((x, y), []).append(row)
+
+    def query(self, box: Box) -> NDArray[np.int64]:
+        rows = self._base.query(box)
+        if not self._cells or box.is_empty:
+            return rows
+        new = self._candidates(box)
+        hit = [row for row in new if _meets(self._bounds[row], box)]
+        return np.concatenate([rows, np.array(sorted(hit), np.int64)])
+
+    def _candidates(self, box: Box) -> Iterable[int]:
+        columns = range(box.x // _CELL_PX, (box.right - 1) // _CELL_PX + 1)
+        lines = range(box.y // _CELL_PX, (box.bottom - 1) // _CELL_PX + 1)
+        if len(columns) * len(lines) > len(self._cells):
+            return list(self._bounds)
+        return {r for y in lines for x in columns for r in self._cells.get((x, y), ())}
+
+
+def _meets(edges: tuple[float, float, float, float], box: Box) -> bool:
+    left, top, right, bottom = edges
+    return left < box.right and top < box.bottom and right >= box.x and bottom >= box.y
