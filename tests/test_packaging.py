@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -54,13 +55,19 @@ def test_base_leaves_the_choice_of_a_qt_binding() -> None:
     assert names & {"pyqt5", "pyqt6", "pyside2", "pyside6"} == set()
 
 
-@pytest.mark.slow
-def test_wheel_holds_what_the_program_needs(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling", reason="the build back end is not installed")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    [wheel] = tmp_path.glob("*.whl")
+    [path] = folder.glob("*.whl")
+    return path
+
+
+@pytest.mark.slow
+def test_wheel_holds_what_the_program_needs(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert len(names) == len(set(names))
@@ -74,3 +81,27 @@ def test_wheel_holds_what_the_program_needs(tmp_path: Path) -> None:
     assert not [n for n in names if "__pycache__" in n or n.startswith("tests")]
     licences = {n.split("/licenses/")[1] for n in names if "/licenses/" in n}
     assert licences == {"LICENSE", "src/qupath_bridge/LICENSE"}
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_finds_its_samples(wheel: Path, tmp_path: Path) -> None:
+    """In a place of its own, where no checkout is near."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        "from napari_histo.plugin import samples as s\n"
+        "for open_it in (s.drawn_he_tissue, s.drawn_fluorescence_nuclei):\n"
+        "    print(open_it()[0][1]['metadata']['reader'], s.__file__)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    installed = tmp_path / "napari_histo" / "plugin" / "samples.py"
+    assert done.stdout.splitlines() == [f"tifffile {installed}"] * 2

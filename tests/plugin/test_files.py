@@ -19,7 +19,13 @@ from napari_histo.core import (
 from napari_histo.errors import WriteError
 from napari_histo.plugin.layers import table_of
 from napari_histo.plugin.readers import objects_as_layers, objects_reader, slide_reader
-from napari_histo.plugin.samples import fluorescence_nuclei, he_tissue, ihc_tissue
+from napari_histo.plugin.samples import (
+    drawn_fluorescence_nuclei,
+    drawn_he_tissue,
+    fluorescence_nuclei,
+    he_tissue,
+    ihc_tissue,
+)
 from napari_histo.plugin.writers import write_objects
 from napari_histo.store import load_objects, save_objects
 
@@ -225,3 +231,20 @@ def test_samples_open_without_a_network(sample):
     layer = Layer.create(pixels, options, kind)
     assert layer.rgb == (sample is not fluorescence_nuclei)
     assert pixels.std() > 5
+
+
+@pytest.mark.parametrize(
+    ("sample", "um", "shape"),
+    [
+        pytest.param(drawn_he_tissue, 0.25, (1024, 1024, 3), id="he"),
+        pytest.param(drawn_fluorescence_nuclei, 0.5, (512, 512), id="fluorescence"),
+    ],
+)
+def test_drawn_samples_know_their_pixel_size(sample, um, shape):
+    ((pixels, options, kind),) = sample()
+    layer = Layer.create(pixels, options, kind)
+    finest = layer.data[0] if layer.multiscale else layer.data
+    assert finest.shape == shape
+    assert np.asarray(finest).std() > 5
+    assert tuple(layer.scale) == (um, um)
+    assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]

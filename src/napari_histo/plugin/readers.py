@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.types import LayerDataTuple
 
-__all__ = ["objects_as_layers", "objects_reader", "slide_reader"]
+__all__ = ["objects_as_layers", "objects_reader", "read_slide", "slide_reader"]
 
 _Reader = Callable[[Any], "list[LayerDataTuple]"]
 #: napari's Shapes stay quick up to here.
@@ -36,7 +36,7 @@ def slide_reader(path: str | Sequence[str]) -> _Reader | None:
             open_slide(path).close()
         except HistoError:
             return None
-    return _read_slide
+    return read_slide
 
 
 def objects_reader(path: str | Sequence[str]) -> _Reader | None:
@@ -53,7 +53,8 @@ def objects_reader(path: str | Sequence[str]) -> _Reader | None:
 # -- slides ------------------------------------------------------------------------------------
 
 
-def _read_slide(path: str) -> list[LayerDataTuple]:
+def read_slide(path: str) -> list[LayerDataTuple]:
+    """Layers of a slide, read lazily, with its pixel size; focal planes one behind the other."""
     from napari_histo.slides import open_slide
 
     first = open_slide(path)

@@ -13,7 +13,13 @@ from napari_histo.errors import ImageError
 if TYPE_CHECKING:
     from napari.types import LayerDataTuple
 
-__all__ = ["fluorescence_nuclei", "he_tissue", "ihc_tissue"]
+__all__ = [
+    "drawn_fluorescence_nuclei",
+    "drawn_he_tissue",
+    "fluorescence_nuclei",
+    "he_tissue",
+    "ihc_tissue",
+]
 
 
 def he_tissue() -> list[LayerDataTuple]:
@@ -29,6 +35,24 @@ def ihc_tissue() -> list[LayerDataTuple]:
 def fluorescence_nuclei() -> list[LayerDataTuple]:
     """Nuclei of the Data Science Bowl 2018 (CC0), as they come with StarDist."""
     return [_image("stardist", "data/images/img2d.tif", "Fluorescence nuclei")]
+
+
+def drawn_he_tissue() -> list[LayerDataTuple]:
+    """An H&E-like pyramid of 1024 × 1024 px at 0.25 µm/px, drawn by a script; shows no person."""
+    return _drawn("he_tile.ome.tif")
+
+
+def drawn_fluorescence_nuclei() -> list[LayerDataTuple]:
+    """A DAPI-like field of 512 × 512 px at 0.5 µm/px, drawn by a script; shows no person."""
+    return _drawn("fluo_tile.tif")
+
+
+def _drawn(name: str) -> list[LayerDataTuple]:
+    """A slide of the sample data, opened as from File > Open."""
+    from napari_histo.cli.demo import sample_folder
+    from napari_histo.plugin.readers import read_slide
+
+    return read_slide(str(sample_folder() / name))
 
 
 def _image(package: str, path: str, name: str) -> LayerDataTuple:
