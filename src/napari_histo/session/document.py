@@ -59,7 +59,7 @@ class Document:
     recovery : Recovery or None
         None where nothing was left over.
     notice : str
-        The latest thing that the user should know: edits are kept elsewhere, a file has changed.
+        What the user should know until the next save: edits are kept elsewhere, a file has changed.
     saved_at : datetime or None
         When this document was last saved.
     """
@@ -228,18 +228,18 @@ class Document:
         WriteError, DocumentLockedError, ObjectsFileError
             There is no file to save to, or `path` is not fit for it.
         """
-        move = None
-        if path is not None and Path(path).resolve() != self.target:
-            move = self._home.another(Path(path), self._image_name)
-        elif self.target is None:
+        if path is None and self.target is None:
             raise WriteError(f"{self._image_name} has no file yet. Choose one to save to.")
         journal = self._open_journal
-        return partial(self._save, table, journal, journal.rotate(), move, overwrite)
+        start, move = journal.rotate(), None
+        if path is not None and Path(path).resolve() != self.target:
+            move = self._home.another(Path(path), self._image_name)
+        return partial(self._save, table, journal, start, move, overwrite)
 
     def prepare_compaction(self, table: ObjectTable) -> Callable[[], None]:
         """Like `prepare_save`, but all objects go into the journal alone, which becomes short."""
-        start = self._open_journal.rotate()
-        return partial(self._compact, table, start)
+        journal = self._open_journal
+        return partial(self._compact, table, journal, journal.rotate())
 
     def discard(self) -> ObjectTable:
         """Give up all edits since the last save; the target's objects.
@@ -251,13 +251,14 @@ class Document:
         ObjectsFileError
             The target cannot be read; nothing is given up.
         """
-        table = self._file.read()
         with self._saving:
             self._wait()
+            checksum = self._file.checksum()
+            table = self._file.read()
             self._open_journal.close()
             clear(self._home.folders, keep=journal_files(self._home.folders).values())
             self.recovery = None
-            self._begin(table, None)
+            self._begin(table, None, checksum)
         return table
 
     def close(self) -> None:
@@ -276,6 +277,7 @@ class Document:
     # -- opening ---------------------------------------------------------------------------------
 
     def _load(self, table: ObjectTable | None) -> None:
+        # Before the file is read: what changes it meanwhile is then noticed by the next save.
         checksum = self._file.checksum()
         found = recover(self._home.folders, Target(checksum or None, self._file.read))
         n_edits = 0 if found is None else found.revision - _revision_of(found, checksum)
@@ -286,11 +288,10 @@ class Document:
         if found is not None and found.damage:
             self.recovery = Recovery(0, "; ".join(found.damage))
         clear(self._home.folders, keep=[] if found is None else found.damaged_files)
-        self._begin(start, table)
+        self._begin(start, table, checksum)
 
-    def _begin(self, start: ObjectTable, given: ObjectTable | None) -> None:
+    def _begin(self, start: ObjectTable, given: ObjectTable | None, checksum: str) -> None:
         """A journal without a past; objects that are `given` stand in no file yet."""
-        checksum = self._file.checksum()
         self.table = start
         self._saved_revision = 0
         self._journal = Journal(
@@ -370,10 +371,11 @@ class Document:
         self._home.leave()
         self._home, self._file = home, file
 
-    def _compact(self, table: ObjectTable, start: int) -> None:
+    def _compact(self, table: ObjectTable, journal: Journal, start: int) -> None:
         with self._saving:
             self._wait()
-            self._open_journal.write_base(table, start, keep=self._damaged_files)
+            if self._open_journal is journal:
+                journal.write_base(table, start, keep=self._damaged_files)
 
     # -- in the background -----------------------------------------------------------------------
 
@@ -381,7 +383,7 @@ class Document:
         """Without a base the journal is whole, only longer."""
         try:
             self._open_journal.write_base(table, start, keep=self._damaged_files)
-        except WriteError as error:
+        except (HistoError, OSError) as error:
             _log.warning("%s", error)
 
     def _in_background(self, work: Callable[[], None]) -> None:
@@ -389,13 +391,14 @@ class Document:
         self._background.start()
 
     def _wait(self) -> None:
-        if self._background is not None:
-            self._background.join()
+        thread = self._background
+        if thread is not None:
+            thread.join()
             self._background = None
             self._needs_base = False
 
     def _tell(self, notice: str) -> None:
-        self.notice = notice
+        self.notice = f"{self.notice}\n{notice}".strip()
 
 
 def _revision_of(found: Recovered, checksum: str) -> int:

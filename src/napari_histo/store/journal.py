@@ -311,10 +311,9 @@ class Journal:
                 self._move_on(error)
                 self._write(record)
             handle = os.dup(self._handle)
-        try:
+        with suppress(OSError):  # the next sync reports a fault
             os.fsync(handle)
-        finally:
-            os.close(handle)
+        os.close(handle)
 
     def _move_on(self, error: OSError) -> None:
         """Go on in the next place, since this one takes nothing more."""
