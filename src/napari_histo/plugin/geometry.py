@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer, Shapes
 
 __all__ = [
+    "centre_view",
     "from_napari",
     "hint_um",
     "pixel_size_of",
     "placement_of",
     "plane_shape",
+    "point_px",
+    "screen_px",
     "shape_geometries",
     "shapes_outlines",
     "to_napari",
@@ -118,6 +121,34 @@ def _um_per_unit(unit: Any, other: Any = "micrometer") -> float | None:
         return float((1 * unit).to(other).magnitude)
     except pint.DimensionalityError:
         return None
+
+
+# -- the window --------------------------------------------------------------------------------
+
+
+def point_px(viewer: ViewerModel, layer: Layer, position: Sequence[float]) -> tuple[float, float]:
+    """Where a mouse event (its `position`, in the world of the window) lies on a layer.
+
+    Returns
+    -------
+    (x, y)
+        Full-resolution px.
+    """
+    world = np.asarray(position, np.float64)[-2:] * _world_in_layer_units(viewer, layer)
+    x, y = from_napari(_to_data(world, layer)).tolist()
+    return x, y
+
+
+def screen_px(viewer: ViewerModel, layer: Layer) -> float:
+    """Pixels of the window that one full-resolution px of a layer takes, about."""
+    lengths = _steps(layer) / _world_in_layer_units(viewer, layer)
+    return float(np.mean(lengths) * viewer.scene.camera.zoom)
+
+
+def centre_view(viewer: ViewerModel, layer: Layer, xy: Sequence[float]) -> None:
+    """Move a place on a layer, full-resolution px, to the middle of the window."""
+    world = _apply(to_world(layer), to_napari(xy)) / _world_in_layer_units(viewer, layer)
+    viewer.scene.camera.center = (*viewer.scene.camera.center[:-2], *world.tolist())
 
 
 # -- regions -----------------------------------------------------------------------------------

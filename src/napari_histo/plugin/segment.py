@@ -14,6 +14,7 @@ from napari_histo.plugin.activity import Activity
 from napari_histo.plugin.commands import add_regions_layer
 from napari_histo.plugin.geometry import hint_um, plane_shape, shapes_outlines, view_box
 from napari_histo.plugin.layers import reader_of
+from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.results import ResultLayers
 from napari_histo.plugin.segment_form import SegmentForm
 from napari_histo.plugin.segment_words import model_facts
@@ -60,7 +61,7 @@ class SegmentDock(QWidget):
         self._activity = Activity()
         self._watched: Image | None = None
         self._fill_models(settings.model)
-        self.form.show_choices(self.form.device_box, [("auto", "auto")])
+        show_choices(self.form.device_box, [("auto", "auto")])
         self.controller.choose_device(settings.device)
         self._connect_form()
         self._connect_state()
@@ -136,7 +137,7 @@ class SegmentDock(QWidget):
         from napari_histo.models import is_available, list_models
 
         models = list_models()
-        self.form.show_choices(self.form.model_box, [(m.name, m) for m in models])
+        show_choices(self.form.model_box, [(m.name, m) for m in models])
         names = [m.name for m in models]
         usable = [n for n in (wanted, *names) if n in names and is_available(n)]
         self.form.model_box.setCurrentIndex(names.index(usable[0]) if usable else 0)
@@ -154,7 +155,7 @@ class SegmentDock(QWidget):
 
     def _show_devices(self, devices: tuple[str, ...]) -> None:
         box, wanted = self.form.device_box, self.controller.state.device
-        self.form.show_choices(box, [(name, name) for name in devices])
+        show_choices(box, [(name, name) for name in devices])
         box.setCurrentText(wanted if wanted in devices else "auto")
         self.controller.choose_device(box.currentText())
 
@@ -170,7 +171,7 @@ class SegmentDock(QWidget):
 
     def _refresh_images(self) -> None:
         items = [(layer.name, layer.unique_id) for layer in self._images()]
-        self.form.show_choices(self.form.image_box, items)
+        show_choices(self.form.image_box, items)
         self._choose_image()
 
     def _choose_image(self) -> None:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
-    QComboBox,
     QDoubleSpinBox,
-    QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLayout,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -22,13 +16,12 @@ from superqt import QLabeledDoubleSlider
 
 from napari_histo.core import Thresholds
 from napari_histo.plugin.histogram import Histogram
+from napari_histo.plugin.parts import combo, form_grid, row, set_kind, small_label
 from napari_histo.plugin.segment_words import pixel_hint, prob_tip, summary
 from napari_histo.session import Phase, Scope, SegmentState
 
 __all__ = ["SegmentForm"]
 
-#: Width of the column of labels, so that the fields of all groups are aligned.
-_LABELS_PX = 78
 _STATUS_PX = 40
 
 
@@ -51,23 +44,23 @@ class SegmentForm(QWidget):
         layout.setSpacing(8)
         layout.addLayout(self._choices_layout())
         layout.addSpacing(2)
-        layout.addLayout(_row(self.run_button, self.cancel_button))
+        layout.addLayout(row(self.run_button, self.cancel_button))
         layout.addWidget(self._status_widget())
         layout.addLayout(self._thresholds_layout())
         layout.addSpacing(6)
         layout.addWidget(self.summary)
         layout.addWidget(self.histogram, 1)
-        layout.addLayout(_row(self.save_button, self.saved))
+        layout.addLayout(row(self.save_button, self.saved))
         layout.addStretch()
 
     # -- widgets ---------------------------------------------------------------------------------
 
     def _make_choices(self) -> None:
-        self.image_box = _combo("Image layer to look for nuclei in.")
-        self.model_box = _combo("What finds the nuclei.")
-        self.model_facts = _small_label()
-        self.device_box = _combo("Where the network runs; auto takes the fastest.")
-        self.region_box = _combo("Part of the image to segment.")
+        self.image_box = combo("Image layer to look for nuclei in.")
+        self.model_box = combo("What finds the nuclei.")
+        self.model_facts = small_label()
+        self.device_box = combo("Where the network runs; auto takes the fastest.")
+        self.region_box = combo("Part of the image to segment.")
         for scope in Scope:
             self.region_box.addItem(scope.value, scope)
         self.draw_button = QPushButton("Draw")
@@ -82,7 +75,7 @@ class SegmentForm(QWidget):
             "Size of one pixel of the image. Models know the size of nuclei, so a wrong value "
             "gives wrong outlines. Type 0 to take the image's own."
         )
-        self.pixel_hint = _small_label()
+        self.pixel_hint = small_label()
 
     def _make_run(self) -> None:
         self.run_button = QPushButton("Run")
@@ -92,7 +85,7 @@ class SegmentForm(QWidget):
         self.cancel_button.setToolTip("Stop at the next tile. What was there before stays.")
         self.bar = QProgressBar()
         self.link_colour = "#ffcc00"
-        self.message = _small_label()
+        self.message = small_label()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def _make_result(self) -> None:
@@ -106,15 +99,15 @@ class SegmentForm(QWidget):
         self.histogram = Histogram()
         self.save_button = QPushButton("Save…")
         self.save_button.setToolTip("Write the objects to GeoJSON (for QuPath) or Parquet.")
-        self.saved = _small_label()
+        self.saved = small_label()
 
     def _choices_layout(self) -> QLayout:
-        return _form(
+        return form_grid(
             ("Image", self.image_box),
             ("Model", self.model_box),
             ("", self.model_facts),
             ("Device", self.device_box),
-            ("Region", _row(self.region_box, self.draw_button)),
+            ("Region", row(self.region_box, self.draw_button)),
             ("Pixel size", self.pixel_size),
             ("", self.pixel_hint),
         )
@@ -132,7 +125,7 @@ class SegmentForm(QWidget):
         return status
 
     def _thresholds_layout(self) -> QLayout:
-        return _form(("Probability", self.prob), ("Overlap", self.overlap))
+        return form_grid(("Probability", self.prob), ("Overlap", self.overlap))
 
     # -- showing the state -----------------------------------------------------------------------
 
@@ -155,7 +148,7 @@ class SegmentForm(QWidget):
         hint = pixel_hint(state, self.link_colour)
         self.pixel_hint.setText(hint)
         self.pixel_hint.setVisible(bool(hint))
-        _set_kind(self.pixel_hint, "warning" if state.needs_pixel_size else "")
+        set_kind(self.pixel_hint, "warning" if state.needs_pixel_size else "")
 
     def _render_run(self, state: SegmentState) -> None:
         running = state.phase is not Phase.IDLE
@@ -180,7 +173,7 @@ class SegmentForm(QWidget):
             text = state.blocker
         self.message.setText(text)
         self.message.setVisible(bool(text))
-        _set_kind(self.message, "error" if text and text == state.error else "")
+        set_kind(self.message, "error" if text and text == state.error else "")
 
     def _render_result(self, state: SegmentState) -> None:
         result = state.result
@@ -208,55 +201,8 @@ class SegmentForm(QWidget):
         """Where the sliders stand."""
         return Thresholds(round(self.prob.value(), 3), round(self.overlap.value(), 3))
 
-    def show_choices(self, box: QComboBox, items: Sequence[tuple[str, object]]) -> None:
-        """Other items for a combo box; what was chosen stays chosen where it is still there."""
-        chosen = box.currentData()
-        with QSignalBlocker(box):
-            box.clear()
-            for text, data in items:
-                box.addItem(text, data)
-            still = [i for i, (_, data) in enumerate(items) if data == chosen]
-            box.setCurrentIndex(still[0] if still else min(0, len(items) - 1))
-
 
 # -- parts ---------------------------------------------------------------------------------------
-
-
-def _form(*rows: tuple[str, QWidget | QLayout]) -> QGridLayout:
-    """Labels at the left, fields at the right; Qt's own form leaves gaps at wrapped texts."""
-    grid = QGridLayout()
-    grid.setContentsMargins(0, 0, 0, 0)
-    grid.setHorizontalSpacing(10)
-    grid.setVerticalSpacing(6)
-    grid.setColumnMinimumWidth(0, _LABELS_PX)
-    grid.setColumnStretch(1, 1)
-    for i, (text, field) in enumerate(rows):
-        if text:
-            grid.addWidget(QLabel(text), i, 0)
-        if isinstance(field, QLayout):
-            grid.addLayout(field, i, 1)
-        else:
-            grid.addWidget(field, i, 1)
-    return grid
-
-
-def _row(first: QWidget, second: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(8)
-    row.addWidget(first, 1)
-    row.addWidget(second)
-    return row
-
-
-def _combo(tip: str) -> QComboBox:
-    box = QComboBox()
-    box.setToolTip(tip)
-    # Long names of layers must not make the whole dock wide.
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(12)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return box
 
 
 def _slider(tip: str) -> QLabeledDoubleSlider:
@@ -266,18 +212,3 @@ def _slider(tip: str) -> QLabeledDoubleSlider:
     slider.setDecimals(2)
     slider.setToolTip(tip)
     return slider
-
-
-def _small_label() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setProperty("kind", "")
-    return label
-
-
-def _set_kind(label: QLabel, kind: str) -> None:
-    """Colour of a label, by the style sheet."""
-    if label.property("kind") != kind:
-        label.setProperty("kind", kind)
-        # Qt looks at properties only when a style sheet is set.
-        label.setStyleSheet(label.styleSheet())

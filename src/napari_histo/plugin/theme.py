@@ -25,6 +25,10 @@ def style_sheet(theme: str) -> str:
     accent = theme_colour(theme, "current").name()
     highlight = theme_colour(theme, "highlight").name()
     size = _theme(theme).font_size
+    small = f"{max(int(size.removesuffix('pt')) - 1, 7)}pt"
+    foreground = theme_colour(theme, "foreground").name()
+    primary = theme_colour(theme, "primary").name()
+    faint = f"rgba({text.red()}, {text.green()}, {text.blue()}, 80)"
     return f"""
         QLabel {{ qproperty-indent: 0; }}
         QLabel[kind] {{ color: {quiet}; font-size: {size}; }}
@@ -34,6 +38,19 @@ def style_sheet(theme: str) -> str:
         QPushButton#run {{ font-weight: bold; }}
         QPushButton#run:enabled {{ background-color: {accent}; }}
         QPushButton#run:enabled:hover {{ background-color: {highlight}; }}
+        QPushButton#more {{
+            border: 2px solid transparent; border-radius: 11px; padding: 1px 8px; min-height: 18px;
+        }}
+        QPushButton#more::menu-indicator {{ width: 0px; }}
+        QToolButton#tool {{
+            border: 1px solid transparent; border-radius: 4px; padding: 3px 0px 1px 0px;
+            min-height: 38px; max-height: 38px;
+            background-color: {foreground}; font-size: {small}; color: {quiet};
+        }}
+        QToolButton#tool[long="true"] {{ font-size: 7pt; }}
+        QToolButton#tool:hover {{ background-color: {primary}; }}
+        QToolButton#tool:checked {{ background-color: {accent}; color: {text.name()}; }}
+        QToolButton#tool:disabled {{ background-color: transparent; color: {faint}; }}
         QProgressBar {{ max-height: 14px; }}
     """
 

@@ -1,0 +1,152 @@
+"""The buttons of the Annotate panel, each with its picture and its key."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_histo.plugin.annotate_icons import icon
+from napari_histo.plugin.annotate_keys import Keys
+from napari_histo.plugin.annotate_words import ACTIONS, TOOLS, button_tip, hint
+from napari_histo.plugin.parts import small_label
+
+__all__ = ["ToolButton", "ToolStrip"]
+
+_BUTTON_PX = (40, 44)
+_GAP_PX = 4
+_STEPS = {"undo": 44, "redo": 80}  # with room for what their keys are called
+_HINT_PX = 34
+_LONG_TEXT = 6
+BRUSH_TOOLS = ("paint", "erase")
+
+
+class ToolButton(QToolButton):
+    """A picture over its key."""
+
+    def __init__(
+        self, name: str, *, checkable: bool = False, width_px: int = _BUTTON_PX[0]
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.setObjectName("tool")
+        self.setCheckable(checkable)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # or the space bar would press it
+        self.setFixedSize(width_px, _BUTTON_PX[1])
+        self.setIconSize(QSize(20, 20))
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+
+    def set_keys(self, keys: Keys) -> None:
+        """Tell the key, on the button and in its tip."""
+        self.setText(keys.text(self.name))
+        self.setProperty("long", "true" if len(self.text()) > _LONG_TEXT else "false")
+        self.setToolTip(button_tip(self.name, keys))
+
+    def set_colours(self, text: str, quiet: str) -> None:
+        """Draw the picture in the colours of the theme."""
+        self.setIcon(icon(self.name, text, quiet))
+
+
+class ToolStrip(QWidget):
+    """Tools, actions, undo and redo; under them what the next gesture does, and the brush.
+
+    Signals
+    -------
+    tool_chosen : str
+    acted : str
+        Name of an action, "undo" or "redo".
+    brush_moved : int
+        Diameter, as `set_brush` counts.
+    """
+
+    tool_chosen = Signal(str)
+    acted = Signal(str)
+    brush_moved = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.buttons: dict[str, ToolButton] = {}
+        self._group = QButtonGroup(self)
+        tools, actions = QHBoxLayout(), QHBoxLayout()
+        for name in TOOLS:
+            tools.addWidget(self._tool(name))
+        for name in ACTIONS:
+            actions.addWidget(self._action(name))
+        actions.addStretch()
+        for name, width in _STEPS.items():
+            actions.addWidget(self._action(name, width))
+        tools.addStretch()
+        self.hint = small_label()
+        # As high when it says little, so that nothing below jumps.
+        self.hint.setMinimumHeight(_HINT_PX)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(_GAP_PX)
+        for row in (tools, actions):
+            row.setSpacing(_GAP_PX)
+            layout.addLayout(row)
+        layout.addSpacing(2)
+        layout.addWidget(self.hint)
+        layout.addWidget(self._brush_row())
+
+    def _tool(self, name: str) -> ToolButton:
+        button = self.buttons[name] = ToolButton(name, checkable=True)
+        self._group.addButton(button)
+        button.clicked.connect(lambda: self.tool_chosen.emit(name))
+        return button
+
+    def _action(self, name: str, width_px: int = _BUTTON_PX[0]) -> ToolButton:
+        button = self.buttons[name] = ToolButton(name, width_px=width_px)
+        button.clicked.connect(lambda: self.acted.emit(name))
+        return button
+
+    def _brush_row(self) -> QWidget:
+        self.brush = QSlider(Qt.Orientation.Horizontal)
+        self.brush.setRange(1, 100)
+        self.brush.valueChanged.connect(self.brush_moved)
+        self.brush_size = QLabel()
+        self.brush_size.setMinimumWidth(64)
+        self.brush_row = QWidget()
+        row = QHBoxLayout(self.brush_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(QLabel("Brush"))
+        row.addWidget(self.brush, 1)
+        row.addWidget(self.brush_size)
+        return self.brush_row
+
+    # -- showing ---------------------------------------------------------------------------------
+
+    def set_keys(self, keys: Keys) -> None:
+        """Tell other keys."""
+        for button in self.buttons.values():
+            button.set_keys(keys)
+
+    def set_colours(self, text: str, quiet: str) -> None:
+        """Draw the pictures in the colours of the theme."""
+        for button in self.buttons.values():
+            button.set_colours(text, quiet)
+
+    def show_tool(self, tool: str, n_selected: int, keys: Keys) -> None:
+        """Which tool is in hand, and what it would do."""
+        self.buttons[tool].setChecked(True)
+        self.hint.setText(hint(tool, n_selected, keys))
+        self.brush_row.setVisible(tool in BRUSH_TOOLS)
+
+    def show_usable(self, **usable: bool) -> None:
+        """Which buttons can be pressed."""
+        for name, can in usable.items():
+            self.buttons[name].setEnabled(can)
+
+    def show_brush(self, step: int, text: str) -> None:
+        """Where the slider stands, and the size in words."""
+        with QSignalBlocker(self.brush):
+            self.brush.setValue(step)
+        self.brush_size.setText(text)
