@@ -76,7 +76,7 @@ def test_edits_come_back_after_a_crash(open_document):
     again = open_document()
     assert again.recovery is not None
     assert (again.recovery.n_edits, again.recovery.damaged) == (3, None)
-    assert_same_tables(again.table, ObjectTable.concat([relabelling(first).after, second]))
+    assert_same_tables(again.table, ObjectTable.concat([second, relabelling(first).after]))
 
 
 def test_saved_edits_leave_nothing_behind(open_document, tmp_path):

@@ -48,8 +48,8 @@ class Model:
     def do(self, edit: Edit) -> None:
         """Do an edit, row by row."""
         before, after = edit.before.uuids(), edit.after.uuids()
-        for key in set(before) - set(after):
-            del self._rows[key]
+        for key in (*before, *after):  # what changes comes last
+            self._rows.pop(key, None)
         self._rows.update((key, edit.after.select([i])) for i, key in enumerate(after))
         self.scheme = self.scheme if edit.schemes is None else edit.schemes[1]
         self.n_edits += 1

@@ -54,8 +54,8 @@ def edit_record(edit: Edit, told: set[str]) -> dict[str, Any]:
 class Replay:
     """Objects as they become while records are done one by one.
 
-    Rows stay in the tables that brought them; the last word on each id is looked up. An object that
-    changes keeps its place in the order, new ones come last.
+    Rows stay in the tables that brought them; the last word on each id is looked up. Rows that come
+    or change are last in the order, on top of the others, as they are on the screen.
     """
 
     def __init__(self, base: ObjectTable) -> None:
@@ -87,7 +87,7 @@ class Replay:
             raise KeyError(f"{missing} objects are not there")
         fields = fields_from_json(record["columns"], scheme)
         if gone is None:
-            table = self._rows(keys).with_columns(**fields) if fields else None
+            table = self._rows(keys).with_columns(**fields)
         else:
             table = ObjectTable(object_id=ids, **fields)
         # From here on nothing fails.
@@ -97,13 +97,11 @@ class Replay:
         self._place(table, keys, gone)
         return missing
 
-    def _place(
-        self, table: ObjectTable | None, keys: list[bytes], gone: list[bytes] | None
-    ) -> None:
+    def _place(self, table: ObjectTable, keys: list[bytes], gone: list[bytes] | None) -> None:
         where = self._index()
-        for key in set(gone or ()).difference(keys):
+        for key in (*(gone or ()), *keys):
             where.pop(key, None)
-        if table is not None and len(table):
+        if len(table):
             here = len(self._tables)
             where.update((key, (here, row)) for row, key in enumerate(keys))
             self._tables.append(table)

@@ -20,7 +20,7 @@ after) and ``classes`` (new ones), where they changed. ``saved`` says that a fil
 with all changes up to ``revision`` is about to become the target; ``base`` says so of a base.
 
 To read one: take the latest base, then do the edits of the file with the same number, then those
-of the file that follows it, and so on. An id replaced keeps its place; a new one comes last.
+of the file that follows it, and so on. Rows that come or change are last, on top of the others.
 """
 
 from __future__ import annotations
