@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from napari_histo.session.annotation import AnnotationController, AnnotationTools
+from napari_histo.session.annotation_state import AnnotationState, Kept, Review, Tool
 from napari_histo.session.candidates import Candidates, Result
 from napari_histo.session.jobs import Post
+from napari_histo.session.objects import EditableObjects
 from napari_histo.session.region import Region
 from napari_histo.session.segmentation import SegmentController
 from napari_histo.session.state import ImageChoice, Phase, Saved, Scope, SegmentState
 from napari_histo.session.statistics import Statistics
 
 __all__ = [
+    "AnnotationController",
+    "AnnotationState",
+    "AnnotationTools",
     "Candidates",
+    "EditableObjects",
     "ImageChoice",
+    "Kept",
     "Phase",
     "Post",
     "Region",
     "Result",
+    "Review",
     "Saved",
     "Scope",
     "SegmentController",
     "SegmentState",
     "Statistics",
+    "Tool",
 ]

@@ -165,7 +165,7 @@ class EditableObjects:
         EditError
             An object to replace is not here, or a new one is already.
         """
-        going = self._check(edit)
+        going = self.check(edit)
         if edit.schemes is not None:
             self._set_classes(edit.schemes[1])
         self._strike_out(going)
@@ -173,7 +173,8 @@ class EditableObjects:
         self.version += 1
         self.changed.emit(edit)
 
-    def _check(self, edit: Edit) -> list[int]:
+    def check(self, edit: Edit) -> list[int]:
+        """Rows that an edit would strike out; raises as `apply` does."""
         before, after = edit.before.uuids(), edit.after.uuids()
         found = [self.row_of(i) for i in before]
         missing = [i for i, row in zip(before, found, strict=True) if row is None]
