@@ -79,6 +79,21 @@ class TestFoldersAndPlanes:
         second = segment(cli, path, "-o", tmp_path / "1.geojson", "--pixel-size", 0.5, "--z", 1)
         assert "12 objects" in second.out
 
+    def test_images_of_one_file_are_told_and_chosen(self, cli, blobs, tmp_path):
+        import tifffile
+
+        path = tmp_path / "two.ome.tif"
+        with tifffile.TiffWriter(path, ome=True) as writer:
+            for name, pixels in (("empty", np.full_like(blobs, 230)), ("full", blobs[:, :200])):
+                writer.write(pixels, photometric="rgb", metadata={"axes": "YXS", "Name": name})
+        given = (path, "-o", tmp_path / "a.geojson", "--pixel-size", 0.5)
+        first = segment(cli, *given)
+        assert "0 objects" in first.out
+        assert "holds 2 images (0 empty (260 x 200 px); 1 full (200 x 200 px))" in first.err
+        second = segment(cli, *given, "--series", 1)
+        assert "9 objects" in second.out
+        assert "holds 2 images" not in second.err
+
     def test_several_images_do_not_go_into_one_file(self, cli, blob_tiff, tmp_path):
         ran = segment(cli, blob_tiff, blob_tiff, "-o", tmp_path / "o.geojson")
         assert ran.code == 1

@@ -218,6 +218,19 @@ def test_gray_image_has_two_axes(tmp_path):
     assert "scale" not in options
 
 
+def test_a_file_of_several_images_says_so(tmp_path, monkeypatch):
+    path, shown = tmp_path / "two.ome.tif", []
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        writer.write(np.zeros((30, 40), np.uint8), metadata={"axes": "YX", "Name": "one"})
+        writer.write(np.zeros((20, 40), np.uint8), metadata={"axes": "YX", "Name": "two"})
+    monkeypatch.setattr("napari.utils.notifications.show_info", shown.append)
+    ((data, _, _),) = slide_reader(str(path))(str(path))
+    assert data.shape == (30, 40)
+    (note,) = shown
+    assert "1 two (40 x 20 px)" in note
+    assert "This is number 0" in note
+
+
 def test_what_is_no_image_is_left_to_others(tmp_path):
     path = tmp_path / "notes.tif"
     path.write_text("nothing to see")

@@ -115,6 +115,7 @@ def test_aperio_magnification_and_thumbnail(data_dir: Path) -> None:
         assert slide.info.magnification == 20
         assert slide.info.metadata["aperio.AppMag"] == "20"
         assert thumbnail.info.pixel_size is None
+        assert slide.info.series_note == ""
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,55 @@ def test_second_series(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reader.read(reader.info.box)[..., 0], grey16[:50])
         assert reader.info.pixel_size is not None
         assert reader.info.metadata["image"] == "two"
+        assert reader.info.series == 1
+    with open_slide(path) as reader:
+        height, width = grey.shape
+        assert reader.info.series_note == (
+            f"two.ome.tif holds 2 images (0 one ({width} x {height} px); "
+            f"1 two ({width} x 50 px)). This is number 0; on the command line --series takes "
+            "another."
+        )
+
+
+@pytest.mark.parametrize(
+    ("pages", "names"),
+    [
+        pytest.param([{}], 0, id="one"),
+        pytest.param([{}, {"subfiletype": 1}], 0, id="reduced copy"),
+        pytest.param([{}, {}], 2, id="of two sizes"),
+        pytest.param([{}, {"subfiletype": 1}, {}], 2, id="two and a reduced copy"),
+    ],
+)
+def test_what_counts_as_an_image_of_a_file(tmp_path: Path, pages: list, names: int) -> None:
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for i, options in enumerate(pages):
+            side = 64 - 20 * i
+            writer.write(np.zeros((side, side), np.uint8), metadata=None, **options)
+    with open_slide(path) as reader:
+        assert sum(map(bool, reader.info.series_names)) == names
+        assert bool(reader.info.series_note) == bool(names)
+
+
+@pytest.mark.parametrize("name", ["label image", "Macro", "thumbnail"])
+def test_pictures_beside_a_slide_are_no_choice(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "scan.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        writer.write(grey, metadata={"axes": "YX", "Name": "slide"})
+        writer.write(grey[:50], metadata={"axes": "YX", "Name": name})
+    with open_slide(path) as reader:
+        assert reader.info.series_note == ""
+
+
+def test_many_images_are_not_all_listed(tmp_path: Path) -> None:
+    path = tmp_path / "plate.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for i in range(12):
+            writer.write(grey[: 20 + i], metadata={"axes": "YX", "Name": f"well {i}"})
+    with open_slide(path) as reader:
+        assert "holds 12 images" in reader.info.series_note
+        assert "7 well 7" in reader.info.series_note
+        assert "well 8" not in reader.info.series_note
 
 
 def test_qptiff_names_its_fluorophores(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
-from napari_histo.core import CancelToken, Progress
+from napari_histo.core import CancelToken, Progress, SlideInfo
 
-__all__ = ["cancel_on_interrupt", "drive", "err", "out", "say_error"]
+__all__ = ["cancel_on_interrupt", "drive", "err", "out", "say_choices", "say_error"]
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -26,6 +26,14 @@ def say_error(message: str) -> None:
     """One red message on stderr."""
     err.print("Error:", style="bold red", end=" ")
     err.print(message, markup=False)
+
+
+def say_choices(info: SlideInfo, *, z: int | None, series: int | None) -> None:
+    """What was taken of an image with several planes, or of a file with several images, unasked."""
+    if info.n_z > 1 and z is None:
+        err.print(f"{info.name} has {info.n_z} focal planes; taking the first (--z 0).")
+    if info.series_note and series is None:
+        err.print(info.series_note, markup=False)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from napari_histo.cli._arguments import DeviceName, parse_pixel_size
-from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
+from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices
 from napari_histo.errors import HistoError
 
 __all__ = ["prompt_command"]
@@ -40,8 +40,10 @@ def prompt_command(
         ),
     ] = None,
     channel: Annotated[int | None, typer.Option(min=0, help="Channel to look at, from 0.")] = None,
-    z: Annotated[int, typer.Option(min=0, help="Focal plane, from 0.")] = 0,
-    series: Annotated[int, typer.Option(min=0, help="Which image of a file, from 0.")] = 0,
+    z: Annotated[int | None, typer.Option(min=0, help="Focal plane, from 0.")] = None,
+    series: Annotated[
+        int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
+    ] = None,
 ) -> None:
     """Outline one object for each point, box or squiggle, and keep its class.
 
@@ -66,7 +68,8 @@ def prompt_command(
     size = parse_pixel_size(pixel_size)
     started = time.monotonic()
     network = load_prompt_model(model, device=device.value)
-    with open_slide(image, z=z, series=series) as reader, cancel_on_interrupt() as cancel:
+    with open_slide(image, z=z or 0, series=series or 0) as reader, cancel_on_interrupt() as cancel:
+        say_choices(reader.info, z=z, series=series)
         engine = PromptEngine(reader, network, pixel_size=size, channel=channel)
         table = drive(prompt_objects(engine, objects, cancel), image.name)
         info = replace(reader.info, pixel_size=size or reader.info.pixel_size)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_histo.cli._arguments import DeviceName, parse_pixel_size
-from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_error
+from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices, say_error
 from napari_histo.cli._targets import pair_up
 from napari_histo.core import (
     Box,
@@ -47,7 +47,7 @@ class _Job:
     request: SegmentRequest
     classes: ClassScheme | None
     z: int | None
-    series: int
+    series: int | None
     debug: bool
 
 
@@ -93,8 +93,8 @@ def segment_command(
     ] = None,
     z: Annotated[int | None, typer.Option(min=0, help="Focal plane, from 0.")] = None,
     series: Annotated[
-        int, typer.Option(min=0, help="Which image of a file with several, from 0.")
-    ] = 0,
+        int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
+    ] = None,
     format_: Annotated[
         OutputFormat | None,
         typer.Option("--format", help="Kind of results in a folder; geojson by default."),
@@ -174,9 +174,8 @@ def _run_one(job: _Job, image: Path, target: Path, cancel: CancelToken) -> Objec
     from napari_histo.store import check_output, save_objects
 
     check_output(target)
-    with open_slide(image, z=job.z or 0, series=job.series) as reader:
-        if reader.info.n_z > 1 and job.z is None:
-            err.print(f"{image.name} has {reader.info.n_z} focal planes; taking the first (--z 0).")
+    with open_slide(image, z=job.z or 0, series=job.series or 0) as reader:
+        say_choices(reader.info, z=job.z, series=job.series)
         result = drive(segment(reader, job.model, job.request, cancel), image.name)
         table = result.table
         if job.classes is not None:

@@ -14,6 +14,8 @@ from napari_histo.core.pixel_size import PixelSize
 
 __all__ = ["SlideInfo", "SlideReader"]
 
+_LISTED = 8
+
 
 @dataclass(frozen=True)
 class SlideInfo:
@@ -43,6 +45,11 @@ class SlideInfo:
         to the bounds; this is what to add to reach the scanner's coordinates.
     n_z : int
         Number of focal planes; a reader shows the plane that it was opened with.
+    series : int
+        Number of this image in its file, from 0.
+    series_names : tuple of str
+        What the file calls its images, by number, where it holds several to choose from; an empty
+        string for what is none of them, such as a thumbnail or a level of another.
     magnification : float or None
         Nominal objective power, where known.
     metadata : mapping
@@ -59,6 +66,8 @@ class SlideInfo:
     pixel_size: PixelSize | None = None
     bounds_offset_px: tuple[int, int] = (0, 0)
     n_z: int = 1
+    series: int = 0
+    series_names: tuple[str, ...] = ()
     magnification: float | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
@@ -104,6 +113,18 @@ class SlideInfo:
         )
         factor = round(self.level_downsamples[level])
         return _axis_scale(width, small_width, factor), _axis_scale(height, small_height, factor)
+
+    @property
+    def series_note(self) -> str:
+        """How many images the file holds, which one this is, how to take another; "" for one."""
+        choices = [f"{i} {name}" for i, name in enumerate(self.series_names) if name]
+        if len(choices) < 2:
+            return ""
+        listed = "; ".join(choices[:_LISTED]) + ("; …" if len(choices) > _LISTED else "")
+        return (
+            f"{self.name} holds {len(choices)} images ({listed}). This is number {self.series}; "
+            "on the command line --series takes another."
+        )
 
     def best_level(self, downsample: float) -> int:
         """Coarsest level that is no coarser than `downsample`, as OpenSlide's call of that name."""

@@ -55,12 +55,16 @@ def objects_reader(path: str | Sequence[str]) -> _Reader | None:
 
 def read_slide(path: str) -> list[LayerDataTuple]:
     """Layers of a slide, read lazily, with its pixel size; focal planes one behind the other."""
+    from napari.utils.notifications import show_info
+
     from napari_histo.slides import open_slide
 
     first = open_slide(path)
     readers = [first, *(open_slide(path, z=z) for z in range(1, first.info.n_z))]
     stacks = [image_levels(reader) for reader in readers]
     info = first.info
+    if info.series_note:
+        show_info(info.series_note)
     levels = [_stack(planes) for planes in zip(*stacks, strict=True)]
     options = _slide_options(info)
     if info.is_rgb:

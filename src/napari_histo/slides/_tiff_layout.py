@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from napari_histo.errors import ImageError
 from napari_histo.slides._tiff_planes import Plane
 
-__all__ = ["Layout", "pick_series", "pyramid"]
+__all__ = ["Layout", "pick_series", "pyramid", "series_names"]
 
 #: An axis without a meaning is channels up to this many planes, focal planes beyond.
 _MAX_UNLABELLED = 8
 _UNLABELLED = "QI"
+#: Pictures that scanners put beside the slide, as tifffile or Bio-Formats name them.
+_ASIDE = {"thumbnail", "label", "macro", "overview"}
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,24 @@ def pyramid(tiff: Any, series: Any) -> list[Any]:
         levels += [s for s in tiff.series[1:] if _is_reduced_copy(series, s)]
     levels.sort(key=lambda s: -int(s.keyframe.imagelength))
     return [s for s in levels if s.keyframe.samplesperpixel == series.keyframe.samplesperpixel]
+
+
+def series_names(tiff: Any, index: int) -> tuple[str, ...]:
+    """Name and size of the images of a ``tifffile.TiffFile`` to choose from; see `SlideInfo`.
+
+    Reduced copies, thumbnails, labels and overviews get "", unless it is the one at `index`.
+    """
+    names = []
+    for i, series in enumerate(tiff.series):
+        size = dict(zip(series.get_axes(False), series.get_shape(False), strict=True))
+        called = str(series.name or "").strip()
+        aside = called.lower().removesuffix(" image") in _ASIDE
+        if i != index and (aside or (series.kind != "ome" and series.keyframe.is_reduced)):
+            names.append("")
+        else:
+            sides = f"{size.get('X', '?')} x {size.get('Y', '?')} px"
+            names.append(f"{called} ({sides})" if called else sides)
+    return tuple(names) if sum(map(bool, names)) > 1 else ()
 
 
 def _is_reduced_copy(base: Any, other: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from napari_histo.slides._base import BaseReader, Declined, default_channel_name
 from napari_histo.slides._pixels import sample_dtype
 from napari_histo.slides._tiff_colour import ColourRule
 from napari_histo.slides._tiff_header import check_directories
-from napari_histo.slides._tiff_layout import Layout, pick_series, pyramid
+from napari_histo.slides._tiff_layout import Layout, pick_series, pyramid, series_names
 from napari_histo.slides._tiff_meta import TiffFacts, facts_of
 from napari_histo.slides._tiff_planes import ArrayStack, PageFiles, PageStack, SegmentCache
 
@@ -68,7 +69,11 @@ class TiffReader(BaseReader):
             raise Declined(f"tifffile cannot make sense of it: {error}") from error
         for stack in self._stacks:
             stack.check_complete(path.stat().st_size)
-        return self._info_of(path, layouts[0], facts)
+        return replace(
+            self._info_of(path, layouts[0], facts),
+            series=index,
+            series_names=series_names(self._tiff, index),
+        )
 
     def _stack(self, layout: Layout) -> PageStack | ArrayStack:
         key = layout.series.keyframe
