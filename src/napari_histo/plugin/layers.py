@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from napari_histo.core import ObjectTable, PixelSize
 from napari_histo.plugin.geometry import pixel_size_of, placement_of, plane_shape
 from napari_histo.plugin.lazy import label_levels, label_values, n_slots
+from napari_histo.session import EditableObjects
 from napari_histo.slides import ArrayReader
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TABLE_KEY",
+    "UNCLASSIFIED_RGB",
     "add_objects",
     "class_colormap",
+    "current_table",
     "features_of",
     "labels_options",
     "reader_of",
@@ -32,7 +35,7 @@ __all__ = [
 
 #: Where a layer's metadata hold its `ObjectTable`.
 TABLE_KEY = "napari_histo"
-_UNCLASSIFIED_RGB = (255, 200, 0)
+UNCLASSIFIED_RGB = (255, 200, 0)
 
 
 # -- images ------------------------------------------------------------------------------------
@@ -131,7 +134,14 @@ def show_objects(layer: Labels, table: ObjectTable) -> None:
 
 def table_of(layer: Layer) -> ObjectTable | None:
     """Objects that a layer shows; None for layers that are not ours."""
-    table = layer.metadata.get(TABLE_KEY)
+    return current_table(layer.metadata)
+
+
+def current_table(metadata: Mapping[str, Any]) -> ObjectTable | None:
+    """Objects in a layer's metadata, as they stand now where they are under edits."""
+    table = metadata.get(TABLE_KEY)
+    if isinstance(table, EditableObjects):
+        return table.table()
     return table if isinstance(table, ObjectTable) else None
 
 
@@ -176,6 +186,6 @@ def class_colormap(table: ObjectTable) -> CyclicLabelColormap:
     from napari.utils.colormaps import CyclicLabelColormap
 
     rgb = [c.rgb for c in table.classes]
-    rgb += [_UNCLASSIFIED_RGB] * (n_slots(table) - len(rgb))
+    rgb += [UNCLASSIFIED_RGB] * (n_slots(table) - len(rgb))
     colours = np.array([(0, 0, 0, 0), *((*(v / 255 for v in c), 1) for c in rgb)], np.float32)
     return CyclicLabelColormap(colors=colours, background_value=0)

@@ -13,13 +13,21 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, ObjectTable, SlideReader
 from napari_histo.store import rasterise
 
-__all__ = ["image_levels", "label_levels", "label_values", "n_slots"]
+__all__ = [
+    "DOT_PX",
+    "LazyPlane",
+    "count_levels",
+    "image_levels",
+    "label_levels",
+    "label_values",
+    "n_slots",
+]
 
 _CHUNK_PX = 512
 #: Tiles that are kept: 64 MB, twice what a window shows.
 _KEPT_TILES = 64
 #: Below this size on the screen an object is a dot, and drawing its outline is wasted time.
-_DOT_PX = 2.5
+DOT_PX = 2.5
 
 
 def image_levels(reader: SlideReader) -> list[da.Array]:
@@ -29,7 +37,7 @@ def image_levels(reader: SlideReader) -> list[da.Array]:
     """
     info = reader.info
     return [
-        _Plane(partial(reader.read, level=level), shape, info.dtype, info.n_channels).to_dask()
+        LazyPlane(partial(reader.read, level=level), shape, info.dtype, info.n_channels).to_dask()
         for level, shape in enumerate(info.level_shapes)
     ]
 
@@ -53,12 +61,12 @@ def label_levels(table: ObjectTable, shape: tuple[int, int]) -> list[da.Array]:
     values = label_values(table)
     size_px = _typical_size(table)
     levels = []
-    for level in range(_count_levels(shape)):
+    for level in range(count_levels(shape)):
         downsample = 1 << level
-        draw = _draw_dots if size_px < _DOT_PX * downsample else _draw_areas
+        draw = _draw_dots if size_px < DOT_PX * downsample else _draw_areas
         read = lru_cache(_KEPT_TILES)(partial(draw, table, values, downsample))
         height, width = (-(-n // downsample) for n in shape)
-        levels.append(_Plane(read, (height, width), values.dtype).to_dask())
+        levels.append(LazyPlane(read, (height, width), values.dtype).to_dask())
     return levels
 
 
@@ -79,7 +87,7 @@ def label_values(table: ObjectTable) -> NDArray[np.uint32]:
     return np.uint32(1) + rows * np.uint32(slots) + slot
 
 
-class _Plane:
+class LazyPlane:
     """What dask needs of an array: shape, dtype, and slices of it.
 
     Parameters
@@ -149,7 +157,7 @@ def _typical_size(table: ObjectTable) -> float:
     return float(np.median(sides)) if len(sides) else 0.0
 
 
-def _count_levels(shape: tuple[int, int]) -> int:
+def count_levels(shape: tuple[int, int]) -> int:
     """Down to 512 px, for napari reads the last level whole to make a thumbnail.
 
     At least two: napari takes one level for a plain array, which could be painted.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_histo.core import Contours, ObjectState, ObjectTable, ObjectType
 from napari_histo.errors import WriteError
 from napari_histo.plugin.geometry import shape_geometries
-from napari_histo.plugin.layers import TABLE_KEY
+from napari_histo.plugin.layers import current_table
 
 if TYPE_CHECKING:
     from napari.types import FullLayerData
@@ -38,10 +38,10 @@ def write_objects(path: str, layers: list[FullLayerData]) -> list[str]:
 
 def table_of_layer(data: Any, attributes: dict[str, Any], kind: str) -> ObjectTable:
     """Objects of a layer: those that it shows, or its labels or shapes traced anew."""
-    table = attributes.get("metadata", {}).get(TABLE_KEY)
+    table = current_table(attributes.get("metadata", {}))
     if kind == "shapes":
         return _from_shapes(data, attributes, table)
-    if isinstance(table, ObjectTable):
+    if table is not None:
         return table
     return _from_labels(data, attributes)
 

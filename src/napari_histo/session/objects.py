@@ -39,6 +39,8 @@ class EditableObjects:
         Emits each `Edit` after it was applied.
     version : int
         Counts edits.
+    typical_px : float
+        Median side of the bounds of the first objects that there were, px; 0 before.
     """
 
     changed = Signal(Edit)
@@ -52,7 +54,9 @@ class EditableObjects:
         self._new_rows: dict[UUID, int] = {}
         self._class_of = _Growing(base.class_id)
         self._alive = _Growing(np.ones(len(base), bool))
+        self._bounds = _Growing(base.contours.bounds)
         self._near = _Cells(GridIndex(base.contours.bounds))
+        self.typical_px = _typical_px(base.contours.bounds)
         self._n = len(base)
         self._counts = np.bincount(base.class_id + 1, minlength=len(base.classes) + 1)
         self._table: tuple[int, ObjectTable] = (0, base)
@@ -141,6 +145,10 @@ class EditableObjects:
         """Class of each row number, -1 unclassified."""
         return self._class_of.values[rows]
 
+    def bounds(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """left, top, right, bottom of each row number, px."""
+        return self._bounds.values[rows]
+
     def draw(
         self,
         box: Box,
@@ -213,10 +221,19 @@ class EditableObjects:
         first = self._chunks.add(table)
         self._class_of.extend(table.class_id)
         self._alive.extend(np.ones(len(table), bool))
+        self._bounds.extend(table.contours.bounds)
         self._near.add(first, table.contours.bounds)
+        if self.typical_px == 0:
+            self.typical_px = _typical_px(table.contours.bounds)
         self._new_rows.update({i: first + k for k, i in enumerate(table.uuids())})
         self._counts += np.bincount(table.class_id + 1, minlength=len(self._counts))
         self._n += len(table)
+
+
+def _typical_px(bounds: NDArray[np.float32]) -> float:
+    sides = np.sqrt((bounds[:, 2] - bounds[:, 0]) * (bounds[:, 3] - bounds[:, 1]))
+    sides = sides[np.isfinite(sides)]
+    return float(np.median(sides)) if len(sides) else 0.0
 
 
 class _Growing(Generic[Scalar]):
@@ -240,7 +257,7 @@ class _Growing(Generic[Scalar]):
     def extend(self, more: NDArray[Scalar]) -> None:
         n = self._n + len(more)
         if n > len(self._room):
-            room = np.zeros(max(n, 2 * len(self._room)), self._room.dtype)
+            room = np.zeros((max(n, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
             room[: self._n] = self.values
             self._room = room
         self._room[self._n : n] = more

@@ -1,0 +1,190 @@
+"""The picture of objects under edits: one labels layer, drawn where it is looked at."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histo.core import Box, ClassScheme, Edit
+from napari_histo.plugin.geometry import placement_of, plane_shape
+from napari_histo.plugin.layers import TABLE_KEY, UNCLASSIFIED_RGB
+from napari_histo.plugin.lazy import DOT_PX, LazyPlane, count_levels
+from napari_histo.plugin.tiles import TileCache
+from napari_histo.session.objects import EditableObjects
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+    from napari.utils.colormaps import CyclicLabelColormap
+
+__all__ = ["ColourBy", "ObjectsView"]
+
+ColourBy = Literal["class", "object"]
+#: Colours that are set apart for classes; when there are more classes, all is drawn anew.
+_LEAST_SLOTS = 16
+_OBJECT_COLOURS = 49
+
+
+class ObjectsView:
+    """Shows `objects` over an image and follows their edits. Only for the thread of the window.
+
+    The layer cannot be painted: the objects are the truth. After an edit only what it touched is
+    drawn anew, on the tiles that are kept.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        The layer is placed exactly over it.
+    objects : EditableObjects
+    name : str
+        Of the layer.
+    outline_px : int
+        Width of the outlines; 0 fills the objects.
+    colour_by : {"class", "object"}
+
+    Attributes
+    ----------
+    layer : Labels
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        objects: EditableObjects,
+        *,
+        name: str = "objects",
+        outline_px: int = 2,
+        colour_by: ColourBy = "class",
+    ) -> None:
+        self._viewer = viewer
+        self._objects = objects
+        self._colour_by: ColourBy = colour_by
+        self._slots = _slots_for(objects.classes)
+        self._classes = objects.classes
+        height, width = plane_shape(image)
+        shape = (max(height, 2), max(width, 2))  # so that there is a smaller level
+        self._levels = [self._level(shape, 1 << k) for k in range(count_levels(shape))]
+        self.layer: Labels = viewer.add_labels(
+            [LazyPlane(t.read, _smaller(shape, 1 << k), np.dtype(np.uint32)).to_dask()
+             for k, t in enumerate(self._levels)],
+            name=name,
+            multiscale=True,
+            cache=False,
+            colormap=self._colormap(),
+            opacity=1.0,
+            metadata={TABLE_KEY: objects},
+            **placement_of(image),
+        )  # fmt: skip
+        self.layer.contour = outline_px
+        objects.changed.connect(self._on_edit)
+
+    def close(self) -> None:
+        """Take the layer away and stop following."""
+        self._objects.changed.disconnect(self._on_edit)
+        if self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+
+    @property
+    def outline_px(self) -> int:
+        """Width of the outlines; 0 fills the objects."""
+        return int(self.layer.contour)
+
+    @outline_px.setter
+    def outline_px(self, width: int) -> None:
+        self.layer.contour = width
+
+    @property
+    def colour_by(self) -> ColourBy:
+        """What a colour stands for."""
+        return self._colour_by
+
+    @colour_by.setter
+    def colour_by(self, wish: ColourBy) -> None:
+        if wish != self._colour_by:
+            self._colour_by = wish
+            self._draw_all_anew()
+
+    def row_at(self, value: int) -> int | None:
+        """Row number of a value of the layer; None for the background."""
+        if value <= 0:
+            return None
+        return value - 1 if self._colour_by == "object" else (value - 1) // self._slots
+
+    # -- drawing ---------------------------------------------------------------------------------
+
+    def _level(self, shape: tuple[int, int], downsample: int) -> TileCache:
+        draw = partial(self._draw, downsample=downsample)
+        return TileCache(draw, _smaller(shape, downsample), downsample)
+
+    def _draw(self, box: Box, *, downsample: int) -> NDArray[np.uint32]:
+        """Pixels of a box of a level; any thread."""
+        full = box.scale(downsample)
+        if self._objects.typical_px < DOT_PX * downsample:
+            return self._dots(box, full, downsample)
+        return self._objects.draw(full, downsample, self._values)
+
+    def _dots(self, box: Box, full: Box, downsample: int) -> NDArray[np.uint32]:
+        """One pixel an object: quick, and small objects do not vanish between the pixels."""
+        out = np.zeros(box.shape, np.uint32)
+        rows = self._objects.rows_in(full)
+        bounds = self._objects.bounds(rows)
+        middle = (bounds[:, :2] + bounds[:, 2:]) / (2 * downsample)
+        x, y = np.floor(middle - (box.x, box.y)).astype(np.int64).T
+        inside = (x >= 0) & (y >= 0) & (x < box.width) & (y < box.height)
+        out[y[inside], x[inside]] = self._values(rows[inside])
+        return out
+
+    def _values(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Values of row numbers: a cycle of colours then shows classes, or tells objects apart."""
+        if self._colour_by == "object":
+            return (rows + 1).astype(np.uint32)
+        classes = self._objects.class_ids(rows)
+        slot = np.where(classes < 0, self._slots - 1, classes)
+        return (1 + rows * self._slots + slot).astype(np.uint32)
+
+    def _colormap(self) -> CyclicLabelColormap:
+        from napari.utils.colormaps import CyclicLabelColormap, label_colormap
+
+        if self._colour_by == "object":
+            return label_colormap(_OBJECT_COLOURS)
+        rgb = [c.rgb for c in self._objects.classes]
+        rgb += [UNCLASSIFIED_RGB] * (self._slots - len(rgb))
+        colours = np.array([(0, 0, 0, 0), *((*(v / 255 for v in c), 1) for c in rgb)], np.float32)
+        return CyclicLabelColormap(colors=colours, background_value=0)
+
+    # -- following -------------------------------------------------------------------------------
+
+    def _on_edit(self, edit: Edit) -> None:
+        classes = self._objects.classes
+        if classes != self._classes:
+            self._classes = classes
+            if _slots_for(classes) > self._slots:
+                self._slots = _slots_for(classes)
+                self._draw_all_anew()
+                return
+            self.layer.colormap = self._colormap()
+        box = edit.box
+        if not box.is_empty:
+            for level in self._levels:
+                level.renew(box)
+            self.layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def _draw_all_anew(self) -> None:
+        for level in self._levels:
+            level.clear()
+        self.layer.colormap = self._colormap()
+        self.layer.refresh()
+
+
+def _slots_for(classes: ClassScheme) -> int:
+    """Colours to set apart: one more than classes, a power of two."""
+    return max(_LEAST_SLOTS, 1 << len(classes).bit_length())
+
+
+def _smaller(shape: tuple[int, int], downsample: int) -> tuple[int, int]:
+    return -(-shape[0] // downsample), -(-shape[1] // downsample)

@@ -1,0 +1,102 @@
+"""Drawn tiles of a pyramid, kept until what they show changes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from math import ceil, floor
+from threading import RLock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histo.core import Box
+
+__all__ = ["TileCache"]
+
+_TILE_PX = 512
+#: 64 MB a level, twice what a window shows.
+_KEPT = 64
+#: A larger share of a tile is drawn when somebody looks at it, a smaller one at once.
+_PATCHED_SHARE = 0.25
+
+
+class TileCache:
+    """One level of a label image that is drawn on demand; any thread may call.
+
+    Parameters
+    ----------
+    draw : callable
+        Gives the pixels of a box of this level.
+    shape : (height, width)
+    downsample : int
+        Full-resolution px per pixel of this level.
+    """
+
+    def __init__(
+        self, draw: Callable[[Box], NDArray[np.uint32]], shape: tuple[int, int], downsample: int
+    ) -> None:
+        self._draw = draw
+        self._extent = Box(0, 0, shape[1], shape[0])
+        self._downsample = downsample
+        self._tiles: OrderedDict[tuple[int, int], NDArray[np.uint32]] = OrderedDict()
+        self._lock = RLock()
+
+    def read(self, box: Box) -> NDArray[np.uint32]:
+        """Pixels of a box of this level."""
+        out = np.zeros(box.shape, np.uint32)
+        for y in range(box.y // _TILE_PX, -(-box.bottom // _TILE_PX)):
+            for x in range(box.x // _TILE_PX, -(-box.right // _TILE_PX)):
+                place = self._place(x, y)
+                shared = place.intersect(box)
+                if not shared.is_empty:
+                    out[_within(shared, box)] = self._tile(x, y)[_within(shared, place)]
+        return out
+
+    def renew(self, box: Box) -> None:
+        """What lies in a box (full-resolution px) has changed."""
+        touched = _grown(box, self._downsample).intersect(self._extent)
+        if touched.is_empty:
+            return
+        with self._lock:
+            for key in [k for k in self._tiles if not self._place(*k).intersect(touched).is_empty]:
+                place = self._place(*key)
+                part = place.intersect(touched)
+                if part.area > _PATCHED_SHARE * place.area:
+                    del self._tiles[key]
+                else:
+                    self._tiles[key][_within(part, place)] = self._draw(part)
+
+    def clear(self) -> None:
+        """Everything has changed."""
+        with self._lock:
+            self._tiles.clear()
+
+    def _tile(self, x: int, y: int) -> NDArray[np.uint32]:
+        with self._lock:
+            tile = self._tiles.get((x, y))
+            if tile is None:
+                tile = self._draw(self._place(x, y))
+                self._tiles[x, y] = tile
+                if len(self._tiles) > _KEPT:
+                    self._tiles.popitem(last=False)
+            self._tiles.move_to_end((x, y))
+            return tile
+
+    def _place(self, x: int, y: int) -> Box:
+        return Box(x * _TILE_PX, y * _TILE_PX, _TILE_PX, _TILE_PX).intersect(self._extent)
+
+
+def _within(part: Box, whole: Box) -> tuple[slice, slice]:
+    top, left = part.y - whole.y, part.x - whole.x
+    return slice(top, top + part.height), slice(left, left + part.width)
+
+
+def _grown(box: Box, downsample: int) -> Box:
+    """A box of this level around one of full resolution, one pixel larger on each side."""
+    return Box.from_edges(
+        floor(box.x / downsample) - 1,
+        floor(box.y / downsample) - 1,
+        ceil(box.right / downsample) + 1,
+        ceil(box.bottom / downsample) + 1,
+    )
