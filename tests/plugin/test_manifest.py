@@ -12,7 +12,7 @@ from napari._app_model.constants import MenuId
 from npe2 import PluginManifest
 
 import napari_histo
-from napari_histo.plugin.settings import SegmentSettings
+from napari_histo.plugin.settings import AnnotateSettings, SegmentSettings
 from napari_histo.slides import SUFFIXES
 from napari_histo.store import FORMATS
 
@@ -102,6 +102,12 @@ def test_writers_offer_what_the_store_writes(contributions):
 
 
 def test_settings_have_the_defaults_of_the_code(contributions):
-    (group,) = contributions.configurations.values()
-    defaults = {key: prop.default for key, prop in group.properties.items()}
-    assert SegmentSettings(**defaults) == SegmentSettings()
+    pages = {
+        group: {key: prop.default for key, prop in page.properties.items()}
+        for group, page in contributions.configurations.items()
+    }
+    assert SegmentSettings(**pages.pop("segment")) == SegmentSettings()
+    page = pages.pop("annotate")
+    keys = {name.removeprefix("key_"): page.pop(name) for name in list(page) if "key_" in name}
+    assert AnnotateSettings(**page, keys=keys) == AnnotateSettings()
+    assert pages == {}

@@ -53,6 +53,8 @@ class AnnotateForm(QWidget):
         self.colour_box = combo("What the colours tell.")
         for by in ("class", "object"):
             self.colour_box.addItem(f"by {by}", by)
+        for box in (self.fill_box, self.colour_box):
+            box.setMinimumContentsLength(6)  # what is wider than the dock upsets its heights
 
     def _work_panel(self) -> QWidget:
         self.title = QLabel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -109,22 +109,32 @@ class Keys:
         layer: Layer,
         actions: Mapping[str, Callable[[], None]],
         choose_class: Callable[[int], None],
+        hold_to_pan: Callable[[Any], Generator[None, None, None]],
     ) -> None:
-        """Let the keys act while `layer` is the active one, and only then."""
-        keymap: dict[Any, Callable[[Any], None]] = {
-            str(self._keys[name]): partial(_act, action)
+        """Let the keys act while `layer` is the active one, and only then.
+
+        `choose_class` takes a position, for 1-9; `hold_to_pan` is for the space bar.
+        """
+        keymap: dict[str, Callable[[Any], Any]] = {
+            str(self._keys[name]): _bound(action)
             for name, action in actions.items()
             if name in self._keys
         }
         if "delete" in actions:
-            keymap.setdefault("Backspace", partial(_act, actions["delete"]))
+            keymap.setdefault("Backspace", _bound(actions["delete"]))
         for digit in range(1, MAX_CLASS_KEYS + 1):
-            keymap[str(digit)] = partial(_act, partial(choose_class, digit - 1))
+            keymap[str(digit)] = _bound(partial(choose_class, digit - 1))
+        keymap["Space"] = hold_to_pan
         layer.keymap = keymap
 
 
-def _act(action: Callable[[], None], _layer: Any) -> None:
-    action()
+def _bound(action: Callable[[], None]) -> Callable[[Any], None]:
+    """As napari wants it: a function with a name, which gets the layer."""
+
+    def act(_layer: Any) -> None:
+        action()
+
+    return act
 
 
 def _binding(text: str) -> KeyBinding | None:

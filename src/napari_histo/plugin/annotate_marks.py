@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-__all__ = ["EXCLUDE", "INCLUDE", "Line", "Marks", "box_ring"]
+__all__ = ["EXCLUDE", "INCLUDE", "Line", "Marks", "box_ring", "rings"]
 
 #: Colours that neither stains nor QuPath's classes have.
 INCLUDE, EXCLUDE = "#b4ff00", "#ff1744"
 _LINE_PX = 2.5
 _CROSS_PX = 6
+_APART_PX = 4
 #: More outlines than these nobody tells apart, and drawing them would take long.
 _MAX_OUTLINES = 200
 
@@ -43,7 +44,8 @@ class Marks:
     def __init__(self, viewer: ViewerModel, image: Image, name: str = "marks") -> None:
         self._viewer = viewer
         self._image = image
-        self._parts: dict[str, list[Line]] = {}
+        self._selected: NDArray[np.object_] = np.zeros(0, object)
+        self._stroke: list[Line] = []
         self._prompts: tuple[Prompt, ...] = ()
         self.layer = viewer.add_vectors(
             np.zeros((0, 2, 2)),
@@ -67,7 +69,7 @@ class Marks:
     def show_selection(self, contours: Contours) -> None:
         """Outlines of what is selected."""
         some = contours.take(np.arange(min(len(contours), _MAX_OUTLINES)))
-        self._parts["selection"] = [(ring, INCLUDE) for ring in _rings(some)]
+        self._selected = some.to_shapely()
         self._draw()
 
     def show_prompts(self, prompts: Sequence[Prompt]) -> None:
@@ -77,14 +79,13 @@ class Marks:
 
     def show_stroke(self, lines: Sequence[Line]) -> None:
         """What the mouse draws now; nothing when it ends."""
-        self._parts["stroke"] = list(lines)
+        self._stroke = list(lines)
         self._draw()
 
     # -- drawing ---------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        lines = [line for part in self._parts.values() for line in part]
-        lines += self._prompt_lines()
+        lines = [*self._selection_lines(), *self._prompt_lines(), *self._stroke]
         segments = [_segments(xy) for xy, _ in lines]
         colours = [c for (_, c), s in zip(lines, segments, strict=True) for _ in range(len(s))]
         layer = self.layer
@@ -94,6 +95,13 @@ class Marks:
         layer.edge_width = self._line_width()
         layer.data = np.concatenate(segments)
         layer.edge_color = colours
+
+    def _selection_lines(self) -> list[Line]:
+        """A little outside of the outlines, whose colours tell the class."""
+        import shapely
+
+        around = shapely.buffer(self._selected, _APART_PX / self._scale(), quad_segs=3)
+        return [(ring, INCLUDE) for ring in rings(around)]
 
     def _prompt_lines(self) -> list[Line]:
         size = _CROSS_PX / self._scale()
@@ -112,15 +120,6 @@ class Marks:
     def _on_zoom(self, _event: Any = None) -> None:
         if len(self.layer.data):
             self._draw()
-
-
-def _rings(contours: Contours) -> list[NDArray[np.float64]]:
-    """All rings of outlines, with their holes."""
-    import shapely
-
-    shapes = contours.to_shapely()
-    rings = shapely.get_parts(shapely.boundary(shapes[~shapely.is_missing(shapes)]))
-    return [shapely.get_coordinates(ring) for ring in rings]
 
 
 def _segments(xy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -149,3 +148,11 @@ def box_ring(left: float, top: float, right: float, bottom: float) -> NDArray[np
     """Closed ring of a box."""
     corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
     return np.array(corners, np.float64)
+
+
+def rings(shapes: NDArray[np.object_]) -> list[NDArray[np.float64]]:
+    """Closed lines around polygons, and around their holes."""
+    import shapely
+
+    lines = shapely.get_parts(shapely.boundary(shapes[~shapely.is_missing(shapes)]))
+    return [shapely.get_coordinates(line) for line in lines]

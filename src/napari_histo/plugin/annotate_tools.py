@@ -17,6 +17,7 @@ from napari_histo.plugin.annotate_icons import icon
 from napari_histo.plugin.annotate_keys import Keys
 from napari_histo.plugin.annotate_words import ACTIONS, TOOLS, button_tip, hint
 from napari_histo.plugin.parts import small_label
+from napari_histo.session import AnnotationState
 
 __all__ = ["ToolButton", "ToolStrip"]
 
@@ -25,7 +26,7 @@ _GAP_PX = 4
 _STEPS = {"undo": 44, "redo": 80}  # with room for what their keys are called
 _HINT_PX = 34
 _LONG_TEXT = 6
-BRUSH_TOOLS = ("paint", "erase")
+_BRUSH_TOOLS = ("paint", "erase")
 
 
 class ToolButton(QToolButton):
@@ -134,16 +135,21 @@ class ToolStrip(QWidget):
         for button in self.buttons.values():
             button.set_colours(text, quiet)
 
-    def show_tool(self, tool: str, n_selected: int, keys: Keys) -> None:
-        """Which tool is in hand, and what it would do."""
+    def render_state(self, state: AnnotationState, keys: Keys) -> None:
+        """Which tool is in hand, what it would do, and what can be done besides."""
+        tool, n = state.tool.value, len(state.selection)
         self.buttons[tool].setChecked(True)
-        self.hint.setText(hint(tool, n_selected, keys))
-        self.brush_row.setVisible(tool in BRUSH_TOOLS)
-
-    def show_usable(self, **usable: bool) -> None:
-        """Which buttons can be pressed."""
-        for name, can in usable.items():
-            self.buttons[name].setEnabled(can)
+        self.hint.setText(hint(state, keys))
+        self.brush_row.setVisible(tool in _BRUSH_TOOLS)
+        usable = {"merge": n > 1, "delete": n > 0 or state.in_flight > 0}
+        usable |= {"smooth": n > 0, "fill": n > 0}
+        for name in ACTIONS:
+            self.buttons[name].setEnabled(usable[name])
+        for name, said in (("undo", state.undo_name), ("redo", state.redo_name)):
+            pending = name == "undo" and state.in_flight > 0
+            self.buttons[name].setEnabled(bool(said) or pending)
+            tip = button_tip(name, keys)
+            self.buttons[name].setToolTip(f"{tip}\nNow: {said}" if said else tip)
 
     def show_brush(self, step: int, text: str) -> None:
         """Where the slider stands, and the size in words."""

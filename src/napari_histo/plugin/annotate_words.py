@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from napari_histo.plugin.annotate_keys import COMMANDS, Keys
+from html import escape
 
-__all__ = ["ACTIONS", "TOOLS", "button_tip", "hint"]
+import numpy as np
+
+from napari_histo.core import ObjectTable, PixelSize
+from napari_histo.plugin.annotate_keys import COMMANDS, Keys
+from napari_histo.plugin.histogram import format_area
+from napari_histo.session import AnnotationState
+
+__all__ = [
+    "ACTIONS",
+    "TOOLS",
+    "brush_text",
+    "button_tip",
+    "counts_text",
+    "hint",
+    "kept_text",
+    "object_facts",
+    "review_text",
+]
 
 #: Tools that the mouse works with, and actions on what is selected; in the order of the buttons.
 TOOLS = ("click", "box", "squiggle", "paint", "erase", "split", "pick")
@@ -14,9 +31,9 @@ _TIPS = {
     "click": "Click an object to outline it; click an outline to select it.",
     "box": "Drag a box around an object.",
     "squiggle": "Draw through an object: long or hollow ones, such as glands.",
-    "paint": "Paint on the selected object, or a new one.",
-    "erase": "Take away from the selected object.",
-    "split": "Draw a line through an object: it becomes two.",
+    "paint": "Paint on the selected object, or a new one. Alt or the right button erases.",
+    "erase": "Rub out parts of the selected object. Alt or the right button paints.",
+    "split": "Draw a line across an object: it becomes two.",
     "pick": "Select objects by a click, or all in a dragged box, and change nothing.",
     "merge": "Make one object of those that are selected.",
     "delete": "Delete what is selected.",
@@ -28,25 +45,25 @@ _TIPS = {
     "undo": "Take the last step back, be it a click, an edit or a class.",
     "redo": "Do again what was taken back.",
 }
-_REFINE = "Shift-click: more of it · Alt- or right-click: less."
-_HINTS = {
-    "click": "Click an object to outline it.",
-    "box": "Drag a box around an object.",
-    "squiggle": "Draw a line along an object. With Alt: not this.",
+_NEXT = {
+    "click": "Click a nucleus to outline it, or an outline to select it. Dragging moves the view.",
+    "box": "Drag a box around an object to outline it.",
+    "squiggle": "Draw a line along an object to outline it.",
     "paint": "Drag to paint a new object.",
-    "erase": "Select an object first, then rub parts of it out.",
-    "split": "Draw a line across an object, from outside to outside.",
-    "pick": "Click an object, or drag a box around several. Ctrl adds.",
+    "erase": "Drag over outlines to rub parts of them out.",
+    "split": "Draw a line right across an object to cut it in two.",
+    "pick": "Click an object, or drag a box around several.",
 }
-_HINTS_SELECTED = {
-    "click": _REFINE,
-    "box": "Drag a box around the next object.",
-    "squiggle": "Draw along the next object. With Alt: not this part.",
-    "paint": "Drag to add to the object; Alt takes away.",
-    "erase": "Drag to take away from the object; Alt adds.",
-    "split": "Draw a line across an object, from outside to outside.",
-    "pick": "A class's key (1-9) relabels · Ctrl-click adds to the selection.",
+_NEXT_SELECTED = {
+    "paint": "Drag to add to the object. Alt-drag takes away.",
+    "erase": "Drag to take away from the object. Alt-drag adds.",
+    "split": "Draw a line right across the object to cut it in two.",
+    "pick": "1-9 gives a class. Ctrl-click selects one more.",
 }
+_REFINE = (
+    "Shift-{verb}: this belongs to it. Alt- or right-{verb}: this does not. 1-9 gives a class."
+)
+_VERBS = {"click": "click", "box": "click", "squiggle": "draw"}
 
 
 def button_tip(name: str, keys: Keys) -> str:
@@ -56,10 +73,65 @@ def button_tip(name: str, keys: Keys) -> str:
     return f"{title} ({key})\n{_TIPS[name]}" if key else f"{title}\n{_TIPS[name]}"
 
 
-def hint(tool: str, n_selected: int, keys: Keys) -> str:
-    """What the next gesture would do."""
-    if n_selected > 1:
-        parts = [("merge", "merges"), ("delete", "deletes")]
-        said = " · ".join(f"{keys.text(k)} {verb}" for k, verb in parts if keys.text(k))
-        return f"{n_selected:,} selected: 1-9 relabels · {said}."
-    return (_HINTS_SELECTED if n_selected else _HINTS)[tool]
+def hint(state: AnnotationState, keys: Keys) -> str:
+    """What the panel is doing, and what the next gesture would do."""
+    tool, n = state.tool.value, len(state.selection)
+    if state.in_flight:
+        return "Outlining…" if state.in_flight == 1 else f"Outlining {state.in_flight} objects…"
+    if n > 1 and tool not in ("paint", "erase", "split"):
+        actions = (("merge", "merges"), ("delete", "deletes"))
+        said = " · ".join(f"{keys.text(k)} {verb}" for k, verb in actions if keys.text(k))
+        return f"{n:,} selected: 1-9 gives a class · {said}."
+    if n and state.tool.value in _VERBS:
+        return _REFINE.format(verb=_VERBS[tool])
+    return _NEXT_SELECTED[tool] if n else _NEXT[tool]
+
+
+def counts_text(state: AnnotationState) -> str:
+    """How many objects there are, by class, as HTML."""
+    total = state.n_objects
+    text = f"<b>{total:,}</b> {'object' if total == 1 else 'objects'}"
+    shown = [
+        f"{escape(name or 'no class')}\N{NO-BREAK SPACE}{n:,}"
+        for name, n in state.counts.items()
+        if n
+    ]
+    return text + "".join(f" · {part}" for part in shown)
+
+
+def kept_text(state: AnnotationState) -> str:
+    """What is safe, and where."""
+    kept = state.kept
+    at = f"saved {kept.saved_at:%H:%M}" if kept.saved_at is not None else ""
+    file = "a file" if kept.target is None else kept.target.name
+    if not kept.n_unsaved:
+        return f"all changes kept · {at}" if at else "no changes yet"
+    if kept.n_unsaved == 1 and not state.undo_name:  # what it began with counts as one
+        return f"not in {file} yet · every change will be kept"
+    changes = f"{kept.n_unsaved:,} {'change' if kept.n_unsaved == 1 else 'changes'}"
+    return f"{changes} kept, not in {file} yet" + (f" · {at}" if at else "")
+
+
+def object_facts(table: ObjectTable, pixel_size: PixelSize | None) -> str:
+    """Class, area and score of the first row."""
+    area = float(table.areas_px[0])
+    shown = (
+        f"{format_area(area)} px²"
+        if pixel_size is None
+        else f"{format_area(area * pixel_size.area_um2)} µm²"
+    )
+    score = float(table.det_prob[0])
+    parts = [table.class_names[0] or "no class", shown]
+    return " · ".join(parts if np.isnan(score) else [*parts, f"score {score:.2f}"])
+
+
+def review_text(position: int, total: int, facts: str) -> str:
+    """Where the review stands."""
+    return f"{position:,} of {total:,}: {facts}"
+
+
+def brush_text(radius_px: float, pixel_size: PixelSize | None) -> str:
+    """Diameter of the brush."""
+    if pixel_size is None:
+        return f"{2 * radius_px:.0f} px"
+    return f"{2 * radius_px * pixel_size.mean_um:.1f} µm"

@@ -1,0 +1,413 @@
+"""The Annotate panel: objects by clicks, and every mistake mended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_histo.core import ClassScheme
+from napari_histo.errors import HistoError
+from napari_histo.plugin.annotate_form import AnnotateForm
+from napari_histo.plugin.annotate_keys import Keys
+from napari_histo.plugin.annotate_scene import Scene
+from napari_histo.plugin.annotate_start import Beginning, beginnings, source_path
+from napari_histo.plugin.annotate_words import (
+    TOOLS,
+    brush_text,
+    counts_text,
+    kept_text,
+    object_facts,
+    review_text,
+)
+from napari_histo.plugin.geometry import hint_um
+from napari_histo.plugin.layers import reader_of
+from napari_histo.plugin.parts import show_choices
+from napari_histo.plugin.settings import AnnotateSettings
+from napari_histo.plugin.theme import style_sheet, theme_colour
+from napari_histo.plugin.threads import Mailbox
+from napari_histo.plugin.warm_up import warm_up
+from napari_histo.session import AnnotationController, ImageChoice, Tool
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Image
+
+__all__ = ["AnnotateDock"]
+
+_OPEN_FILTER = "Objects (*.geojson *.geojson.gz *.json *.parquet *.geoparquet)"
+_SAVE_FILTER = (
+    "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
+)
+#: One step of the brush's slider makes it so much larger; the first is a brush of one pixel.
+_BRUSH_STEP, _LEAST_RADIUS_PX = 1.07, 0.5
+
+
+class AnnotateDock(QWidget):
+    """Connects the form, the session and the viewer; holds no state of its own.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    controller : AnnotationController, optional
+        One made with other tools, for tests.
+    """
+
+    def __init__(
+        self, napari_viewer: napari.viewer.Viewer, controller: AnnotationController | None = None
+    ) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.form = AnnotateForm(self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.form)
+        self.controller = controller or AnnotationController(Mailbox(self).post)
+        self.settings = AnnotateSettings.load()
+        self.keys = Keys(self.settings.keys)
+        self.scene: Scene | None = None
+        self._begun_with: Beginning | None = None
+        self._rendering = QTimer(self)
+        self._rendering.setSingleShot(True)
+        self._rendering.setInterval(0)
+        self._rendering.timeout.connect(self.render_state)
+        self.form.set_keys(self.keys)
+        self._actions = self._make_actions()
+        self._connect_form()
+        self._connect_state()
+        self._connect_viewer()
+        self._refresh_images()
+        self.render_state()
+        warm_up()
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def _make_actions(self) -> dict[str, Callable[[], None]]:
+        """What keys and buttons do, by the names of the commands."""
+        session = self.controller
+        tools = {name: partial(self._choose_tool, name) for name in TOOLS}
+        return {
+            **tools,
+            "merge": session.merge,
+            "delete": session.delete,
+            "smooth": session.smooth,
+            "fill": session.fill_holes,
+            "undo": session.undo,
+            "redo": session.redo,
+            "done": session.finish,
+            "smaller": partial(self._step_brush, -3),
+            "larger": partial(self._step_brush, 3),
+            "review": self._toggle_review,
+            "next": session.review_next,
+            "previous": session.review_previous,
+            "accept": session.accept,
+        }
+
+    def _connect_form(self) -> None:
+        form, session = self.form, self.controller
+        form.start.image_box.currentIndexChanged.connect(self._refresh_beginnings)
+        form.start.objects_box.currentIndexChanged.connect(self._render_start)
+        form.start.start_button.clicked.connect(self.start)
+        form.start.segment_button.clicked.connect(self._open_segment_panel)
+        form.close_button.clicked.connect(session.close)
+        form.strip.tool_chosen.connect(self._act)
+        form.strip.acted.connect(self._act)
+        form.strip.brush_moved.connect(self._move_brush)
+        form.chips.chosen.connect(session.relabel)
+        form.chips.added.connect(session.add_class)
+        form.chips.renamed.connect(session.rename_class)
+        form.chips.recoloured.connect(session.recolour_class)
+        form.chips.import_wanted.connect(self._ask_and_import_classes)
+        form.fill_box.currentIndexChanged.connect(self._show_view)
+        form.colour_box.currentIndexChanged.connect(self._show_view)
+        form.review.start_button.clicked.connect(self._toggle_review)
+        for name, button in form.review.buttons.items():
+            button.clicked.connect(self._actions[name])
+        form.saving.save_button.clicked.connect(self.save)
+        form.saving.save_as_button.clicked.connect(self._ask_and_save)
+
+    def _connect_state(self) -> None:
+        events = self.controller.state.events
+        events.connect(self._render_soon)
+        events.is_open.connect(self._on_open)
+        events.error.connect(_notify)
+        events.review.connect(self._look_at_review)
+
+    def _connect_viewer(self) -> None:
+        layers = self.viewer.layers.events
+        wires: list[tuple[Any, Any]] = [
+            (layers.inserted, self._refresh_images),
+            (layers.removed, self._on_removed),
+            (layers.reordered, self._refresh_images),
+            (layers.renamed, self._refresh_images),
+            (self.viewer.layers.selection.events.active, self._render_soon),
+            (self.viewer.events.theme, self._apply_theme),
+        ]
+        settings = AnnotateSettings.events()
+        if settings is not None:
+            wires.append((settings, self._reload_settings))
+        for event, slot in wires:
+            event.connect(slot)
+        self._apply_theme()
+        controller = self.controller
+
+        def on_destroyed() -> None:
+            controller.state.events.disconnect()
+            controller.close()
+            for event, slot in wires:
+                event.disconnect(slot)
+
+        self.destroyed.connect(on_destroyed)
+
+    def _apply_theme(self) -> None:
+        theme = self.viewer.theme
+        self.setStyleSheet(style_sheet(theme))
+        text = theme_colour(theme, "text")
+        quiet = theme_colour(theme, "secondary")
+        self.form.set_colours(text.name(), quiet.name())
+
+    def _reload_settings(self) -> None:
+        self.settings = AnnotateSettings.load()
+        self.keys = Keys(self.settings.keys)
+        self.form.set_keys(self.keys)
+        if self.scene is not None:
+            self.scene.bind(self.keys, self._actions)
+        self._show_view()
+        self._render_soon()
+
+    # -- starting --------------------------------------------------------------------------------
+
+    def _images(self) -> list[Image]:
+        from napari.layers import Image
+
+        return [layer for layer in reversed(self.viewer.layers) if isinstance(layer, Image)]
+
+    def _image(self) -> Image | None:
+        key = self.form.start.image_box.currentData()
+        return next((layer for layer in self._images() if layer.unique_id == key), None)
+
+    def _refresh_images(self) -> None:
+        if self.scene is not None:  # nobody chooses while an image is annotated
+            return
+        items = [(layer.name, layer.unique_id) for layer in self._images()]
+        show_choices(self.form.start.image_box, items)
+        self._refresh_beginnings()
+
+    def _refresh_beginnings(self) -> None:
+        image = self._image()
+        names = ClassScheme.of(*self.settings.class_names)
+        found = [] if image is None else beginnings(self.viewer, image, names)
+        box = self.form.start.objects_box
+        known = {box.itemData(i) for i in range(box.count())}
+        show_choices(box, [(b.title, b) for b in found])
+        fresh = [i for i, b in enumerate(found) if b.layer is not None and b not in known]
+        if fresh:  # what was just segmented or opened is what people go on with
+            box.setCurrentIndex(fresh[0])
+        self._render_start()
+
+    def _render_start(self) -> None:
+        chosen: Beginning | None = self.form.start.objects_box.currentData()
+        facts = "Open an image first." if chosen is None else chosen.facts
+        self.form.start.facts.setText(facts)
+        self.form.start.facts.setVisible(bool(facts))
+        self.form.start.start_button.setEnabled(chosen is not None)
+        self.form.start.segment_button.setEnabled(chosen is not None)
+
+    def start(self) -> None:
+        """Open the chosen image and objects; `state.is_open` tells when they are there."""
+        image, chosen = self._image(), self.form.start.objects_box.currentData()
+        if image is None or chosen is None:
+            return
+        target = self._ask_for_file() if chosen.asks else chosen.target
+        if chosen.asks and target is None:
+            return
+        try:
+            reader = reader_of(image, self.viewer.dims.point)
+        except HistoError as error:
+            self.controller.fail(error)
+            return
+        self._begun_with = chosen
+        choice = ImageChoice(image.unique_id, reader, hint_um(image))
+        path = source_path(image)
+        self.controller.open(choice, table=chosen.table, target=target, image_path=path)
+
+    def _on_open(self, is_open: bool) -> None:
+        if self.scene is not None:
+            self.scene.close()
+            self.scene = None
+        image = self._image_of_session()
+        if not is_open or image is None:
+            self._refresh_images()
+            return
+        self._hide_layer_begun_with()
+        self.scene = Scene(self.viewer, image, self.controller)
+        self.scene.bind(self.keys, self._actions)
+        self.controller.objects.changed.connect(self._render_soon)
+        self._show_view()
+
+    def _image_of_session(self) -> Image | None:
+        choice = self.controller.state.image
+        key = None if choice is None else choice.key
+        return next((x for x in self._images() if x.unique_id == key), None)
+
+    def _hide_layer_begun_with(self) -> None:
+        """Its outlines would lie under those that are edited."""
+        key = None if self._begun_with is None else self._begun_with.layer
+        for layer in self.viewer.layers:
+            if key is not None and layer.unique_id == key:
+                layer.visible = False
+
+    def _on_removed(self, event: Any) -> None:
+        if self.scene is not None and event.value.unique_id in self.scene.layer_keys:
+            self.controller.close()
+            self.controller.state.notice = (
+                "A layer of the annotation was removed. Your changes are kept: Start takes "
+                "them up again."
+            )
+        self._refresh_images()
+
+    def _open_segment_panel(self) -> None:
+        self.viewer.window.add_plugin_dock_widget("napari-histo", "Segment nuclei", tabify=True)
+
+    # -- working ---------------------------------------------------------------------------------
+
+    def _act(self, name: str) -> None:
+        """A button: as its key, and the mouse works on the objects again."""
+        if self.scene is not None:
+            self.scene.activate()
+        self._actions[name]()
+
+    def _choose_tool(self, name: str) -> None:
+        self.controller.set_tool(Tool(name))
+
+    def _toggle_review(self) -> None:
+        if self.controller.state.review is None:
+            self.controller.review_start()
+        else:
+            self.controller.review_stop()
+        self._render_soon()  # the button changed by itself
+
+    def _look_at_review(self, review: Any) -> None:
+        if review is not None and self.scene is not None:
+            self.scene.look_at(review.box)
+
+    def _move_brush(self, step: int) -> None:
+        self.controller.set_brush(_LEAST_RADIUS_PX * _BRUSH_STEP**step)
+
+    def _step_brush(self, steps: int) -> None:
+        self._move_brush(max(self._brush_step() + steps, 1))
+
+    def _brush_step(self) -> int:
+        ratio = self.controller.state.brush_px / _LEAST_RADIUS_PX
+        return round(math.log(max(ratio, 1)) / math.log(_BRUSH_STEP))
+
+    def _show_view(self) -> None:
+        if self.scene is not None:
+            self.scene.view.colour_by = self.form.colour_box.currentData()
+            width = 0 if self.form.fill_box.currentData() else self.settings.outline_width
+            self.scene.view.outline_px = width
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the objects to their file; ask for one where there is none."""
+        if self.controller.state.kept.target is None:
+            self._ask_and_save()
+        else:
+            self.controller.save()
+
+    def _ask_and_save(self) -> None:
+        kept, choice = self.controller.state.kept, self.controller.state.image
+        name = "objects" if choice is None else Path(choice.reader.info.name).stem
+        proposed = kept.target or Path.cwd() / f"{name}.geojson"
+        chosen, kind = QFileDialog.getSaveFileName(
+            self, "Save objects", str(proposed), _SAVE_FILTER
+        )
+        if chosen:
+            path = with_suffix(Path(chosen), kind)
+            # The dialog has asked whether to replace a file that is there.
+            self.controller.save(path, overwrite=True)
+
+    def _ask_for_file(self) -> Path | None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Objects to annotate", "", _OPEN_FILTER)
+        return Path(chosen) if chosen else None
+
+    def _ask_and_import_classes(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "QuPath's classes", "", "QuPath's classes (classes.json *.json)"
+        )
+        if chosen:
+            self.controller.import_classes(Path(chosen))
+
+    # -- showing the state -----------------------------------------------------------------------
+
+    def _render_soon(self, *_: Any) -> None:
+        """Once for all that a gesture changes."""
+        self._rendering.start()
+
+    def render_state(self) -> None:
+        """Show the state, and no widget reports this as a change by the user."""
+        state, form = self.controller.state, self.form
+        form.show_open(self._title() if self.scene is not None else None)
+        self._render_message()
+        if self.scene is None:
+            return
+        size = self.controller.pixel_size
+        form.strip.render_state(state, self.keys)
+        form.strip.show_brush(self._brush_step(), brush_text(state.brush_px, size))
+        form.chips.show_classes(state.classes, state.counts, state.current_class)
+        form.review.show_walk(self._review_words())
+        form.saving.counts.setText(counts_text(state))
+        form.saving.kept.setText(kept_text(state))
+        form.saving.kept.setToolTip(str(state.kept.target or ""))
+        form.saving.save_button.setEnabled(state.kept.n_unsaved > 0 or state.kept.target is None)
+        self.scene.show_marks()
+        self.scene.show_tool()
+
+    def _title(self) -> str:
+        state = self.controller.state
+        image = "" if state.image is None else state.image.reader.info.name
+        target = state.kept.target
+        return image if target is None else f"{image} → {target.name}"
+
+    def _render_message(self) -> None:
+        state = self.controller.state
+        if state.error:
+            self.form.show_message(state.error, "error")
+        elif self.keys.problems:
+            self.form.show_message(self.keys.problems[0], "warning")
+        elif state.notice:
+            self.form.show_message(state.notice)
+        elif self.scene is not None and not self.scene.mouse.is_active:
+            self.form.show_message("Another layer is selected. Press a tool to go on.", "warning")
+        else:
+            self.form.show_message("")
+
+    def _review_words(self) -> str | None:
+        review = self.controller.state.review
+        if review is None:
+            return None
+        row = self.controller.objects.get([review.object_id])
+        facts = object_facts(row, self.controller.pixel_size) if len(row) else ""
+        return review_text(review.position, review.total, facts)
+
+
+def with_suffix(path: Path, kind: str) -> Path:
+    """The path with the suffix of the chosen kind, where it has none that is known."""
+    from napari_histo.store import format_of
+
+    if format_of(path) is not None:
+        return path
+    return path.with_name(path.name + kind.rpartition("*")[2].rstrip(")"))
+
+
+def _notify(error: str) -> None:
+    if error:
+        from napari.utils.notifications import show_error
+
+        show_error(error)

@@ -1,0 +1,134 @@
+"""The layers of one image that is being annotated, and the mouse on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from napari_histo.core import Box
+from napari_histo.plugin.annotate_canvas import Listener, Mouse, Stroke
+from napari_histo.plugin.annotate_gestures import carry_out, draws, preview
+from napari_histo.plugin.annotate_keys import Keys
+from napari_histo.plugin.annotate_marks import Marks
+from napari_histo.plugin.annotate_words import object_facts
+from napari_histo.plugin.geometry import centre_view, screen_px
+from napari_histo.plugin.objects_view import ObjectsView
+from napari_histo.session import AnnotationController, Tool
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+__all__ = ["Scene"]
+
+_CURSORS = {Tool.PAINT: "circle", Tool.ERASE: "circle", Tool.PICK: "pointing"}
+#: Share of the window that an object under review should take, at least and at most.
+_REVIEW_LEAST, _REVIEW_MOST, _REVIEW_BEST = 0.02, 0.6, 0.15
+
+
+class Scene:
+    """Shows the objects of a session that is open, and tells the session what the mouse does.
+
+    Only for the thread of the window.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+    session : AnnotationController
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image, session: AnnotationController) -> None:
+        self._viewer = viewer
+        self.image = image
+        self._session = session
+        self._facts = ""
+        self.view = ObjectsView(viewer, image, session.objects, name=f"{image.name} · objects")
+        self.marks = Marks(viewer, image, f"{image.name} · marks")
+        listener = Listener(self._draws, self._preview, self._on_stroke, self._on_hover)
+        self.mouse = Mouse(viewer, self.layer, listener)
+        viewer.events.status.connect(self._amend_status)
+        self.activate()
+
+    def close(self) -> None:
+        """Take everything away again."""
+        self._viewer.events.status.disconnect(self._amend_status)
+        self.mouse.close()
+        self.marks.close()
+        self.view.close()
+
+    @property
+    def layer(self) -> Labels:
+        """The layer of the objects, which gets mouse and keys."""
+        return self.view.layer
+
+    @property
+    def layer_keys(self) -> set[Hashable]:
+        """Of all layers without which there is nothing to annotate."""
+        return {x.unique_id for x in (self.image, self.layer, self.marks.layer)}
+
+    def activate(self) -> None:
+        """Let the objects' layer get mouse and keys."""
+        self._viewer.layers.selection.active = self.layer
+
+    def bind(self, keys: Keys, actions: Mapping[str, Callable[[], None]]) -> None:
+        """Let keys act on the session while the objects' layer is active."""
+        keys.bind(self.layer, actions, self._choose_class, self.mouse.hold_to_pan)
+
+    # -- showing ---------------------------------------------------------------------------------
+
+    def show_marks(self) -> None:
+        """What is selected, and the gestures of the object that is being made."""
+        state = self._session.state
+        self.marks.show_selection(self._session.objects.get(state.selection).contours)
+        self.marks.show_prompts(state.prompts)
+
+    def show_tool(self) -> None:
+        """The mouse's shape tells the tool."""
+        state, layer = self._session.state, self.layer
+        layer.cursor = _CURSORS.get(state.tool, "cross")
+        if layer.cursor == "circle":
+            zoom = self._viewer.scene.camera.zoom
+            layer.cursor_size = 2 * state.brush_px * screen_px(self._viewer, layer) / zoom
+
+    def look_at(self, box: Box) -> None:
+        """Bring an object into the middle, large enough to be judged."""
+        size = screen_px(self._viewer, self.layer) * max(box.width, box.height)
+        share = size / min(self._viewer.canvas.size)
+        if not _REVIEW_LEAST <= share <= _REVIEW_MOST:
+            self._viewer.scene.camera.zoom *= _REVIEW_BEST / max(share, 1e-9)
+        middle = (box.x + box.width / 2, box.y + box.height / 2)
+        centre_view(self._viewer, self.layer, middle)
+
+    # -- the mouse -------------------------------------------------------------------------------
+
+    def _draws(self) -> bool:
+        return draws(self._session.state.tool)
+
+    def _preview(self, stroke: Stroke | None) -> None:
+        self.marks.show_stroke([] if stroke is None else preview(self._session, stroke))
+
+    def _on_stroke(self, stroke: Stroke) -> None:
+        carry_out(self._session, stroke)
+
+    def _on_hover(self, x: float, y: float) -> None:
+        found = self._session.objects.at(x, y)
+        self._facts = ""
+        if found is not None:
+            self._facts = object_facts(self._session.objects.get([found]), self._session.pixel_size)
+        self._amend_status()
+
+    def _amend_status(self, _event: Any = None) -> None:
+        """Put what is known of the object where napari writes the value of the label."""
+        status = self._viewer.status
+        if not isinstance(status, dict) or not self.mouse.is_active:
+            return
+        place = str(status.get("coordinates", "")).partition("]")[0]
+        said = f"{place}]  {self._facts}" if self._facts else f"{place}]"
+        if place and status["coordinates"] != said:
+            self._viewer.status = {**status, "coordinates": said}
+
+    def _choose_class(self, position: int) -> None:
+        names = self._session.state.classes.names
+        if position < len(names):
+            self._session.relabel(names[position])
