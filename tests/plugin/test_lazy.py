@@ -11,6 +11,7 @@ from napari_histo.plugin.layers import row_of
 from napari_histo.plugin.lazy import image_levels, label_levels, label_values, n_slots
 from napari_histo.slides import ArrayReader
 from napari_histo.store import rasterise
+from napari_histo.store.labels import draw
 
 
 def squares(n, step=20, side=8, **columns):
@@ -53,11 +54,11 @@ def test_levels_halve_down_to_a_thumbnail(shape, shapes):
 def test_only_tiles_that_are_looked_at_are_drawn_and_only_once(monkeypatch):
     drawn = []
 
-    def count(table, box, **options):
+    def count(contours, values, box, downsample):
         drawn.append(box)
-        return rasterise(table, box, **options)
+        return draw(contours, values, box, downsample)
 
-    monkeypatch.setattr(lazy, "rasterise", count)
+    monkeypatch.setattr(lazy, "draw", count)
     levels = label_levels(squares(1000), (100_000, 100_000))
     assert drawn == []
     for _ in range(2):
@@ -71,6 +72,15 @@ def test_small_objects_stay_visible_as_dots():
     values, counts = np.unique(last[last > 0], return_counts=True)
     assert values.tolist() == list(range(1, 41))
     assert (counts == 1).all()
+
+
+def test_each_object_is_a_dot_or_an_area_by_its_own_size():
+    small, large = squares(2, step=64, side=8), squares(1, side=4000)
+    last = np.asarray(label_levels(ObjectTable.concat([large, small]), (8192, 8192))[-1])
+    values, counts = np.unique(last, return_counts=True)
+    assert values.tolist() == [0, 1, 2, 3]
+    assert counts[1] == pytest.approx(250 * 250, rel=0.02)
+    assert counts[2:].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_histo.core import Box, ClassScheme, Contours, Edit, ObjectTable
+from napari_histo.core import Box, ClassScheme, Contours, Details, Edit, ObjectTable
 from napari_histo.core.grid_index import GridIndex
 from napari_histo.errors import EditError
 from napari_histo.session.objects import EditableObjects
@@ -40,7 +40,7 @@ def histories(draw):
     n = draw(st.integers(0, 8))
     start = squares(rng.uniform(0, 1500, (n, 2)), class_id=rng.integers(-1, 3, n))
     living, edits = {i: start.select([k]) for k, i in enumerate(start.uuids())}, []
-    for _ in range(draw(st.integers(1, 12))):
+    for _ in range(draw(st.sampled_from([1, 5, 12, 100]))):
         kind = rng.integers(4)
         some = [i for i in living if rng.random() < 0.4]
         before = ObjectTable.concat([living[i] for i in some]) if some else NOTHING
@@ -196,3 +196,43 @@ def test_more_than_65535_objects_keep_their_ids():
     assert objects.uuid(n - 1) == last
     assert int(objects.draw(Box(0, 0, 3600, 2900)).max()) == n
     assert objects.row_of(UUID(int=0)) is None
+
+
+def test_a_class_that_still_has_objects_is_not_taken_back():
+    objects = EditableObjects(squares([(10, 10)], class_id=2))
+    fewer = Edit("Classes", NOTHING, NOTHING, (SCHEME, ClassScheme(SCHEME.classes[:2])))
+    with pytest.raises(EditError, match=r"1 objects are still in .*Immune cells"):
+        objects.apply(fewer)
+    assert objects.classes == SCHEME
+    objects.apply(Edit("Delete", objects.table(), NOTHING))
+    objects.apply(fewer)
+    assert objects.classes == fewer.schemes[1]
+
+
+def test_details_that_an_edit_took_away_stay_away():
+    named = squares([(10, 10)])
+    named = named.with_columns(details={named.uuid(0): Details(name="first")})
+    bare = named.with_columns(details={})
+    objects = EditableObjects(squares([(400, 400)]))
+    objects.apply(Edit("Draw", NOTHING, named))
+    objects.apply(Edit("Forget the name", named, bare))
+    for k in range(100):  # so that the rows of edits are put together
+        objects.apply(Edit("Draw", NOTHING, squares([(50 + k, 50)])))
+    assert objects.get([named.uuid(0)]).details == {}
+    objects.apply(Edit("Forget the name", named, bare).inverse)
+    for k in range(100):
+        objects.apply(Edit("Draw", NOTHING, squares([(50 + k, 90)])))
+    assert objects.get([named.uuid(0)]).details_of(0).name == "first"
+
+
+@pytest.mark.parametrize("n", [pytest.param(3, id="few"), pytest.param(2000, id="many-at-once")])
+@pytest.mark.parametrize("half", [pytest.param(4, id="small"), pytest.param(9000, id="large")])
+def test_what_came_is_found_and_what_went_is_not(n, half):
+    objects = EditableObjects(squares([(10, 10)]))
+    new = squares([(5000 + k, 5000) for k in range(n)], half)
+    objects.apply(Edit("Draw", NOTHING, new))
+    spot = Box(5000, 5000, 1, 1)
+    assert new.uuid(0) in objects.ids_in(spot)
+    objects.apply(Edit("Delete", new, NOTHING))
+    assert objects.rows_in(spot).tolist() == []
+    assert len(objects) == 1

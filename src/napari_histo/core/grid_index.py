@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core.box import Box
 
-__all__ = ["GridIndex"]
+__all__ = ["GridIndex", "meets"]
 
 _CELL_PX = 256.0
 
@@ -46,11 +46,7 @@ class GridIndex:
         if box.is_empty:
             return np.zeros(0, np.int64)
         rows = np.concatenate([self._large, *self._near(box)])
-        b = self._bounds[rows]
-        hit = (b[:, 0] < box.right) & (b[:, 1] < box.bottom)
-        hit &= (b[:, 2] > box.x) | ((b[:, 0] == b[:, 2]) & (b[:, 0] >= box.x))
-        hit &= (b[:, 3] > box.y) | ((b[:, 1] == b[:, 3]) & (b[:, 1] >= box.y))
-        return np.sort(rows[hit])
+        return np.sort(rows[meets(self._bounds[rows], box)])
 
     def _near(self, box: Box) -> list[NDArray[np.int64]]:
         reach = self._reach
@@ -64,3 +60,12 @@ class GridIndex:
             self._rows[self._starts[line + low[0]] : self._starts[line + high[0] + 1]]
             for line in lines
         ]
+
+
+def meets(bounds: NDArray[np.float32], box: Box) -> NDArray[np.bool_]:
+    """(n,) which of the (n, 4) bounds meet a box; points on its left and upper edges do."""
+    left, top, right, bottom = bounds.T
+    hit = (left < box.right) & (top < box.bottom)
+    hit &= (right > box.x) | ((left == right) & (left >= box.x))
+    hit &= (bottom > box.y) | ((top == bottom) & (top >= box.y))
+    return np.asarray(hit, np.bool_)

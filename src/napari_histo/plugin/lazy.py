@@ -10,13 +10,14 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Box, ObjectTable, SlideReader
-from napari_histo.store import rasterise
+from napari_histo.core import Box, Contours, ObjectTable, SlideReader
+from napari_histo.store.labels import draw
 
 __all__ = [
     "DOT_PX",
     "LazyPlane",
     "count_levels",
+    "draw_level",
     "image_levels",
     "label_levels",
     "label_values",
@@ -59,12 +60,10 @@ def label_levels(table: ObjectTable, shape: tuple[int, int]) -> list[da.Array]:
     """
     shape = (max(shape[0], 2), max(shape[1], 2))  # so that there is a smaller level
     values = label_values(table)
-    size_px = _typical_size(table)
     levels = []
     for level in range(count_levels(shape)):
         downsample = 1 << level
-        draw = _draw_dots if size_px < DOT_PX * downsample else _draw_areas
-        read = lru_cache(_KEPT_TILES)(partial(draw, table, values, downsample))
+        read = lru_cache(_KEPT_TILES)(partial(_draw_table, table, values, downsample))
         height, width = (-(-n // downsample) for n in shape)
         levels.append(LazyPlane(read, (height, width), values.dtype).to_dask())
     return levels
@@ -129,32 +128,58 @@ class LazyPlane:
         return array
 
 
-def _draw_areas(
-    table: ObjectTable, values: NDArray[np.uint32], downsample: int, box: Box
+def draw_level(
+    box: Box,
+    downsample: int,
+    *,
+    rows: NDArray[np.int64],
+    bounds: NDArray[np.float32],
+    outlines: Callable[[NDArray[np.int64]], Contours],
+    values: NDArray[np.uint32],
 ) -> NDArray[np.uint32]:
-    return rasterise(table, box.scale(downsample), downsample=downsample, values=values)
+    """Pixels of a box of a level: areas, and dots for what would be smaller than `DOT_PX`.
 
+    A dot is one pixel: quick, and small objects do not vanish between the pixels. Dots lie over
+    areas.
 
-def _draw_dots(
-    table: ObjectTable, values: NDArray[np.uint32], downsample: int, box: Box
-) -> NDArray[np.uint32]:
-    """One pixel an object: quick, and small objects do not vanish between the pixels."""
-    out = np.zeros(box.shape, np.uint32)
-    rows = table.query(box.scale(downsample))
-    bounds = table.contours.bounds[rows]
-    middle = (bounds[:, :2] + bounds[:, 2:]) / (2 * downsample)
+    Parameters
+    ----------
+    box : Box
+        In pixels of the level.
+    downsample : int
+        Full-resolution px per pixel of the level.
+    rows : (n,) int64
+        Numbers of the rows that meet the box, ascending.
+    bounds : (n, 4) float32
+        Of these rows, full-resolution px.
+    outlines : callable
+        Gives the outlines of row numbers.
+    values : (n,) uint32
+        What to draw for each row.
+    """
+    sides = bounds[:, 2:] - bounds[:, :2]
+    small = sides[:, 0] * sides[:, 1] < (DOT_PX * downsample) ** 2
+    large = outlines(rows[~small])
+    out = draw(large, values[~small], box.scale(downsample), downsample)
+    middle = (bounds[small, :2] + bounds[small, 2:]) / (2 * downsample)
     x, y = np.floor(middle - (box.x, box.y)).astype(np.int64).T
     inside = (x >= 0) & (y >= 0) & (x < box.width) & (y < box.height)
-    out[y[inside], x[inside]] = values[rows[inside]]
+    out[y[inside], x[inside]] = values[small][inside]
     return out
 
 
-def _typical_size(table: ObjectTable) -> float:
-    """Median side of the objects' bounds, px."""
-    bounds = table.contours.bounds
-    sides = np.sqrt((bounds[:, 2] - bounds[:, 0]) * (bounds[:, 3] - bounds[:, 1]))
-    sides = sides[np.isfinite(sides)]
-    return float(np.median(sides)) if len(sides) else 0.0
+def _draw_table(
+    table: ObjectTable, values: NDArray[np.uint32], downsample: int, box: Box
+) -> NDArray[np.uint32]:
+    rows = table.query(box.scale(downsample))
+    return draw_level(
+        box,
+        downsample,
+        rows=rows,
+        bounds=table.contours.bounds[rows],
+        outlines=table.contours.take,
+        values=values[rows],
+    )
 
 
 def count_levels(shape: tuple[int, int]) -> int:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, ClassScheme, Edit
 from napari_histo.plugin.geometry import placement_of, plane_shape
 from napari_histo.plugin.layers import TABLE_KEY, UNCLASSIFIED_RGB
-from napari_histo.plugin.lazy import DOT_PX, LazyPlane, count_levels
-from napari_histo.plugin.tiles import TileCache
+from napari_histo.plugin.lazy import LazyPlane, count_levels, draw_level
+from napari_histo.plugin.tiles import TileCache, Tiles
 from napari_histo.session.objects import EditableObjects
 
 if TYPE_CHECKING:
@@ -68,7 +68,13 @@ class ObjectsView:
         self._classes = objects.classes
         height, width = plane_shape(image)
         shape = (max(height, 2), max(width, 2))  # so that there is a smaller level
-        self._levels = [self._level(shape, 1 << k) for k in range(count_levels(shape))]
+        tiles = Tiles()
+        self._levels = [
+            TileCache(
+                partial(self._draw, downsample=1 << k), _smaller(shape, 1 << k), 1 << k, tiles
+            )
+            for k in range(count_levels(shape))
+        ]
         self.layer: Labels = viewer.add_labels(
             [LazyPlane(t.read, _smaller(shape, 1 << k), np.dtype(np.uint32)).to_dask()
              for k, t in enumerate(self._levels)],
@@ -117,27 +123,17 @@ class ObjectsView:
 
     # -- drawing ---------------------------------------------------------------------------------
 
-    def _level(self, shape: tuple[int, int], downsample: int) -> TileCache:
-        draw = partial(self._draw, downsample=downsample)
-        return TileCache(draw, _smaller(shape, downsample), downsample)
-
     def _draw(self, box: Box, *, downsample: int) -> NDArray[np.uint32]:
         """Pixels of a box of a level; any thread."""
-        full = box.scale(downsample)
-        if self._objects.typical_px < DOT_PX * downsample:
-            return self._dots(box, full, downsample)
-        return self._objects.draw(full, downsample, self._values)
-
-    def _dots(self, box: Box, full: Box, downsample: int) -> NDArray[np.uint32]:
-        """One pixel an object: quick, and small objects do not vanish between the pixels."""
-        out = np.zeros(box.shape, np.uint32)
-        rows = self._objects.rows_in(full)
-        bounds = self._objects.bounds(rows)
-        middle = (bounds[:, :2] + bounds[:, 2:]) / (2 * downsample)
-        x, y = np.floor(middle - (box.x, box.y)).astype(np.int64).T
-        inside = (x >= 0) & (y >= 0) & (x < box.width) & (y < box.height)
-        out[y[inside], x[inside]] = self._values(rows[inside])
-        return out
+        rows = self._objects.rows_in(box.scale(downsample))
+        return draw_level(
+            box,
+            downsample,
+            rows=rows,
+            bounds=self._objects.bounds(rows),
+            outlines=self._objects.contours_of,
+            values=self._values(rows),
+        )
 
     def _values(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Values of row numbers: a cycle of colours then shows classes, or tells objects apart."""

@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Box
 
-__all__ = ["TileCache"]
+__all__ = ["TileCache", "Tiles"]
 
 _TILE_PX = 512
-#: 64 MB a level, twice what a window shows.
-_KEPT = 64
+#: 128 MB, twice what a window of 4K shows.
+_KEPT = 128
 #: A larger share of a tile is drawn when somebody looks at it, a smaller one at once.
 _PATCHED_SHARE = 0.25
+
+
+class Tiles:
+    """The tiles that were looked at last, of all levels of a pyramid."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.by_key: OrderedDict[tuple[int, int, int], NDArray[np.uint32]] = OrderedDict()
 
 
 class TileCache:
@@ -31,16 +39,21 @@ class TileCache:
     shape : (height, width)
     downsample : int
         Full-resolution px per pixel of this level.
+    tiles : Tiles, optional
+        Where to keep tiles; levels of one pyramid share it.
     """
 
     def __init__(
-        self, draw: Callable[[Box], NDArray[np.uint32]], shape: tuple[int, int], downsample: int
+        self,
+        draw: Callable[[Box], NDArray[np.uint32]],
+        shape: tuple[int, int],
+        downsample: int,
+        tiles: Tiles | None = None,
     ) -> None:
         self._draw = draw
         self._extent = Box(0, 0, shape[1], shape[0])
         self._downsample = downsample
-        self._tiles: OrderedDict[tuple[int, int], NDArray[np.uint32]] = OrderedDict()
-        self._lock = RLock()
+        self._kept = Tiles() if tiles is None else tiles
 
     def read(self, box: Box) -> NDArray[np.uint32]:
         """Pixels of a box of this level."""
@@ -58,29 +71,35 @@ class TileCache:
         touched = _grown(box, self._downsample).intersect(self._extent)
         if touched.is_empty:
             return
-        with self._lock:
-            for key in [k for k in self._tiles if not self._place(*k).intersect(touched).is_empty]:
-                place = self._place(*key)
+        with self._kept.lock:
+            for x, y in self._keys():
+                place = self._place(x, y)
                 part = place.intersect(touched)
                 if part.area > _PATCHED_SHARE * place.area:
-                    del self._tiles[key]
-                else:
-                    self._tiles[key][_within(part, place)] = self._draw(part)
+                    del self._kept.by_key[self._downsample, x, y]
+                elif not part.is_empty:
+                    tile = self._kept.by_key[self._downsample, x, y]
+                    tile[_within(part, place)] = self._draw(part)
 
     def clear(self) -> None:
         """Everything has changed."""
-        with self._lock:
-            self._tiles.clear()
+        with self._kept.lock:
+            for x, y in self._keys():
+                del self._kept.by_key[self._downsample, x, y]
+
+    def _keys(self) -> list[tuple[int, int]]:
+        """Column and line of this level's tiles that are kept."""
+        return [(x, y) for level, x, y in self._kept.by_key if level == self._downsample]
 
     def _tile(self, x: int, y: int) -> NDArray[np.uint32]:
-        with self._lock:
-            tile = self._tiles.get((x, y))
+        kept, key = self._kept.by_key, (self._downsample, x, y)
+        with self._kept.lock:
+            tile = kept.get(key)
             if tile is None:
-                tile = self._draw(self._place(x, y))
-                self._tiles[x, y] = tile
-                if len(self._tiles) > _KEPT:
-                    self._tiles.popitem(last=False)
-            self._tiles.move_to_end((x, y))
+                tile = kept[key] = self._draw(self._place(x, y))
+                if len(kept) > _KEPT:
+                    kept.popitem(last=False)
+            kept.move_to_end(key)
             return tile
 
     def _place(self, x: int, y: int) -> Box:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -11,15 +10,11 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histo.core import Box, ClassScheme, Contours, Edit, ObjectTable
-from napari_histo.core.grid_index import GridIndex
 from napari_histo.errors import EditError
+from napari_histo.session.rows import Chunks, GrowingArray, NearRows, RowsById
 from napari_histo.store.labels import draw
 
 __all__ = ["EditableObjects"]
-
-Scalar = TypeVar("Scalar", bound=np.generic)
-
-_CELL_PX = 256
 
 
 class EditableObjects:
@@ -39,8 +34,6 @@ class EditableObjects:
         Emits each `Edit` after it was applied.
     version : int
         Counts edits.
-    typical_px : float
-        Median side of the bounds of the first objects that there were, px; 0 before.
     """
 
     changed = Signal(Edit)
@@ -49,14 +42,13 @@ class EditableObjects:
         base = ObjectTable.empty() if table is None else table
         self.version = 0
         self._classes = base.classes
-        self._chunks = _Chunks(base)
-        self._base_rows = _RowsById(base.object_id)
+        self._chunks = Chunks(base)
+        self._base_rows = RowsById(base.object_id)
         self._new_rows: dict[UUID, int] = {}
-        self._class_of = _Growing(base.class_id)
-        self._alive = _Growing(np.ones(len(base), bool))
-        self._bounds = _Growing(base.contours.bounds)
-        self._near = _Cells(GridIndex(base.contours.bounds))
-        self.typical_px = _typical_px(base.contours.bounds)
+        self._class_of = GrowingArray(base.class_id)
+        self._alive = GrowingArray(np.ones(len(base), bool))
+        self._bounds = GrowingArray(base.contours.bounds)
+        self._near = NearRows(base.contours.bounds)
         self._n = len(base)
         self._counts = np.bincount(base.class_id + 1, minlength=len(base.classes) + 1)
         self._table: tuple[int, ObjectTable] = (0, base)
@@ -109,7 +101,7 @@ class EditableObjects:
 
     def rows_in(self, box: Box) -> NDArray[np.int64]:
         """Numbers of living rows whose bounds meet a box, full-resolution px, ascending."""
-        rows = self._near.query(box)
+        rows = self._near.query(box, self._bounds)
         alive: NDArray[np.bool_] = self._alive.values[rows]
         return np.asarray(rows[alive], np.int64)
 
@@ -119,7 +111,11 @@ class EditableObjects:
 
     def contours_in(self, box: Box) -> Contours:
         """Outlines that meet a box."""
-        return self._chunks.contours(self.rows_in(box))
+        return self.contours_of(self.rows_in(box))
+
+    def contours_of(self, rows: NDArray[np.int64]) -> Contours:
+        """Outlines of ascending row numbers; any thread."""
+        return self._chunks.contours(rows)
 
     def at(self, x: float, y: float) -> UUID | None:
         """The top-most object whose area holds a point, px; a hole is no area."""
@@ -194,10 +190,25 @@ class EditableObjects:
         double = next((i for i in after if i not in gone and self.row_of(i) is not None), None)
         if double is not None:
             raise EditError(f"{edit.name}: there is already an object {double}.")
-        return [row for row in found if row is not None]
+        rows = [row for row in found if row is not None]
+        self._check_classes(edit, rows)
+        return rows
+
+    def _check_classes(self, edit: Edit, going: list[int]) -> None:
+        """A class can be taken back only when no object is left in it."""
+        n = len(self._classes if edit.schemes is None else edit.schemes[1])
+        left = (
+            self._counts[n + 1 :].sum()
+            - (self._class_of.values[np.array(going, np.int64)] >= n).sum()
+        )
+        if left:
+            raise EditError(
+                f"{edit.name}: {left} objects are still in classes that it would take away "
+                f"({', '.join(self._classes.names[n:])}). Give them another class first."
+            )
 
     def _set_classes(self, classes: ClassScheme) -> None:
-        """Positions are kept; a class that is taken back leaves its objects unclassified."""
+        """Positions are kept."""
         self._classes = classes
         counts = np.zeros(len(classes) + 1, np.int64)
         n = min(len(counts), len(self._counts))
@@ -208,6 +219,7 @@ class EditableObjects:
         for row in rows:
             self._alive.values[row] = False
             self._counts[self._class_of.values[row] + 1] -= 1
+            self._near.remove(row, self._bounds.values[row])
         self._n -= len(rows)
 
     def _add(self, table: ObjectTable) -> None:
@@ -223,152 +235,6 @@ class EditableObjects:
         self._alive.extend(np.ones(len(table), bool))
         self._bounds.extend(table.contours.bounds)
         self._near.add(first, table.contours.bounds)
-        if self.typical_px == 0:
-            self.typical_px = _typical_px(table.contours.bounds)
         self._new_rows.update({i: first + k for k, i in enumerate(table.uuids())})
         self._counts += np.bincount(table.class_id + 1, minlength=len(self._counts))
         self._n += len(table)
-
-
-def _typical_px(bounds: NDArray[np.float32]) -> float:
-    sides = np.sqrt((bounds[:, 2] - bounds[:, 0]) * (bounds[:, 3] - bounds[:, 1]))
-    sides = sides[np.isfinite(sides)]
-    return float(np.median(sides)) if len(sides) else 0.0
-
-
-class _Growing(Generic[Scalar]):
-    """An array that grows at its end, amortised."""
-
-    def __init__(self, values: NDArray[Scalar]) -> None:
-        self._room = values.copy()
-        self._n = len(values)
-
-    def __len__(self) -> int:
-        return self._n
-
-    def __getitem__(self, row: int) -> Scalar:
-        value: Scalar = self._room[row]
-        return value
-
-    @property
-    def values(self) -> NDArray[Scalar]:
-        return self._room[: self._n]
-
-    def extend(self, more: NDArray[Scalar]) -> None:
-        n = self._n + len(more)
-        if n > len(self._room):
-            room = np.zeros((max(n, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
-            room[: self._n] = self.values
-            self._room = room
-        self._room[self._n : n] = more
-        self._n = n
-
-
-class _Chunks:
-    """Tables one behind the other, addressed by one row number."""
-
-    def __init__(self, base: ObjectTable) -> None:
-        self._tables = [base]
-        self._starts = [0, len(base)]
-
-    def add(self, table: ObjectTable) -> int:
-        """Put a table behind the others; its first row number."""
-        first = self._starts[-1]
-        self._tables.append(table)
-        self._starts.append(first + len(table))
-        return first
-
-    def locate(self, row: int) -> tuple[ObjectTable, int]:
-        chunk = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self._tables[chunk], row - self._starts[chunk]
-
-    def take(self, rows: NDArray[np.int64], classes: ClassScheme) -> ObjectTable:
-        """Rows in the given order; class positions are the same in all chunks, names may not be."""
-        order, parts = self._split(rows)
-        picked = [table.select(local).with_columns(classes=classes) for table, local in parts]
-        if not picked:
-            picked = [self._tables[0].select([]).with_columns(classes=classes)]
-        if len(picked) == 1:
-            return picked[0]
-        return ObjectTable.concat(picked).select(np.argsort(order, kind="stable"))
-
-    def contours(self, rows: NDArray[np.int64]) -> Contours:
-        """Outlines of ascending rows."""
-        _, parts = self._split(rows)
-        picked = [table.contours.take(local) for table, local in parts]
-        if not picked:
-            return Contours.empty()
-        return picked[0] if len(picked) == 1 else Contours.concat(picked)
-
-    def _split(
-        self, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], list[tuple[ObjectTable, NDArray[np.int64]]]]:
-        """Where each row of the parts stands in `rows`; the parts by chunk."""
-        chunk = np.searchsorted(self._starts, rows, side="right") - 1
-        order = np.argsort(chunk, kind="stable")
-        present, first = np.unique(chunk[order], return_index=True)
-        cuts = np.split(rows[order], first[1:]) if len(present) else []
-        parts = [
-            (self._tables[c], local - self._starts[c])
-            for c, local in zip(present.tolist(), cuts, strict=True)
-        ]
-        return order, parts
-
-
-class _RowsById:
-    """Row of an id among many, by binary search: a dictionary of a million UUIDs takes seconds."""
-
-    def __init__(self, object_id: NDArray[np.uint8]) -> None:
-        halves = np.ascontiguousarray(object_id).view(np.uint64).reshape(-1, 2)
-        self._order = np.argsort(halves[:, 0], kind="stable")
-        self._first = halves[self._order, 0]
-        self._second = halves[:, 1]
-
-    def find(self, object_id: UUID) -> int | None:
-        first, second = np.frombuffer(object_id.bytes, np.uint64)
-        start = int(np.searchsorted(self._first, first))
-        while start < len(self._first) and self._first[start] == first:
-            row = int(self._order[start])
-            if self._second[row] == second:
-                return row
-            start += 1
-        return None
-
-
-class _Cells:
-    """Rows near a box: an index of what was opened, and cells of what came since."""
-
-    def __init__(self, base: GridIndex) -> None:
-        self._base = base
-        self._cells: dict[tuple[int, int], list[int]] = {}
-        self._bounds: dict[int, tuple[float, float, float, float]] = {}
-
-    def add(self, first: int, bounds: NDArray[np.float32]) -> None:
-        for row, edges in enumerate(bounds.tolist(), start=first):
-            if not all(np.isfinite(edges)):
-                continue
-            self._bounds[row] = edges
-            left, top, right, bottom = (int(e // _CELL_PX) for e in edges)
-            for y in range(top, bottom + 1):
-                for x in range(left, right + 1):
-                    self._cells.setdefault((x, y), []).append(row)
-
-    def query(self, box: Box) -> NDArray[np.int64]:
-        rows = self._base.query(box)
-        if not self._cells or box.is_empty:
-            return rows
-        new = self._candidates(box)
-        hit = [row for row in new if _meets(self._bounds[row], box)]
-        return np.concatenate([rows, np.array(sorted(hit), np.int64)])
-
-    def _candidates(self, box: Box) -> Iterable[int]:
-        columns = range(box.x // _CELL_PX, (box.right - 1) // _CELL_PX + 1)
-        lines = range(box.y // _CELL_PX, (box.bottom - 1) // _CELL_PX + 1)
-        if len(columns) * len(lines) > len(self._cells):
-            return list(self._bounds)
-        return {r for y in lines for x in columns for r in self._cells.get((x, y), ())}
-
-
-def _meets(edges: tuple[float, float, float, float], box: Box) -> bool:
-    left, top, right, bottom = edges
-    return left < box.right and top < box.bottom and right >= box.x and bottom >= box.y
