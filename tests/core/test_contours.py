@@ -53,6 +53,17 @@ def test_bounds_are_shapelys(shapes):
     np.testing.assert_array_equal(contours.bounds, np.array(expected).reshape(-1, 4))
 
 
+@given(st.lists(st.integers(0, 4999)), st.booleans())
+def test_most_of_many_rows_are_the_same_rows_as_one_by_one(odd, gone):
+    """Long runs of rows are copied in one go."""
+    corners = np.array([(0, 0), (4, 0), (4, 4), (0, 4)], np.float32)
+    many = Contours.from_star(np.arange(5000, dtype=np.float32)[:, None, None] + corners)
+    rows = np.setdiff1d(np.arange(5000), odd) if gone else np.append(np.arange(5000), odd)
+    taken = many.take(rows)
+    assert np.array_equal(taken.bounds, many.bounds[rows.astype(int)])
+    assert len(taken.xy) == 5 * len(rows)
+
+
 @given(shape_lists, st.data())
 def test_take_is_shapelys_choice(shapes, data):
     contours = Contours.from_shapely(shapes)

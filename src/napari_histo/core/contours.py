@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histo.core._moments import moments
-from napari_histo.core._ragged import gather_offsets, offsets_of
+from napari_histo.core._ragged import gather, gather_offsets, offsets_of
 from napari_histo.core.box import Box
 
 if TYPE_CHECKING:
@@ -198,10 +198,8 @@ class Contours:
         index = as_rows(rows, len(self))
         object_offsets, parts = gather_offsets(self.object_offsets, index)
         part_offsets, rings = gather_offsets(self.part_offsets, parts)
-        ring_offsets, vertices = gather_offsets(self.ring_offsets, rings)
-        return Contours(
-            self.xy[vertices], ring_offsets, part_offsets, object_offsets, self.kind[index]
-        )
+        ring_offsets, xy = gather(self.xy, self.ring_offsets, rings)
+        return Contours(xy, ring_offsets, part_offsets, object_offsets, self.kind[index])
 
     @staticmethod
     def concat(items: Sequence[Contours]) -> Contours:
