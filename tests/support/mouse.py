@@ -17,6 +17,7 @@ KEYS = {
     "alt": Qt.KeyboardModifier.AltModifier,
     "ctrl": Qt.KeyboardModifier.ControlModifier,
     "shift": Qt.KeyboardModifier.ShiftModifier,
+    "ctrl+shift": Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
 }
 
 
@@ -62,13 +63,14 @@ class Hand:
 
     def screen(self, x, y):
         """Canvas px of a place."""
-        world = np.array(self.layer.data_to_world((y - 0.5, x - 0.5)))[-2:] / self._units()
+        world = np.array(self.layer.data_to_world((y - 0.5, x - 0.5)))[-2:] / self.units()
         camera = self.viewer.scene.camera
         height, width = self.viewer.canvas.size
         offset = (world - np.array(camera.center[-2:])) * camera.zoom
         return np.array([width / 2 + offset[1], height / 2 + offset[0]])
 
-    def _units(self):
+    def units(self):
+        """How many units of the layer make one of the window, y and x."""
         import pint
 
         units = zip(self.viewer.dims.units[-2:], self.layer.units[-2:], strict=True)

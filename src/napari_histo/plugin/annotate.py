@@ -32,7 +32,7 @@ from napari_histo.plugin.settings import AnnotateSettings
 from napari_histo.plugin.theme import style_sheet, theme_colour
 from napari_histo.plugin.threads import Mailbox
 from napari_histo.plugin.warm_up import warm_up
-from napari_histo.session import AnnotationController, ImageChoice, Tool
+from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice, Tool
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -44,6 +44,7 @@ _OPEN_FILTER = "Objects (*.geojson *.geojson.gz *.json *.parquet *.geoparquet)"
 _SAVE_FILTER = (
     "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
 )
+_SOME_FRAMES_MS = 400
 #: One step of the brush's slider makes it so much larger; the first is a brush of one pixel.
 _BRUSH_STEP, _LEAST_RADIUS_PX = 1.07, 0.5
 
@@ -54,12 +55,12 @@ class AnnotateDock(QWidget):
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-    controller : AnnotationController, optional
-        One made with other tools, for tests.
+    tools : AnnotationTools, optional
+        Others, for tests.
     """
 
     def __init__(
-        self, napari_viewer: napari.viewer.Viewer, controller: AnnotationController | None = None
+        self, napari_viewer: napari.viewer.Viewer, tools: AnnotationTools | None = None
     ) -> None:
         super().__init__()
         self.viewer = napari_viewer
@@ -67,7 +68,7 @@ class AnnotateDock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.form)
-        self.controller = controller or AnnotationController(Mailbox(self).post)
+        self.controller = AnnotationController(Mailbox(self).post, tools)
         self.settings = AnnotateSettings.load()
         self.keys = Keys(self.settings.keys)
         self.scene: Scene | None = None
@@ -237,9 +238,7 @@ class AnnotateDock(QWidget):
         self.controller.open(choice, table=chosen.table, target=target, image_path=path)
 
     def _on_open(self, is_open: bool) -> None:
-        if self.scene is not None:
-            self.scene.close()
-            self.scene = None
+        self._close_scene()
         image = self._image_of_session()
         if not is_open or image is None:
             self._refresh_images()
@@ -249,6 +248,15 @@ class AnnotateDock(QWidget):
         self.scene.bind(self.keys, self._actions)
         self.controller.objects.changed.connect(self._render_soon)
         self._show_view()
+
+    def _close_scene(self) -> None:
+        scene, self.scene = self.scene, None
+        if scene is not None:
+            scene.close()
+            later = QTimer(self)  # ends with the panel
+            later.setSingleShot(True)
+            later.timeout.connect(scene.marks.close)
+            later.start(_SOME_FRAMES_MS)
 
     def _image_of_session(self) -> Image | None:
         choice = self.controller.state.image

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,11 +57,21 @@ class Marks:
         )
         viewer.scene.camera.events.zoom.connect(self._on_zoom)
 
-    def close(self) -> None:
-        """Follow the camera no longer; take the layer away where it is still there."""
+    def clear(self) -> None:
+        """Draw nothing any more, and follow the camera no longer."""
         self._viewer.scene.camera.events.zoom.disconnect(self._on_zoom)
-        with suppress(ValueError, KeyError):
-            self._viewer.layers.remove(self.layer.name)
+        self._selected, self._stroke, self._prompts = self._selected[:0], [], ()
+        self._draw()
+
+    def close(self) -> None:
+        """Take the layer away where it is still there, some frames after `clear`.
+
+        Two layers that leave between two frames make vispy draw from freed memory (seen with
+        napari 0.9.2 and Mesa): the process ends when the next layers come.
+        """
+        for layer in list(self._viewer.layers):
+            if layer.unique_id == self.layer.unique_id:
+                self._viewer.layers.remove(layer)
 
     # -- what to draw ----------------------------------------------------------------------------
 

@@ -51,10 +51,10 @@ class Scene:
         self.activate()
 
     def close(self) -> None:
-        """Take everything away again."""
+        """Take the objects away. The marks' layer is left, empty: see `Marks.close`."""
         self._viewer.events.status.disconnect(self._amend_status)
         self.mouse.close()
-        self.marks.close()
+        self.marks.clear()
         self.view.close()
 
     @property
@@ -113,9 +113,11 @@ class Scene:
 
     def _on_hover(self, x: float, y: float) -> None:
         found = self._session.objects.at(x, y)
-        self._facts = ""
+        before, self._facts = self._facts, ""
         if found is not None:
             self._facts = object_facts(self._session.objects.get([found]), self._session.pixel_size)
+        if self._facts != before and isinstance(self._viewer.status, str):
+            self._viewer.status = self._facts  # napari says nothing of layers itself
         self._amend_status()
 
     def _amend_status(self, _event: Any = None) -> None:
