@@ -26,6 +26,10 @@ ColourBy = Literal["class", "object"]
 #: Colours that are set apart for classes; when there are more classes, all is drawn anew.
 _LEAST_SLOTS = 16
 _OBJECT_COLOURS = 49
+#: Changes of more objects are drawn as one.
+_MANY = 64
+#: When a larger share of what is seen has changed, all of it is shown anew.
+_PATCHED_SHARE = 0.25
 
 
 class ObjectsView:
@@ -68,6 +72,7 @@ class ObjectsView:
         self._classes = objects.classes
         height, width = plane_shape(image)
         shape = (max(height, 2), max(width, 2))  # so that there is a smaller level
+        self._outline_px = outline_px
         tiles = Tiles()
         self._levels = [
             TileCache(
@@ -86,7 +91,6 @@ class ObjectsView:
             metadata={TABLE_KEY: objects},
             **placement_of(image),
         )  # fmt: skip
-        self.layer.contour = outline_px
         objects.changed.connect(self._on_edit)
 
     def close(self) -> None:
@@ -98,11 +102,13 @@ class ObjectsView:
     @property
     def outline_px(self) -> int:
         """Width of the outlines; 0 fills the objects."""
-        return int(self.layer.contour)
+        return self._outline_px
 
     @outline_px.setter
     def outline_px(self, width: int) -> None:
-        self.layer.contour = width
+        if width != self._outline_px:
+            self._outline_px = width
+            self._draw_all_anew()
 
     @property
     def colour_by(self) -> ColourBy:
@@ -124,16 +130,23 @@ class ObjectsView:
     # -- drawing ---------------------------------------------------------------------------------
 
     def _draw(self, box: Box, *, downsample: int) -> NDArray[np.uint32]:
-        """Pixels of a box of a level; any thread."""
-        rows = self._objects.rows_in(box.scale(downsample))
-        return draw_level(
-            box,
+        """Pixels of a box of a level; any thread.
+
+        Outlines are drawn here, once a tile: napari's own contours are found anew over the whole
+        view at every frame, which takes longer than all else that a click does.
+        """
+        width = self._outline_px
+        wide = Box(box.x - width, box.y - width, box.width + 2 * width, box.height + 2 * width)
+        rows = self._objects.rows_in(wide.scale(downsample))
+        drawn = draw_level(
+            wide,
             downsample,
             rows=rows,
             bounds=self._objects.bounds(rows),
             outlines=self._objects.contours_of,
             values=self._values(rows),
         )
+        return _outlines(drawn, width) if width else drawn
 
     def _values(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Values of row numbers: a cycle of colours then shows classes, or tells objects apart."""
@@ -164,10 +177,21 @@ class ObjectsView:
                 self._draw_all_anew()
                 return
             self.layer.colormap = self._colormap()
-        box = edit.box
-        if not box.is_empty:
+        boxes, margin = _touched(edit), self._outline_px + 1
+        for box in boxes:
             for level in self._levels:
-                level.renew(box)
+                level.renew(box, margin_px=margin)
+        level = self._levels[self.layer.data_level]
+        if boxes:
+            self._show(level, [level.reach(box, margin) for box in boxes])
+
+    def _show(self, level: TileCache, parts: list[Box]) -> None:
+        """Put parts of a level on the screen, and only these where napari allows it."""
+        shown = self.layer.corner_pixels
+        seen = Box.from_edges(*shown[0, ::-1].tolist(), *(shown[1, ::-1] + 1).tolist())
+        parts = [part for p in parts if not (part := p.intersect(seen)).is_empty]
+        many = sum(part.area for part in parts) > _PATCHED_SHARE * seen.area
+        if many or not _patched(self.layer, seen, [(part, level.read(part)) for part in parts]):
             self.layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def _draw_all_anew(self) -> None:
@@ -177,9 +201,61 @@ class ObjectsView:
         self.layer.refresh()
 
 
+def _touched(edit: Edit) -> list[Box]:
+    """Boxes that an edit changed, full-resolution px: one for all, or one a row where far apart."""
+    hull = edit.box
+    if len(edit.before) + len(edit.after) > _MANY or hull.is_empty:
+        return [] if hull.is_empty else [hull]
+    bounds = np.concatenate([edit.before.contours.bounds, edit.after.contours.bounds])
+    bounds = bounds[np.isfinite(bounds).all(axis=1)]
+    edges = np.concatenate([np.floor(bounds[:, :2]), np.ceil(bounds[:, 2:])], axis=1)
+    boxes = [Box.from_edges(*e) for e in edges.astype(np.int64).tolist()]
+    return [hull] if hull.area <= 2 * sum(b.area for b in boxes) else boxes
+
+
+def _patched(layer: Labels, seen: Box, parts: list[tuple[Box, NDArray[np.uint32]]]) -> bool:
+    """Whether new pixels could be put into what a layer shows, the box `seen` of its level.
+
+    napari does so for what is painted, and no public way leads there for a layer of many levels:
+    a `refresh` asks for all that is seen, ten times the work.
+    """
+    try:
+        raw = layer._slice.image.raw
+        if not (layer.visible and layer.loaded) or raw.shape != seen.shape or layer.contour:
+            return False
+        for part, pixels in parts:
+            where = _within(part, seen)
+            raw[where] = pixels
+            layer._slice.image.view[where] = layer._raw_to_displayed(raw, where)
+            layer._updated_slice = where
+            layer._partial_labels_refresh()
+    except (AttributeError, TypeError, ValueError):  # another version of napari
+        return False
+    return True
+
+
+def _within(part: Box, whole: Box) -> tuple[slice, slice]:
+    top, left = part.y - whole.y, part.x - whole.x
+    return slice(top, top + part.height), slice(left, left + part.width)
+
+
 def _slots_for(classes: ClassScheme) -> int:
     """Colours to set apart: one more than classes, a power of two."""
     return max(_LEAST_SLOTS, 1 << len(classes).bit_length())
+
+
+def _outlines(labels: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
+    """The rim of each label, without the `width` pixels of margin on each side."""
+    height, length = (n - 2 * width for n in labels.shape)
+    inner = labels[width : width + height, width : width + length]
+    same = np.ones(inner.shape, bool)
+    # The corners of an octagon: as good as all of its pixels for anything wider than the rim.
+    slant = -(-width * 7 // 10)
+    for dy, dx in ((0, width), (0, -width), (width, 0), (-width, 0)):
+        same &= inner == labels[width + dy :, width + dx :][:height, :length]
+    for dy, dx in ((slant, slant), (slant, -slant), (-slant, slant), (-slant, -slant)):
+        same &= inner == labels[width + dy :, width + dx :][:height, :length]
+    return np.where(same, np.uint32(0), inner)
 
 
 def _smaller(shape: tuple[int, int], downsample: int) -> tuple[int, int]:

@@ -66,9 +66,13 @@ class TileCache:
                     out[_within(shared, box)] = self._tile(x, y)[_within(shared, place)]
         return out
 
-    def renew(self, box: Box) -> None:
-        """What lies in a box (full-resolution px) has changed."""
-        touched = _grown(box, self._downsample).intersect(self._extent)
+    def reach(self, box: Box, margin_px: int = 1) -> Box:
+        """Pixels of this level that lie in a box of full-resolution px, or so near to it."""
+        return _grown(box, self._downsample, margin_px).intersect(self._extent)
+
+    def renew(self, box: Box, *, margin_px: int = 1) -> None:
+        """What lies in a box (full-resolution px), or so near to it, has changed."""
+        touched = self.reach(box, margin_px)
         if touched.is_empty:
             return
         with self._kept.lock:
@@ -111,11 +115,11 @@ def _within(part: Box, whole: Box) -> tuple[slice, slice]:
     return slice(top, top + part.height), slice(left, left + part.width)
 
 
-def _grown(box: Box, downsample: int) -> Box:
-    """A box of this level around one of full resolution, one pixel larger on each side."""
+def _grown(box: Box, downsample: int, margin_px: int = 1) -> Box:
+    """A box of this level around one of full resolution, larger by a margin on each side."""
     return Box.from_edges(
-        floor(box.x / downsample) - 1,
-        floor(box.y / downsample) - 1,
-        ceil(box.right / downsample) + 1,
-        ceil(box.bottom / downsample) + 1,
+        floor(box.x / downsample) - margin_px,
+        floor(box.y / downsample) - margin_px,
+        ceil(box.right / downsample) + margin_px,
+        ceil(box.bottom / downsample) + margin_px,
     )
