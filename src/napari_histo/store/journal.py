@@ -216,7 +216,7 @@ class Journal:
                 raise
             self.revision, self._size = before["revision"], self._size + len(lines)
             if lines:
-                self._follows = _checksum(lines[lines.rindex(b"\n", 0, -1) + 1 :])
+                self._follows = _checksum(lines[lines.rfind(b"\n", 0, -1) + 1 :])
 
     def _lines_since(self, start: int) -> bytes:
         """Lines behind the heads of the files from `start` on."""
