@@ -43,7 +43,8 @@ def test_a_gesture_is_drawn_where_it_is_in_one_map(prompt, channel):
     maps = draw_maps([prompt], 64)
     assert [bool(m.any()) for m in maps] == [c == channel for c in range(3)]
     ys, xs = np.nonzero(maps[channel])
-    assert abs(xs.mean() + 0.5 - 40.5) < 0.6 and abs(ys.mean() + 0.5 - 20.5) < 0.6
+    assert abs(xs.mean() + 0.5 - 40.5) < 0.6
+    assert abs(ys.mean() + 0.5 - 20.5) < 0.6
 
 
 def test_gestures_beyond_the_patch_are_borne():
@@ -63,7 +64,8 @@ def test_areas_fill_their_holes():
     ring = np.array([(10, 10), (30, 10), (30, 30), (10, 30)])
     drawn = draw_areas(Contours.from_rings([ring]), 64)
     assert drawn.sum() == pytest.approx(400, abs=41)
-    assert drawn[20, 20] and not drawn[5, 5]
+    assert drawn[20, 20]
+    assert not drawn[5, 5]
 
 
 # -- outlines --------------------------------------------------------------------------------------
@@ -179,7 +181,7 @@ def test_damaged_weights_are_named(tmp_path):
     (tmp_path / "config.json").write_text('{"architecture": "nuclick"}')
     (tmp_path / "card.json").write_text('{"family": "nuclick", "channels": "any"}')
     (tmp_path / "weights.safetensors").write_bytes(b"not a file of weights")
-    with pytest.raises(ModelError, match="weights.safetensors does not hold a click network"):
+    with pytest.raises(ModelError, match=r"weights\.safetensors does not hold a click network"):
         load_prompt_model(str(tmp_path))
 
 

@@ -71,7 +71,10 @@ def test_anywhere_in_an_image_that_is_not_square(x, y):
     engine = engine_of(disc((200, 300), x, y, 12))
     answer = ask(engine, PointPrompt(x, y))
     left, top, right, bottom = answer.contours.bounds[0]
-    assert left >= 0 and top >= 0 and right <= 300 and bottom <= 200
+    assert left >= 0
+    assert top >= 0
+    assert right <= 300
+    assert bottom <= 200
     assert abs((left + right) / 2 - (max(x - 12, 0) + min(x + 12, 300)) / 2) < 1
     assert abs((top + bottom) / 2 - (max(y - 12, 0) + min(y + 12, 200)) / 2) < 1
 

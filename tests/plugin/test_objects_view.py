@@ -174,9 +174,9 @@ def test_threads_draw_while_objects_change():
             objects.draw(Box(x, y, 200, 200))
             np.asarray(view.layer.data[0][y : y + 200, x : x + 200])
 
-    with ThreadPoolExecutor(3) as pool:
-        drawing = [pool.submit(draw, seed) for seed in range(3)]
-        for k in range(300):
+    with ThreadPoolExecutor(2) as pool:
+        drawing = [pool.submit(draw, seed) for seed in range(2)]
+        for k in range(60):
             new = squares(rng.uniform(20, 1400, (1, 2)), 80.0 if k % 3 else 700.0)
             objects.apply(Edit("Draw", NOTHING, new))
             if k % 2:

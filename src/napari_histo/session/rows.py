@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Box, ClassScheme, Contours, ObjectTable
+from napari_histo.core import Box, ClassScheme, Contours, Details, ObjectTable
 from napari_histo.core.grid_index import GridIndex, meets
 
 __all__ = ["Chunks", "GrowingArray", "NearRows", "RowsById"]
@@ -132,7 +132,7 @@ def _folded(tables: list[ObjectTable]) -> list[ObjectTable]:
 def _joined(tables: list[ObjectTable]) -> ObjectTable:
     """Rows behind each other; class positions stay as they are."""
     classes = max((t.classes for t in tables), key=len)
-    details = {}
+    details: dict[UUID, Details] = {}
     for table in tables:  # what an object carried before it changed must not come back
         if details:
             for object_id in table.uuids():
