@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import shapely
@@ -13,6 +15,7 @@ from napari_histo.plugin import annotate
 from napari_histo.plugin.annotate import AnnotateDock
 from napari_histo.plugin.layers import add_objects
 from napari_histo.session import AnnotationTools, Tool
+from napari_histo.session.document import Document
 from napari_histo.store import load_objects
 from support.discs import RADIUS_PX, Discs
 from support.mouse import Hand, settle
@@ -37,9 +40,10 @@ def engine():
 class Desk:
     """A panel on an image, and a hand on its canvas."""
 
-    def __init__(self, viewer, engine, qtbot, image):
+    def __init__(self, viewer, engine, qtbot, image, folder):
         self.viewer, self.qtbot, self.image = viewer, qtbot, image
-        self.dock = AnnotateDock(viewer, AnnotationTools(lambda reader, size: engine))
+        document = partial(Document.open, data_folder=folder)
+        self.dock = AnnotateDock(viewer, AnnotationTools(lambda reader, size: engine, document))
         viewer.window.add_dock_widget(self.dock, name="Annotate")
         self.form, self.state = self.dock.form, self.dock.controller.state
 
@@ -102,8 +106,8 @@ def picture(viewer, tmp_path):
 
 
 @pytest.fixture
-def desk(viewer, engine, qtbot, picture):
-    desk = Desk(viewer, engine, qtbot, picture).start()
+def desk(viewer, engine, qtbot, picture, tmp_path):
+    desk = Desk(viewer, engine, qtbot, picture, tmp_path).start()
     yield desk
     desk.dock.controller.close()
 
@@ -180,11 +184,11 @@ def test_a_whole_session(desk, picture, tmp_path):
 
 
 @pytest.mark.parametrize("multiscale", [False, True], ids=["plain", "multiscale"])
-def test_outline_lies_where_the_click_was(viewer, engine, qtbot, placement, multiscale):
+def test_outline_lies_where_the_click_was(viewer, engine, qtbot, tmp_path, placement, multiscale):
     pixels = np.zeros((*SHAPE, 3), np.uint8)
     data = [pixels, pixels[::2, ::2], pixels[::4, ::4]] if multiscale else pixels
     image = viewer.add_image(data, rgb=True, multiscale=multiscale, **placement)
-    desk = Desk(viewer, engine, qtbot, image).start()
+    desk = Desk(viewer, engine, qtbot, image, tmp_path).start()
     desk.form.fill_box.setCurrentIndex(1)
     at = desk.hand.screen(230.5, 120.5)
     desk.hand.click_screen(at)
@@ -199,7 +203,7 @@ def test_outline_lies_where_the_click_was(viewer, engine, qtbot, placement, mult
         viewer.scene.camera.zoom *= closer
         settle(60)
         seen = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
-        y, x = np.nonzero((seen[..., 0] > 120) & (seen[..., 1] < 80))
+        y, x = np.nonzero((seen[..., 0] > 60) & (seen[..., 1] < 40))
         middle = np.array([x.mean() + 0.5, y.mean() + 0.5])
         half_px = 0.5 * max(zoom * closer, 1)
         assert len(x) > 10
@@ -335,9 +339,9 @@ def predictions(n=6):
     )
 
 
-def test_fix_what_a_model_found(viewer, engine, qtbot, picture):
+def test_fix_what_a_model_found(viewer, engine, qtbot, picture, tmp_path):
     """The Segment panel's layer is taken up by itself; ids stay, and the review walks through."""
-    desk = Desk(viewer, engine, qtbot, picture)
+    desk = Desk(viewer, engine, qtbot, picture, tmp_path)
     assert desk.form.start.objects_box.currentText() == "nothing yet"
     table = predictions()
     result = add_objects(viewer, table, picture, name="slide · he-nuclei")
@@ -385,11 +389,11 @@ def test_what_was_not_saved_comes_back_and_says_so(desk):
 
 
 def test_a_second_window_on_one_file_is_refused_with_one_message(
-    desk, viewer, engine, qtbot, monkeypatch
+    desk, viewer, engine, qtbot, monkeypatch, tmp_path
 ):
     told = []
     monkeypatch.setattr(annotate, "_notify", told.append)
-    other = Desk(viewer, engine, qtbot, desk.image)
+    other = Desk(viewer, engine, qtbot, desk.image, tmp_path)
     other.form.start.image_box.setCurrentIndex(0)
     other.form.start.start_button.click()
     qtbot.waitUntil(lambda: bool(other.state.error), timeout=10_000)

@@ -316,9 +316,8 @@ class AnnotateDock(QWidget):
 
     def _show_view(self) -> None:
         if self.scene is not None:
-            self.scene.view.colour_by = self.form.colour_box.currentData()
             width = 0 if self.form.fill_box.currentData() else self.settings.outline_width
-            self.scene.view.outline_px = width
+            self.scene.show_objects(self.form.colour_box.currentData(), width)
 
     # -- files -----------------------------------------------------------------------------------
 

@@ -97,6 +97,11 @@ class Keys:
             self.problems.append(f"'{attempt}' for '{command.title}' {why}.")
         return None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Commands that have a key."""
+        return tuple(self._keys)
+
     def text(self, name: str) -> str:
         """The key as it stands on a button; empty where there is none."""
         key = self._keys.get(name)

@@ -12,7 +12,7 @@ from napari_histo.plugin.annotate_keys import Keys
 from napari_histo.plugin.annotate_marks import Marks
 from napari_histo.plugin.annotate_words import object_facts
 from napari_histo.plugin.geometry import centre_view, screen_px
-from napari_histo.plugin.objects_view import ObjectsView
+from napari_histo.plugin.objects_view import ColourBy, ObjectsView
 from napari_histo.session import AnnotationController, Tool
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Scene"]
 
 _CURSORS = {Tool.PAINT: "circle", Tool.ERASE: "circle", Tool.PICK: "pointing"}
+_FILL_OPACITY = 0.45
 #: Share of the window that an object under review should take, at least and at most.
 _REVIEW_LEAST, _REVIEW_MOST, _REVIEW_BEST = 0.02, 0.6, 0.15
 
@@ -47,12 +48,15 @@ class Scene:
         self.marks = Marks(viewer, image, f"{image.name} · marks")
         listener = Listener(self._draws, self._preview, self._on_stroke, self._on_hover)
         self.mouse = Mouse(viewer, self.layer, listener)
+        self._outline_px = self.view.outline_px
         viewer.events.status.connect(self._amend_status)
+        viewer.scene.camera.events.zoom.connect(self._fit_outlines)
         self.activate()
 
     def close(self) -> None:
         """Take the objects away. The marks' layer is left, empty: see `Marks.close`."""
         self._viewer.events.status.disconnect(self._amend_status)
+        self._viewer.scene.camera.events.zoom.disconnect(self._fit_outlines)
         self.mouse.close()
         self.marks.clear()
         self.view.close()
@@ -90,6 +94,20 @@ class Scene:
         if layer.cursor == "circle":
             zoom = self._viewer.scene.camera.zoom
             layer.cursor_size = 2 * state.brush_px * screen_px(self._viewer, layer) / zoom
+
+    def show_objects(self, colour_by: ColourBy, outline_px: int) -> None:
+        """How the objects are drawn; an outline of 0 px fills them."""
+        self._outline_px = outline_px
+        self.view.colour_by = colour_by
+        self.layer.opacity = 1.0 if outline_px else _FILL_OPACITY
+        self._fit_outlines()
+
+    def _fit_outlines(self, _event: Any = None) -> None:
+        """As wide on the screen: napari's outlines are as wide in pixels of the labels."""
+        width = self._outline_px / max(screen_px(self._viewer, self.layer), 1)
+        fitting = max(round(width), 1) if self._outline_px else 0
+        if fitting != self.view.outline_px:
+            self.view.outline_px = fitting
 
     def look_at(self, box: Box) -> None:
         """Bring an object into the middle, large enough to be judged."""
