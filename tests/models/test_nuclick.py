@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import napari_histo
 from napari_histo.core import BoxPrompt, Contours, PointPrompt, PromptPatch, ScribblePrompt
 from napari_histo.errors import ModelError
 from napari_histo.models import (
@@ -194,3 +199,12 @@ def test_a_gpu_gives_the_same_outlines(model, field, inner):
     patches = [patch_at(field, row) for row in inner]
     for a, b in zip(model.answer(patches), there.answer(patches), strict=True):
         assert a.contours.areas_px[0] == pytest.approx(b.contours.areas_px[0], rel=0.05)
+
+
+def test_shipped_card_belongs_to_its_weights():
+    folder = Path(napari_histo.__file__).parent / "models/weights/click"
+    card = json.loads((folder / "card.json").read_text("utf-8"))
+    weights = (folder / "weights.safetensors").read_bytes()
+    assert card["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert len(weights) < 10e6
+    assert card["sha256"][:16] in (folder / "CARD.md").read_text("utf-8")

@@ -29,9 +29,10 @@ def source_box(target: Box, scale: tuple[float, float], extent: Box) -> Box:
     if scale == (1.0, 1.0):
         return target.intersect(extent)
     reach_x, reach_y = (max(1.0, s) for s in scale)
+    # The last target pixel may be centred beyond the last source pixel, and repeats that one.
     return Box.from_edges(
-        math.floor((target.x + 0.5) * scale[0] - reach_x),
-        math.floor((target.y + 0.5) * scale[1] - reach_y),
+        math.floor(min((target.x + 0.5) * scale[0], extent.right - 0.5) - reach_x),
+        math.floor(min((target.y + 0.5) * scale[1], extent.bottom - 0.5) - reach_y),
         math.ceil((target.right - 0.5) * scale[0] + reach_x) + 1,
         math.ceil((target.bottom - 0.5) * scale[1] + reach_y) + 1,
     ).intersect(extent)
