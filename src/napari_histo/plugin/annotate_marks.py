@@ -75,21 +75,18 @@ class Marks:
 
     # -- what to draw ----------------------------------------------------------------------------
 
-    def show_selection(self, contours: Contours) -> None:
-        """Outlines of what is selected."""
-        some = contours.take(np.arange(min(len(contours), _MAX_OUTLINES)))
+    def show(self, selected: Contours, prompts: Sequence[Prompt]) -> None:
+        """Outlines of what is selected; crosses, boxes, squiggles of what is being made."""
+        some = selected.take(np.arange(min(len(selected), _MAX_OUTLINES)))
         self._selected = some.to_shapely()
-        self._draw()
-
-    def show_prompts(self, prompts: Sequence[Prompt]) -> None:
-        """Crosses, boxes and squiggles of the object that is being made."""
         self._prompts = tuple(prompts)
         self._draw()
 
     def show_stroke(self, lines: Sequence[Line]) -> None:
         """What the mouse draws now; nothing when it ends."""
-        self._stroke = list(lines)
-        self._draw()
+        if lines or self._stroke:
+            self._stroke = list(lines)
+            self._draw()
 
     # -- drawing ---------------------------------------------------------------------------------
 
@@ -99,9 +96,12 @@ class Marks:
         colours = [c for (_, c), s in zip(lines, segments, strict=True) for _ in range(len(s))]
         layer = self.layer
         if not colours:
-            layer.data = np.zeros((0, 2, 2))
+            if len(layer.data):
+                layer.data = np.zeros((0, 2, 2))
             return
-        layer.edge_width = self._line_width()
+        # Each of these makes napari draw anew, in some milliseconds.
+        if layer.edge_width != self._line_width():
+            layer.edge_width = self._line_width()
         layer.data = np.concatenate(segments)
         layer.edge_color = colours
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from napari_histo.core import Box
+from napari_histo.core import Box, Prompt
 from napari_histo.plugin.annotate_canvas import Listener, Mouse, Stroke
 from napari_histo.plugin.annotate_gestures import carry_out, draws, preview
 from napari_histo.plugin.annotate_keys import Keys
@@ -44,6 +45,7 @@ class Scene:
         self.image = image
         self._session = session
         self._facts = ""
+        self._marked: tuple[int, tuple[UUID, ...], tuple[Prompt, ...]] = (-1, (), ())
         self.view = ObjectsView(viewer, image, session.objects, name=f"{image.name} · objects")
         self.marks = Marks(viewer, image, f"{image.name} · marks")
         listener = Listener(self._draws, self._preview, self._on_stroke, self._on_hover)
@@ -83,9 +85,11 @@ class Scene:
 
     def show_marks(self) -> None:
         """What is selected, and the gestures of the object that is being made."""
-        state = self._session.state
-        self.marks.show_selection(self._session.objects.get(state.selection).contours)
-        self.marks.show_prompts(state.prompts)
+        state, objects = self._session.state, self._session.objects
+        marked = (objects.version, state.selection, state.prompts)
+        if any(a is not b and a != b for a, b in zip(marked, self._marked, strict=True)):
+            self._marked = marked
+            self.marks.show(objects.get(state.selection).contours, state.prompts)
 
     def show_tool(self) -> None:
         """The mouse's shape tells the tool."""
