@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import napari
+import numpy as np
 from qtpy.QtWidgets import QApplication
 
+from napari_histo.core import ObjectTable
+from napari_histo.plugin.annotate import AnnotateDock
 from napari_histo.plugin.geometry import to_napari
+from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.segment import SegmentDock
-from napari_histo.session import Phase, Scope
+from napari_histo.session import AnnotationTools, ImageChoice, Phase, Scope
+from napari_histo.session.document import Document
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("NAPARI_HISTO_DATA", ROOT.parent / "shared" / "data"))
@@ -39,10 +47,50 @@ def main() -> None:
     viewer = napari.Viewer()
     viewer.window.resize(*WINDOW_PX)
     viewer.open(options.slide, plugin="napari-histo")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-histo", "Segment nuclei")
+    window, dock = viewer.window.add_plugin_dock_widget("napari-histo", "Segment nuclei")
     segment_view(viewer, dock, options.model)
     take(viewer, options.out / "segment-dock.png")
+
+    viewer.window.remove_dock_widget(window)
+    with tempfile.TemporaryDirectory() as work:
+        document = partial(Document.open, data_folder=Path(work))
+        annotate = AnnotateDock(viewer, AnnotationTools(open_document=document))
+        viewer.window.add_dock_widget(annotate, name="Annotate", area="right")
+        annotate_view(viewer, annotate, Path(work))
+        take(viewer, options.out / "annotate.png")
+        annotate.controller.close()
+        settle()
     viewer.close()
+
+
+def annotate_view(viewer: napari.Viewer, dock: AnnotateDock, work: Path) -> None:
+    """Take up what the model found, tell the classes of some, outline one by a click."""
+    session, form = dock.controller, dock.form
+    session.open(
+        ImageChoice(viewer.layers[0].unique_id, reader_of(viewer.layers[0])),
+        table=form.start.objects_box.currentData().table,
+        target=work / f"{viewer.layers[0].name}.geojson",
+    )
+    wait(lambda: session.state.is_open or bool(session.state.error))
+    for layer in viewer.layers[1:-2]:
+        layer.visible = False
+    table = session.objects.table()
+    for name, ids in by_size(table).items():
+        session.select(ids)
+        session.relabel(name)
+    viewer.scene.camera.zoom *= 1.6
+    x, y = MIDDLE_PX
+    session.select([])
+    session.click(x, y)
+    wait(lambda: session.state.in_flight == 0)
+
+
+def by_size(table: ObjectTable) -> dict[str, list[UUID]]:
+    """What a pathologist would say, roughly: small round nuclei are immune cells."""
+    area = table.contours.areas_px
+    small, long = area < np.percentile(area, 35), area > np.percentile(area, 80)
+    ids = np.array(table.uuids(), object)
+    return {"Immune cells": list(ids[small]), "Stroma": list(ids[long])}
 
 
 def segment_view(viewer: napari.Viewer, dock: SegmentDock, model: str) -> None:

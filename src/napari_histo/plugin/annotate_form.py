@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QElidingLabel
 
 from napari_histo.plugin.annotate_chips import ClassChips
 from napari_histo.plugin.annotate_keys import Keys
@@ -14,6 +22,7 @@ __all__ = ["AnnotateForm", "ReviewBar", "SaveBar", "StartPanel"]
 
 _WIDTH_PX = 324
 _WALK_PX = 46
+_BOX_PX = 96
 _WALK = ("previous", "next", "accept", "delete")
 
 
@@ -54,11 +63,13 @@ class AnnotateForm(QWidget):
         for by in ("class", "object"):
             self.colour_box.addItem(f"by {by}", by)
         for box in (self.fill_box, self.colour_box):
-            box.setMinimumContentsLength(6)  # what is wider than the dock upsets its heights
+            box.setMinimumWidth(_BOX_PX)  # what is wider than the dock upsets its heights
 
     def _work_panel(self) -> QWidget:
-        self.title = QLabel()
-        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        # What is wider than the dock upsets its heights.
+        self.title = QElidingLabel()
+        self.title.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.close_button = QPushButton("Close")
         self.close_button.setToolTip("Stop annotating this image. Nothing is lost.")
         panel = QWidget()
@@ -91,6 +102,7 @@ class AnnotateForm(QWidget):
         self.start.setVisible(title is None)
         self.work.setVisible(title is not None)
         self.title.setText(title or "")
+        self.title.setToolTip(title or "")
 
     def show_message(self, text: str, kind: str = "") -> None:
         """The one thing to tell the user; `kind` is "", "warning" or "error"."""

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QSlider,
     QToolButton,
     QVBoxLayout,
@@ -86,11 +87,13 @@ class ToolStrip(QWidget):
         tools.addStretch()
         self.hint = small_label()
         # As high when it says little, so that nothing below jumps.
-        self.hint.setMinimumHeight(_HINT_PX)
+        self.hint.setFixedHeight(_HINT_PX)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(_GAP_PX)
+        # Wrapped words further down make Qt take heights from the upper parts.
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
         for row in (tools, actions):
             row.setSpacing(_GAP_PX)
             layout.addLayout(row)
