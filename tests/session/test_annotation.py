@@ -296,6 +296,52 @@ def test_a_line_that_cuts_nothing_is_told(desk):
     assert "cuts no object" in desk.state.notice
 
 
+def test_a_line_beside_an_object_of_two_parts_leaves_it_alone(desk):
+    desk.controller.paint([(100.0, 100.0)], 10)
+    desk.controller.paint([(200.0, 100.0)], 10)
+    before = desk.content()
+    desk.controller.split([(150.0, 50.0), (150.0, 150.0)])
+    assert desk.content() == before
+    assert "cuts no object" in desk.state.notice
+    desk.controller.split([(100.0, 50.0), (100.0, 150.0)])
+    assert len(desk.table) == 2
+
+
+@pytest.mark.parametrize(
+    ("gesture", "told"),
+    [
+        (lambda c: c.paint([(np.nan, 1.0)], 5), "outside all images"),
+        (lambda c: c.erase([(1.0, 1.0), (np.inf, 1.0)], 5), "outside all images"),
+        (lambda c: c.paint([(1.0, 1.0)], np.nan), "radius"),
+        (lambda c: c.erase([(1.0, 1.0)], -2), "radius"),
+        (lambda c: c.set_brush(np.nan), "radius"),
+        (lambda c: c.split([(np.nan, 1.0), (5.0, 5.0)]), ""),
+    ],
+    ids=["NaN stroke", "infinite stroke", "NaN radius", "radius -2", "NaN brush", "NaN knife"],
+)
+@pytest.mark.parametrize("selected", [True, False])
+def test_a_gesture_of_no_numbers_is_told_and_changes_nothing(desk, gesture, told, selected):
+    desk.click(200, 300)
+    if not selected:
+        desk.controller.finish()
+    before, brush = desk.content(), desk.state.brush_px
+    gesture(desk.controller)
+    assert told in desk.state.error
+    assert desk.state.error or desk.state.notice
+    assert desk.content() == before
+    assert desk.state.brush_px == brush
+
+
+def test_an_answer_of_no_numbers_is_told(desk):
+    ring = np.array([(0, 0), (9, 0), (np.nan, 9)], np.float32)
+    desk.engine.answer = lambda requests: [
+        PromptAnswer(Contours.from_rings([ring]), 0.9) for _ in requests
+    ]
+    desk.click(200, 300)
+    assert "no numbers" in desk.state.error
+    assert (len(desk.table), desk.state.active, desk.state.in_flight) == (0, None, 0)
+
+
 def test_paint_and_erase(desk):
     desk.controller.paint([(200, 300), (230, 300)], 5)
     assert desk.table.areas_px[0] == pytest.approx(300 + np.pi * 25, rel=0.03)

@@ -23,7 +23,7 @@ from napari_histo.core import (
     SlideReader,
     new_ids,
 )
-from napari_histo.errors import HistoError
+from napari_histo.errors import EditError, HistoError
 from napari_histo.ops import edit as shapes
 from napari_histo.pipeline.prompt import PromptEngine
 from napari_histo.session.asking import Ask, AskingLane
@@ -165,7 +165,11 @@ class AnnotationController(Shaping):
         self.state.in_flight = len(self._asks)
         is_active = ask.object_id == self.state.active
         before = self.objects.get([ask.object_id])
-        shape = shapes.clean(answer.contours, within=self._extent())
+        try:
+            shape = shapes.clean(answer.contours, within=self._extent())
+        except EditError as error:
+            self._ask_failed(error)
+            return
         if not np.isfinite(shape.bounds).all():
             self.state.notice = _NOTHING_FOUND
             if is_active:
@@ -186,7 +190,7 @@ class AnnotationController(Shaping):
         return row.with_columns(object_id=_as_row(ask.object_id))
 
     def _ask_failed(self, error: BaseException) -> None:
-        self.state.in_flight = 0
+        self.state.in_flight = len(self._asks)
         if self.state.active is not None and self.state.active not in self.objects:
             self._set_moment(Moment())
         self.fail(error)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histo.core import Box, Contours, Edit, ObjectState, ObjectTable, ObjectType
+from napari_histo.errors import EditError
 from napari_histo.ops import edit as shapes
 from napari_histo.session.annotation_state import Tool
 from napari_histo.session.desk import Desk
@@ -40,7 +41,10 @@ class Shaping(Desk):
         self.state.tool = tool
 
     def set_brush(self, radius_px: float) -> None:
-        """Radius of the brush."""
+        """Radius of the brush, px; brought to 0.5 to 500."""
+        if np.isnan(radius_px):
+            self.fail(EditError("The brush's radius is no number. Give one from 0.5 to 500 px."))
+            return
         self.state.brush_px = float(np.clip(radius_px, 0.5, 500))
 
     # -- brush and knife ---------------------------------------------------------------------------
@@ -64,13 +68,18 @@ class Shaping(Desk):
         radius = self.state.brush_px if radius_px is None else radius_px
         if not self._is_ready() or not len(line):
             return
+        try:
+            covered = shapes.stroke_area(line, radius)
+        except EditError as error:
+            self.fail(error)
+            return
         ids = list(self.state.selection)
         if not ids and name == "Erase":
-            ids = self._under(shapes.stroke_area(line, radius))
+            ids = self._under(covered)
         if ids:
             self._reshape(ids, lambda one: change(one, line, radius), name)
         elif name == "Paint":
-            shape = shapes.clean(shapes.stroke_area(line, radius), within=self._extent())
+            shape = shapes.clean(covered, within=self._extent())
             if np.isfinite(shape.bounds).all():
                 row = self._new_row(shape, _PERSON)
                 self._do(Edit(name, self._none(), row), Moment((row.uuid(0),)))
@@ -82,16 +91,24 @@ class Shaping(Desk):
         line = np.asarray(xy, np.float64).reshape(-1, 2)
         if not self._is_ready() or len(line) < 2:
             return
-        ids = list(self.state.selection) or self._under(shapes.stroke_area(line, 0.5))
+        try:
+            ids = list(self.state.selection) or self._under(shapes.stroke_area(line, 0.5))
+        except EditError as error:
+            self.fail(error)
+            return
         before = self.objects.get(ids)
         cut, parts = [], []
+        told = "There is no object under the line."
         for row in range(len(before)):
-            pieces = shapes.split(before.contours.take([row]), line)
-            if len(pieces) > 1:
-                cut.append(row)
-                parts.append(pieces_of(before.select([row]), pieces))
+            try:
+                pieces = shapes.split(before.contours.take([row]), line)
+            except EditError as error:
+                told = str(error)
+                continue
+            cut.append(row)
+            parts.append(pieces_of(before.select([row]), pieces))
         if not cut:
-            self.state.notice = "The line cuts no object in two. Draw it right across."
+            self.state.notice = told
             return
         after = ObjectTable.concat(parts)
         self._do(Edit("Split", before.select(cut), after), Moment(tuple(after.uuids())))
@@ -107,7 +124,11 @@ class Shaping(Desk):
             self.state.notice = "Select two or more objects to merge (Ctrl-click adds one)."
             return
         largest = int(np.argmax(before.areas_px))
-        merged = shapes.merge(before.contours)
+        try:
+            merged = shapes.merge(before.contours)
+        except EditError as error:
+            self.fail(error)
+            return
         after = reshaped(before.select([largest]), merged)
         self._do(Edit("Merge", before, after), Moment((after.uuid(0),)))
 
@@ -129,8 +150,12 @@ class Shaping(Desk):
         if not len(before):
             self.state.notice = f"Select an object first, then press {name}."
             return
-        changed = [change(before.contours.take([row])) for row in range(len(before))]
-        contours = shapes.clean(Contours.concat(changed), within=self._extent())
+        try:
+            changed = [change(before.contours.take([row])) for row in range(len(before))]
+            contours = shapes.clean(Contours.concat(changed), within=self._extent())
+        except EditError as error:
+            self.fail(error)
+            return
         left = np.isfinite(contours.bounds).all(axis=1)
         after = reshaped(before, contours).select(left)
         self._do(Edit(name, before, after), Moment(tuple(after.uuids())))
