@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from threading import Event
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from napari_histo.errors import ModelError, WriteError
 from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice, Tool
 from napari_histo.session.document import Document
 from napari_histo.slides import ArrayReader
+from napari_histo.store.journal import Journal
 
 
 class Discs:
@@ -531,6 +533,102 @@ def test_what_was_saved_and_what_was_only_kept_comes_back(tmp_path_factory, hist
     saved = Desk(folder)
     assert saved.content() == end
     saved.controller.close()
+
+
+# -- a long journal --------------------------------------------------------------------------------
+
+
+def journal_bytes(folder):
+    return sum(p.stat().st_size for p in folder.rglob("edits-*.jsonl"))
+
+
+def idle(desk):
+    desk.later.run(lambda: not desk.controller._compactions.is_busy)
+
+
+@pytest.fixture
+def soon_long(monkeypatch):
+    monkeypatch.setattr("napari_histo.session.document._LONG_JOURNAL_BYTES", 20_000)
+
+
+def test_a_long_journal_is_shortened_behind_the_edits(desk, tmp_path, soon_long):
+    """Edits go on while it works; what a kill leaves brings all of them back."""
+    for k in range(300):
+        desk.controller.paint([(20.0 + 3 * k, 300.0), (22.0 + 3 * k, 320.0 + k % 7)], 6)
+        if k % 3 == 0:
+            desk.controller.finish()
+        if k % 10 == 0:
+            desk.controller.undo()
+        while desk.later.posted:
+            desk.later.posted.pop(0)()
+    idle(desk)
+    assert journal_bytes(tmp_path) < 60_000, "without shortening it is 400 kB"
+    assert list(tmp_path.rglob("base-*.parquet"))
+    end, n = desk.content(), desk.state.kept.n_unsaved
+    crash(desk)
+    again = Desk(tmp_path)
+    assert again.content() == end
+    assert f"{n} changes of an earlier session were recovered." in again.state.notice
+    again.controller.close()
+
+
+def test_edits_do_not_wait_for_the_shortening(desk, tmp_path, soon_long, monkeypatch):
+    begun, go = Event(), Event()
+    real = Journal.write_base
+
+    def slow(self, *arguments, **how):
+        begun.set()
+        assert go.wait(10)
+        real(self, *arguments, **how)
+
+    desk.controller._document._wait()
+    monkeypatch.setattr(Journal, "write_base", slow)
+    for k in range(60):
+        desk.controller.paint([(20.0 + 10 * k, 300.0)], 6)
+        desk.controller.finish()
+    assert begun.wait(10), "it was begun meanwhile"
+    assert len(desk.table) == 60, "and no edit waited for it"
+    go.set()
+    idle(desk)
+    end = desk.content()
+    crash(desk)
+    again = Desk(tmp_path)
+    assert again.content() == end
+    again.controller.close()
+
+
+def test_a_journal_that_cannot_be_shortened_is_told_once(desk, tmp_path, soon_long, monkeypatch):
+    def full(path, table):
+        path.write_bytes(b"half a file")
+        raise OSError(28, "No space left on device")
+
+    desk.controller._document._wait()
+    told = []
+    monkeypatch.setattr("napari_histo.store.parquet.write_parquet", full)
+    for k in range(150):
+        desk.controller.paint([(20.0 + 6 * k, 300.0)], 6)
+        desk.controller.finish()
+        idle(desk)
+        told += [desk.state.notice] * ("shortened" in desk.state.notice)
+    assert len(told) == 1
+    assert "Your edits are kept" in told[0]
+    assert "No space left" in told[0]
+    assert not desk.state.error
+    assert len(list(tmp_path.rglob("edits-*.jsonl"))) > 2, "it tried again"
+    end = desk.content()
+    crash(desk)
+    again = Desk(tmp_path)
+    assert again.content() == end
+    again.controller.close()
+
+
+def crash(desk):
+    """What kill -9 leaves: files, no lock."""
+    document = desk.controller._document
+    document._wait()
+    document._open_journal.close()
+    document._home.lock.release()
+    desk.controller._document = None
 
 
 # -- saving ----------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from napari_histo.errors import (
     WriteError,
 )
 from napari_histo.session.document import Document
+from napari_histo.session.objects import EditableObjects
 from napari_histo.store import load_objects, save_objects
 from support.disks import mounted, needs_root_on_linux
 from support.edits import Model
@@ -481,7 +482,8 @@ def test_compaction_while_editing(open_document, tmp_path):
         document.append(edit)
         model.do(edit)
         if model.n_edits % 10 == 0:
-            works.append(Thread(target=document.prepare_compaction(model.table())))
+            read = EditableObjects(model.table()).later_table()
+            works.append(Thread(target=document.prepare_compaction(read)))
             works[-1].start()
     for work in works:
         work.join()

@@ -51,6 +51,8 @@ class Desk:
         self._open_document = open_document
         self._opens = Lane(post, "open objects")
         self._saves = Lane(post, "save objects")
+        self._compactions = Lane(post, "shorten journal")
+        self._told_long_journal = False
         self._document: Document | None = None
         self._history = History()
 
@@ -82,6 +84,7 @@ class Desk:
         self._document = document
         self.objects = EditableObjects(document.table)
         self._history = History()
+        self._told_long_journal = False
         self._renew()
         state.classes = self.objects.classes
         state.current_class = next(iter(state.classes.names), None)
@@ -92,7 +95,7 @@ class Desk:
 
     def close(self) -> None:
         """Let go of the file; no answer arrives after this. Unsaved edits stay in the journal."""
-        for lane in (self._opens, self._saves):
+        for lane in (self._opens, self._saves, self._compactions):
             lane.drop()
         self._renew()
         self.state.is_open = False
@@ -243,6 +246,27 @@ class Desk:
             self.state.notice = document.notice
         return True
 
+    def _shorten_journal(self, document: Document) -> None:
+        """In the background, now and then: else a killed session takes long to come back."""
+        if self._saves.is_busy or self._compactions.is_busy or not document.wants_compaction:
+            return
+        try:
+            work = document.prepare_compaction(self.objects.later_table())
+        except HistoError as error:
+            self._journal_stays_long(error)
+            return
+        self._compactions.submit(Job(lambda _: work(), failed=self._journal_stays_long))
+
+    def _journal_stays_long(self, error: BaseException) -> None:
+        """Told once: nothing is lost, and the next long stretch of edits tries again."""
+        _log.warning("The journal could not be shortened: %s", error)
+        if not self._told_long_journal:
+            self._told_long_journal = True
+            self.state.notice = (
+                f"Your edits are kept, but their journal could not be shortened ({error}). "
+                "Free some space, then save."
+            )
+
     # -- saving ------------------------------------------------------------------------------------
 
     def save(self, path: Path | None = None, *, overwrite: bool = False) -> None:
@@ -298,6 +322,7 @@ class Desk:
         state.undo_name, state.redo_name = self._history.undo_name, self._history.redo_name
         if document is not None:
             state.kept = Kept(document.target, document.n_unsaved, document.saved_at)
+            self._shorten_journal(document)
 
 
 def _welcome(document: Document) -> str:

@@ -236,10 +236,23 @@ class Document:
             move = self._home.another(Path(path), self._image_name)
         return partial(self._save, table, journal, start, move, overwrite)
 
-    def prepare_compaction(self, table: ObjectTable) -> Callable[[], None]:
-        """Like `prepare_save`, but all objects go into the journal alone, which becomes short."""
+    def prepare_compaction(self, read: Callable[[], ObjectTable]) -> Callable[[], None]:
+        """Like `prepare_save`, but all objects go into the journal alone, which becomes short.
+
+        Not while a prepared save is still to be done: that one may need the older edits.
+
+        Parameters
+        ----------
+        read : callable
+            Gives the table as it stands after the last `append`; called by what comes back.
+
+        Raises
+        ------
+        WriteError
+            No place takes a new file.
+        """
         journal = self._open_journal
-        return partial(self._compact, table, journal, journal.rotate())
+        return partial(self._compact, read, journal, journal.rotate())
 
     def discard(self) -> ObjectTable:
         """Give up all edits since the last save; the target's objects.
@@ -371,11 +384,12 @@ class Document:
         self._home.leave()
         self._home, self._file = home, file
 
-    def _compact(self, table: ObjectTable, journal: Journal, start: int) -> None:
+    def _compact(self, read: Callable[[], ObjectTable], journal: Journal, start: int) -> None:
         with self._saving:
             self._wait()
-            if self._open_journal is journal:
-                journal.write_base(table, start, keep=self._damaged_files)
+            # Not where it was closed or given up meanwhile, or a later save was faster.
+            if self._journal is journal and start >= self._saved_revision:
+                journal.write_base(read(), start, keep=self._damaged_files)
 
     # -- in the background -----------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from uuid import UUID
 
 import numpy as np
@@ -136,6 +137,11 @@ class EditableObjects:
             table = self._chunks.take(alive, self._classes)
             self._table = (self.version, table)
         return table
+
+    def later_table(self) -> Callable[[], ObjectTable]:
+        """What gives `table` as it stands now, at any time and in any thread; at once."""
+        alive, classes = np.flatnonzero(self._alive.values), self._classes
+        return partial(self._chunks.frozen().take, alive, classes)
 
     def class_ids(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Class of each row number, -1 unclassified."""

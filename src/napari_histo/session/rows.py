@@ -6,6 +6,7 @@ One thread writes; others may read meanwhile: what they read is put in place who
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -68,6 +69,10 @@ class Chunks:
     def __init__(self, base: ObjectTable) -> None:
         self._parts: tuple[list[ObjectTable], list[int]] = ([base], [0, len(base)])
         self._n_late = 0
+
+    def frozen(self) -> Chunks:
+        """The same rows, to which nothing is added."""
+        return copy(self)
 
     def add(self, table: ObjectTable) -> int:
         """Put a table behind the others; its first row number."""
