@@ -672,6 +672,24 @@ def test_a_second_window_on_the_file_is_refused(desk, tmp_path):
     second.controller.close()
 
 
+@pytest.mark.parametrize("again", [True, False], ids=["opened again", "closed"])
+def test_what_is_closed_while_it_opens_lets_go_of_the_file(tmp_path, again):
+    """Else the file counts as open in another window until the program ends."""
+    desk = Desk(tmp_path)
+    image = desk.state.image
+    desk.controller.open(image, target=desk.target)
+    if again:
+        desk.controller.open(image, target=desk.target)
+        desk.later.run(lambda: desk.state.is_open or desk.state.error)
+    else:
+        desk.controller.close()
+        desk.later.run(lambda: not desk.controller._opens.is_busy)
+        desk.controller.open(image, target=desk.target)
+        desk.later.run(lambda: desk.state.is_open or desk.state.error)
+    assert desk.state.is_open, desk.state.error
+    desk.controller.close()
+
+
 def test_gestures_before_opening_say_what_to_do():
     controller = AnnotationController(Later())
     controller.click(1, 2)

@@ -34,12 +34,16 @@ class Job:
         Runs in a thread; gets a function to report progress with, gives back the answer.
     done, failed, progress : callable
         Called through `Post` with the answer, the error, and each report.
+    unwanted : callable
+        Called through `Post` instead of `done` where the job was overtaken or dropped, before the
+        next one starts: for answers that hold something.
     """
 
     work: Callable[[Report], Any]
     done: Callable[[Any], None] = field(default=_ignore)
     failed: Callable[[BaseException], None] = field(default=_ignore)
     progress: Callable[[Any], None] = field(default=_ignore)
+    unwanted: Callable[[Any], None] = field(default=_ignore)
 
 
 class Lane:
@@ -96,10 +100,18 @@ class Lane:
         except BaseException as error:
             self._post(partial(self._finish, generation, job.failed, error))
         else:
-            self._post(partial(self._finish, generation, job.done, answer))
+            self._post(partial(self._finish, generation, job.done, answer, job.unwanted))
 
-    def _finish(self, generation: int, listener: Callable[[Any], None], message: Any) -> None:
+    def _finish(
+        self,
+        generation: int,
+        listener: Callable[[Any], None],
+        message: Any,
+        unwanted: Callable[[Any], None] = _ignore,
+    ) -> None:
         self._busy = False
+        if generation != self._generation:
+            unwanted(message)
         if self._waiting is not None:
             self._start()
         self._tell(generation, listener, message)

@@ -30,7 +30,7 @@ class Shaping(Desk):
 
     def __init__(self, post: Post, open_document: Callable[..., Document]) -> None:
         super().__init__(post, open_document)
-        self._walk = Walk(())
+        self._walk = Walk()
 
     def _renew(self) -> None:
         super()._renew()
@@ -209,7 +209,7 @@ class Shaping(Desk):
 
     def review_stop(self) -> None:
         """Leave the review."""
-        self._walk = Walk(())
+        self._walk = Walk()
         self.state.review = None
 
     def _show_review(self, object_id: UUID | None) -> None:
