@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import Box, Contours, ObjectTable
-from napari_histo.store._scanline import fill
-from napari_histo.store._trace import trace
+from napari_histo.ops.scanline import fill
+from napari_histo.ops.trace import trace
 
 __all__ = ["draw", "labels_to_table", "rasterise"]
 
