@@ -18,6 +18,7 @@ __all__ = [
     "NoReaderError",
     "ObjectsFileError",
     "PixelSizeUnknownError",
+    "RunFolderError",
     "TargetChangedError",
     "WriteError",
 ]
@@ -67,6 +68,10 @@ class ModelUnavailableError(ModelError):
 
 class ObjectsFileError(HistoError):
     """A file of objects (GeoJSON, Parquet, labels) cannot be read."""
+
+
+class RunFolderError(HistoError):
+    """The folder of a whole-slide run is another's, was asked for otherwise, or is damaged."""
 
 
 class EditError(HistoError):

@@ -45,6 +45,9 @@ class DotModel:
     def adapt(self, samples):
         return self
 
+    def on_cpu(self):
+        return self
+
     def propose(self, images, min_prob):
         self.calls += 1
         self.hold()

@@ -36,6 +36,9 @@ class LatticeSegmenter:
     def adapt(self, samples):
         return self
 
+    def on_cpu(self):
+        return self
+
     def propose(self, images, min_prob):
         self.calls += 1
         return [self._propose(image, min_prob) for image in images]

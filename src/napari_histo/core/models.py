@@ -199,6 +199,10 @@ class Segmenter(Protocol):
         """
         ...
 
+    def on_cpu(self) -> Segmenter:
+        """The same model on the processor; itself where it runs there."""
+        ...
+
     def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
         """All possible objects with at least `min_prob`.
 

@@ -109,6 +109,10 @@ class ClassicalSegmenter:
         polarity: Polarity = "bright" if _is_fluorescence(image, coloured) else "dark"
         return ClassicalSegmenter(polarity, coloured=coloured)
 
+    def on_cpu(self) -> ClassicalSegmenter:
+        """See `Segmenter.on_cpu`; it runs nowhere else."""
+        return self
+
     def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
         """See `Segmenter.propose`; the outlines are finished."""
         return [self._propose_one(image, min_prob) for image in images]

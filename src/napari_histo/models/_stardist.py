@@ -103,6 +103,12 @@ class StarDistSegmenter:
         """See `Segmenter.adapt`; normalisation is all that depends on the image."""
         return self
 
+    def on_cpu(self) -> StarDistSegmenter:
+        """See `Segmenter.on_cpu`."""
+        if self.device == "cpu":
+            return self
+        return StarDistSegmenter(self._net, self._info, percentiles=self._percentiles, device="cpu")
+
     def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
         """See `Segmenter.propose`; `columns` holds ``dist`` and, with classes, ``class_prob``."""
         self._check_channels(images)

@@ -3,5 +3,13 @@
 from __future__ import annotations
 
 from napari_histo.pipeline.segment import Segmentation, SegmentRequest, segment
+from napari_histo.pipeline.slide_run import RunRequest, SlideRun, segment_slide
 
-__all__ = ["SegmentRequest", "Segmentation", "segment"]
+__all__ = [
+    "RunRequest",
+    "SegmentRequest",
+    "Segmentation",
+    "SlideRun",
+    "segment",
+    "segment_slide",
+]

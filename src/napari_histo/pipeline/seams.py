@@ -101,13 +101,16 @@ class Seams:
         return sorted(sorted(m) for m in self._members.values() if len(m) > 1)
 
     def restore(self, settled: Iterable[int], joined: Iterable[Sequence[int]]) -> None:
-        """Take up where another run stopped: what was settled, and what was decided together."""
+        """Take up where another run stopped: what was settled, and what was decided together.
+
+        The proposals of these tiles and of all their neighbours must be there.
+        """
         for group in joined:
             for other in group[1:]:
                 self._join(group[0], other)
         self._settled |= set(settled)
         self._decided |= self._settled
-        self._arrived |= self._settled
+        self._arrived |= {near for tile in self._settled for near in self.near(tile)}
 
     def arrive(self, tile: int) -> dict[int, _Rows]:
         """The proposals of a tile can be loaded now.
@@ -119,7 +122,7 @@ class Seams:
             rarely one that was settled before, with another answer.
         """
         self._arrived.add(tile)
-        ready = [t for t in self._near(tile) if t not in self._decided and self._is_ready(t)]
+        ready = [t for t in self.near(tile) if t not in self._decided and self._is_ready(t)]
         return self._decide_all({self._lead(t) for t in ready}) if ready else {}
 
     # -- deciding --------------------------------------------------------------------------------
@@ -133,12 +136,12 @@ class Seams:
                 self._decided.update(self._group(leader))
                 touched.update(self._group(leader))
             pending = self._join_disagreeing(pending)
-        around = {near for tile in touched for near in self._near(tile)}
+        around = {near for tile in touched for near in self.near(tile)}
         fresh = {
             tile
             for tile in around
             if (tile in touched or tile not in self._settled)
-            and all(near in self._decided for near in self._near(tile))
+            and all(near in self._decided for near in self.near(tile))
         }
         rows = {tile: np.flatnonzero(self._verdict(self._lead(tile))[tile]) for tile in fresh}
         self._settled |= fresh
@@ -149,7 +152,7 @@ class Seams:
         """Verdict of a domain on its own and its surroundings' proposals: kept or not, by tile."""
         heard: _Verdict = {}
         for member in self._group(leader):
-            near = self._near(member)
+            near = self.near(member)
             halo = _HALO * max(self._reach(tile) for tile in near)
             for tile in near:
                 if not self._apart(tile, member, halo):
@@ -174,7 +177,7 @@ class Seams:
         """Join what disagrees with these domains; leaders of what has to be decided anew."""
         changed: set[int] = set()
         for a in sorted({tile for leader in leaders for tile in self._group(leader)}):
-            for b in self._near(a):
+            for b in self.near(a):
                 if b not in self._decided or self._lead(a) == self._lead(b):
                     continue
                 if not (self._agree(a, b) and self._agree(b, a)):
@@ -207,8 +210,8 @@ class Seams:
 
     # -- who is near whom ------------------------------------------------------------------------
 
-    def _near(self, tile: int) -> list[int]:
-        """Tiles within the ring that ever arrive, itself among them."""
+    def near(self, tile: int) -> list[int]:
+        """Tiles that have a say in what is kept of a tile, itself among them."""
         rows, columns = self._grid.shape
         row, column, ring = *divmod(tile, columns), self._ring
         return [
@@ -223,7 +226,7 @@ class Seams:
         return self._grid[b].owned.pad(math.ceil(halo)).intersect(self._grid[a].owned).is_empty
 
     def _is_ready(self, tile: int) -> bool:
-        return all(near in self._arrived for near in self._near(tile))
+        return all(near in self._arrived for near in self.near(tile))
 
     def _reach(self, tile: int) -> float:
         if tile not in self._reaches:
@@ -240,7 +243,7 @@ class Seams:
     def _forget(self, leaders: Iterable[int]) -> None:
         """Drop verdicts that nobody will ask for soon; they can be found again."""
         for leader in leaders:
-            near = {n for tile in self._group(leader) for n in self._near(tile)}
+            near = {n for tile in self._group(leader) for n in self.near(tile)}
             if near <= self._settled:
                 self._verdicts.pop(leader, None)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +18,16 @@ from napari_histo.core import (
     Segmenter,
     SlideReader,
     Thresholds,
-    Tile,
     TileGrid,
 )
 from napari_histo.ops.channels import ChannelPick
-from napari_histo.ops.clip import clip_contours
-from napari_histo.ops.normalize import Normalizer
+from napari_histo.pipeline.drawing import draw
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.ids import anchored_ids
-from napari_histo.pipeline.sampling import sample_boxes
+from napari_histo.pipeline.proposing import WHOLE_PX, Plan, Proposer, fit
 from napari_histo.pipeline.seams import choose
 
 __all__ = ["SegmentRequest", "Segmentation", "segment"]
-
-_Pixels = tuple[Tile, NDArray[Any]]
-
-#: Regions of up to this many model px are done in one piece: 2048 x 2048.
-_WHOLE_PX = 1 << 22
-_ENOUGH_PIXELS = 500_000
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,7 @@ class Segmentation:
         kept = kept[self._proposals.prob[kept] > thresholds.prob]
         return replace(
             self,
-            table=_draw(self._model, self._frame, self._proposals.take(kept), self._ids[kept]),
+            table=draw(self._model, self._frame, self._proposals.take(kept), self._ids[kept]),
             thresholds=thresholds,
             _kept=kept,
         )
@@ -161,15 +151,12 @@ def segment(
     frame = Frame.of(reader, model.info, region=request.region, pixel_size=request.pixel_size)
     grid = _grid(frame, model, request.tile_px)
     yield Progress(0, len(grid), "Reading the image")
-    normalizer, model = _fit(frame, model, pick)
+    normalizer, model = fit(frame, model, pick)
 
     owned: list[Proposals] = []
-    for batch in _batches(_read_ahead(grid, frame, cancel), model.batch_size):
-        cancel.raise_if_cancelled()
-        images = np.stack([normalizer.apply(pick.apply(pixels)) for _, pixels in batch])
-        for (tile, _), found in zip(batch, model.propose(images, floor), strict=True):
-            placed = found.shift(tile.read.x, tile.read.y)
-            owned.append(placed.take(_owned(placed, tile, grid, model)))
+    proposer = Proposer(Plan(frame, grid, model, pick, normalizer, floor))
+    for batch in proposer.run(range(len(grid)), cancel):
+        owned += [found for _, found in batch]
         yield Progress(len(owned), len(grid), "Finding nuclei")
 
     cancel.raise_if_cancelled()
@@ -194,7 +181,7 @@ def _assemble(
     kept = kept[proposals.prob[kept] > thresholds.prob]
     ids = anchored_ids(proposals.points, seed)
     return Segmentation(
-        _draw(model, frame, proposals.take(kept), ids[kept]),
+        draw(model, frame, proposals.take(kept), ids[kept]),
         thresholds,
         frame.pixel_size,
         model,
@@ -206,74 +193,8 @@ def _assemble(
     )
 
 
-def _draw(
-    model: Segmenter, frame: Frame, proposals: Proposals, ids: NDArray[np.uint8]
-) -> ObjectTable:
-    """Objects in full-resolution px, clipped to the image, the likeliest last.
-
-    Where outlines overlap, the last one covers the others in a label image.
-    """
-    x, y = proposals.points.T
-    order = np.lexsort((x, y, proposals.prob))
-    proposals, ids = proposals.take(order), ids[order]
-    table = model.draw(proposals).transform(frame.scale, (0.0, 0.0))
-    contours = clip_contours(table.contours, frame.reader.info.box)
-    return table.with_columns(object_id=ids, contours=contours)
-
-
 def _grid(frame: Frame, model: Segmenter, tile_px: int | None) -> TileGrid:
     if tile_px is None:
-        small = frame.region.area <= _WHOLE_PX
+        small = frame.region.area <= WHOLE_PX
         tile_px = max(frame.region.shape) if small else 1024
     return TileGrid(frame.extent, frame.region, tile_px, model.margin_px, model.align_px)
-
-
-def _owned(found: Proposals, tile: Tile, grid: TileGrid, model: Segmenter) -> NDArray[np.bool_]:
-    """Proposals anchored in what the tile owns and off the image's rim."""
-    x, y = found.points.T
-    own, extent, rim = tile.owned, grid.extent, model.edge_px
-    # A network sees the image padded to whole blocks, and counts its rim from there.
-    right = extent.x + -(-extent.width // grid.align_px) * grid.align_px
-    bottom = extent.y + -(-extent.height // grid.align_px) * grid.align_px
-    inside: NDArray[np.bool_] = x >= max(own.x, extent.x + rim)
-    inside &= x < min(own.right, right - rim)
-    inside &= (y >= max(own.y, extent.y + rim)) & (y < min(own.bottom, bottom - rim))
-    return inside
-
-
-def _read_ahead(grid: TileGrid, frame: Frame, cancel: CancelToken) -> Iterator[_Pixels]:
-    """Tiles with their pixels; the next one is read while the caller works on this one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
-        coming: Future[NDArray[Any]] | None = None
-        for tile in grid:
-            now = coming or pool.submit(frame.read, tile.read)
-            last = tile.index + 1 == len(grid) or cancel.is_cancelled
-            coming = None if last else pool.submit(frame.read, grid[tile.index + 1].read)
-            yield tile, now.result()
-
-
-def _batches(tiles: Iterator[_Pixels], size: int) -> Iterator[list[_Pixels]]:
-    """Up to `size` tiles in a row that have the same shape."""
-    batch: list[_Pixels] = []
-    for tile, pixels in tiles:
-        if batch and (len(batch) == size or batch[0][1].shape != pixels.shape):
-            yield batch
-            batch = []
-        batch.append((tile, pixels))
-    yield batch
-
-
-def _fit(frame: Frame, model: Segmenter, pick: ChannelPick) -> tuple[Normalizer, Segmenter]:
-    """The region's range of intensities, and the model made fit for it."""
-    info = frame.reader.info
-    pixels = (pick.apply(frame.read(box)) for box in sample_boxes(frame, whole_px=_WHOLE_PX))
-    samples = np.concatenate([p.reshape(-1, p.shape[-1]) for p in pixels])
-    # A percentile needs no more, and every k-th pixel is the same choice every time.
-    samples = samples[:: -(-len(samples) // _ENOUGH_PIXELS)]
-    if model.percentiles is None:
-        top = float(np.iinfo(info.dtype).max) if np.issubdtype(info.dtype, np.integer) else 1.0
-        normalizer = Normalizer(0.0, top)
-    else:
-        brightfield = info.is_rgb and pick.index is None and not pick.to_gray
-        normalizer = Normalizer.from_samples(samples, model.percentiles, is_8bit_rgb=brightfield)
-    return normalizer, model.adapt(normalizer.apply(samples))
