@@ -115,8 +115,8 @@ class TestFoldersAndPlanes:
     @pytest.mark.parametrize(
         ("error", "says"),
         [
-            pytest.param(MemoryError(), "smaller tiles", id="memory"),
-            pytest.param(RuntimeError("CUDA out of memory"), "--device cpu", id="gpu-memory"),
+            pytest.param(MemoryError(), "Memory ran out even", id="memory"),
+            pytest.param(RuntimeError("CUDA out of memory"), "ran out even", id="gpu-memory"),
             pytest.param(RuntimeError("what now"), "unforeseen.*what now.*--debug", id="unknown"),
         ],
     )
@@ -132,7 +132,7 @@ class TestFoldersAndPlanes:
         ran = segment(cli, blob_tiff, "-o", tmp_path / "out")
         assert ran.code == 1
         assert_says(ran.err, says)
-        assert "0 of 1" in ran.out or not list((tmp_path / "out").iterdir())
+        assert not (tmp_path / "out").exists()
 
 
 class TestRefusals:

@@ -198,7 +198,7 @@ def test_where_memory_runs_out_it_goes_on_with_less_and_says_so(tmp_path, model,
 
 
 def test_no_memory_at_all_is_one_message(tmp_path):
-    with pytest.raises(ModelError, match="--resume"):
+    with pytest.raises(ModelError, match="Close other programs"):
         objects(slide(), tmp_path / "run", asked(256), Small(10))
 
 

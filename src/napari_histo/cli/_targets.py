@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_histo.errors import ImageError, WriteError
 
-__all__ = ["SUFFIX_OF_FORMAT", "pair_up"]
+__all__ = ["SUFFIX_OF_FORMAT", "is_run_folder", "pair_up"]
 
 SUFFIX_OF_FORMAT = {"geojson": ".geojson", "parquet": ".parquet", "labels": ".tif"}
 
@@ -21,7 +21,8 @@ def pair_up(images: Sequence[Path], output: Path, format_: str | None) -> list[t
     images : sequence of Path
         Files, and folders whose images are meant.
     output : Path
-        A file for one image; a folder, made if need be, for several.
+        A file for one image, or a run folder where it has no suffix; a folder, made if need be,
+        for several.
     format_ : str or None
         A key of `SUFFIX_OF_FORMAT` for results in a folder.
 
@@ -34,6 +35,8 @@ def pair_up(images: Sequence[Path], output: Path, format_: str | None) -> list[t
     from napari_histo.store.write import make_folder
 
     found = [file for image in images for file in _expand(image)]
+    if images == found and len(found) == 1 and format_ is None and is_run_folder(output):
+        return [_checked(found[0], output)]
     into_folder = output.is_dir() or format_of(output) is None
     if output.name.endswith(".ome.zarr"):
         into_folder = False
@@ -56,6 +59,13 @@ def pair_up(images: Sequence[Path], output: Path, format_: str | None) -> list[t
     _refuse_doubles(targets)
     make_folder(output)
     return [_checked(*pair) for pair in zip(found, targets, strict=True)]
+
+
+def is_run_folder(target: Path) -> bool:
+    """True for what can only be the folder of a whole-slide run."""
+    from napari_histo.store import format_of
+
+    return format_of(target) is None and (target.is_dir() or not target.suffix)
 
 
 def _expand(image: Path) -> list[Path]:

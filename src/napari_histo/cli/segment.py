@@ -13,14 +13,15 @@ import typer
 
 from napari_histo.cli._arguments import DeviceName, parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices, say_error
-from napari_histo.cli._targets import pair_up
+from napari_histo.cli._slide import Slide
+from napari_histo.cli._targets import is_run_folder, pair_up
 from napari_histo.core import (
     Box,
     CancelToken,
     ClassScheme,
-    ObjectTable,
     PixelSize,
     Segmenter,
+    SlideReader,
     Thresholds,
 )
 from napari_histo.errors import Cancelled, HistoError
@@ -39,6 +40,10 @@ class OutputFormat(StrEnum):
     LABELS = "labels"
 
 
+#: Larger regions go by way of a run folder, full-resolution px: 8192 x 8192.
+_LARGE_PX = 1 << 26
+
+
 @dataclass(frozen=True)
 class _Job:
     """One run of the command; every image is treated alike."""
@@ -48,7 +53,22 @@ class _Job:
     classes: ClassScheme | None
     z: int | None
     series: int | None
+    tissue: str | None
+    resume: bool
     debug: bool
+
+    @property
+    def is_run(self) -> bool:
+        """True where the user asked for what only a run folder can do."""
+        return self.resume or self.tissue is not None
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What came of one image."""
+
+    n_objects: int
+    path: Path
 
 
 def segment_command(
@@ -58,8 +78,8 @@ def segment_command(
         typer.Option(
             "--output",
             "-o",
-            help="Result: .geojson, .geojson.gz, .parquet, .tif (labels) or .ome.zarr; "
-            "a folder for several images.",
+            help="Result: .geojson, .geojson.gz, .parquet, .tif (labels) or .ome.zarr; for one "
+            "slide also a run folder; for several images a folder of results.",
         ),
     ],
     model: Annotated[
@@ -99,6 +119,17 @@ def segment_command(
         OutputFormat | None,
         typer.Option("--format", help="Kind of results in a folder; geojson by default."),
     ] = None,
+    tissue: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|none|FILE",
+            help="Where to look: found by itself (for whole slides the default), everywhere, or "
+            "the areas of a file ('napari-histo tissue', QuPath).",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Go on with a whole-slide run that was stopped.")
+    ] = False,
     debug: Annotated[bool, typer.Option(help="Show where an unforeseen error came from.")] = False,
 ) -> None:
     """Find nuclei and write them to a file that QuPath, geopandas or ImageJ reads.
@@ -123,7 +154,9 @@ def segment_command(
         info.thresholds.nms if nms_thresh is None else nms_thresh,
     )
     request = SegmentRequest(box, size, channel, thresholds, tile_px=tile)
-    job = _Job(segmenter, request, _parse_classes(classes, segmenter), z, series, debug)
+    job = _Job(
+        segmenter, request, _parse_classes(classes, segmenter), z, series, tissue, resume, debug
+    )
     with cancel_on_interrupt() as cancel:
         all_well = _run_all(job, targets, cancel)
     if not all_well:
@@ -136,9 +169,9 @@ def _run_all(job: _Job, targets: Sequence[tuple[Path, Path]], cancel: CancelToke
     for image, target in targets:
         try:
             started = time.monotonic()
-            table = _run_one(job, image, target, cancel)
+            result = _run_one(job, image, target, cancel)
         except Cancelled:
-            out.print(f"{done} of {len(targets)} images done; nothing written for {image.name}.")
+            out.print(f"{done} of {len(targets)} images done; stopped in {image.name}.")
             raise
         except HistoError as error:
             say_error(str(error))
@@ -149,7 +182,8 @@ def _run_all(job: _Job, targets: Sequence[tuple[Path, Path]], cancel: CancelToke
         else:
             done += 1
             seconds = time.monotonic() - started
-            out.print(f"{image.name}: {len(table):,} objects -> {target} ({seconds:.1f} s)")
+            found = f"{result.n_objects:,} objects -> {result.path}"
+            out.print(f"{image.name}: {found} ({seconds:.1f} s)")
     if len(targets) > 1:
         out.print(f"{done} of {len(targets)} images done.")
     return done == len(targets)
@@ -159,8 +193,8 @@ def _explained(error: Exception, image: Path) -> str:
     """What to tell of an error that nobody foresaw; each library words a full memory anew."""
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return (
-            f"Memory ran out while segmenting {image.name}. Use smaller tiles (--tile 512), or "
-            "--device cpu if it was the graphics card's."
+            f"Memory ran out while segmenting {image.name}. Close other programs, use smaller "
+            "tiles (--tile 512), or --device cpu if it was the graphics card's."
         )
     return (
         f"Something unforeseen went wrong with {image.name} ({type(error).__name__}: {error}). "
@@ -168,21 +202,43 @@ def _explained(error: Exception, image: Path) -> str:
     )
 
 
-def _run_one(job: _Job, image: Path, target: Path, cancel: CancelToken) -> ObjectTable:
-    from napari_histo.pipeline import segment
+def _run_one(job: _Job, image: Path, target: Path, cancel: CancelToken) -> _Done:
     from napari_histo.slides import open_slide
+
+    with open_slide(image, z=job.z or 0, series=job.series or 0) as reader:
+        say_choices(reader.info, z=job.z, series=job.series)
+        region = job.request.region or reader.info.box
+        if job.is_run or is_run_folder(target) or region.area > _LARGE_PX:
+            return _run_slide(job, reader, target, cancel)
+        return _run_whole(job, reader, target, cancel)
+
+
+def _run_whole(job: _Job, reader: SlideReader, target: Path, cancel: CancelToken) -> _Done:
+    """A small image, in memory."""
+    from napari_histo.pipeline import segment
     from napari_histo.store import check_output, save_objects
 
     check_output(target)
-    with open_slide(image, z=job.z or 0, series=job.series or 0) as reader:
-        say_choices(reader.info, z=job.z, series=job.series)
-        result = drive(segment(reader, job.model, job.request, cancel), image.name)
-        table = result.table
-        if job.classes is not None:
-            table = table.with_columns(classes=job.classes)
-        cancel.raise_if_cancelled()
-        save_objects(target, table, info=replace(reader.info, pixel_size=result.pixel_size))
-    return table
+    result = drive(segment(reader, job.model, job.request, cancel), reader.info.name)
+    table = result.table
+    if job.classes is not None:
+        table = table.with_columns(classes=job.classes)
+    cancel.raise_if_cancelled()
+    save_objects(target, table, info=replace(reader.info, pixel_size=result.pixel_size))
+    return _Done(len(table), target)
+
+
+def _run_slide(job: _Job, reader: SlideReader, target: Path, cancel: CancelToken) -> _Done:
+    """A slide, by way of a run folder that can be gone on with."""
+    from napari_histo.pipeline import RunRequest
+
+    options = (("z", job.z or 0), ("series", job.series or 0))
+    request = RunRequest(job.request, resume=job.resume, classes=job.classes, options=options)
+    work = Slide(reader, job.model, request, job.tissue, cancel)
+    if is_run_folder(target):
+        done = work.run(target)
+        return _Done(done.n_objects, done.objects)
+    return _Done(work.run_and_export(target), target)
 
 
 # -- arguments ---------------------------------------------------------------------------------

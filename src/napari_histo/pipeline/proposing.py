@@ -144,8 +144,8 @@ class Proposer:
             self._tell("The graphics card's memory ran out: going on on the processor.")
         else:
             raise ModelError(
-                f"Memory ran out even for pieces of {self.piece_px} px. Close other programs, "
-                "then go on with --resume."
+                f"Memory ran out even for pieces of {self.piece_px} px. Close other programs and "
+                "try again."
             ) from error
 
     def _read_ahead(self, tiles: Sequence[int], cancel: CancelToken) -> Iterator[_Pixels]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_histo.core import (
     Box,
     CancelToken,
+    ClassScheme,
     ObjectTable,
     Progress,
     Proposals,
@@ -62,7 +63,9 @@ class RunRequest:
         Go on with what is in the folder.
     keep_proposals : bool
         Keep what the network found, below the end of the run.
-    options : mapping
+    classes : ClassScheme or None
+        Other names for the model's classes, in their order.
+    options : tuple of (str, value)
         Other facts to be the same for a resumed run (focal plane, series).
     """
 
@@ -70,6 +73,7 @@ class RunRequest:
     tissue: TissueMask | None = None
     resume: bool = False
     keep_proposals: bool = False
+    classes: ClassScheme | None = None
     options: tuple[tuple[str, Any], ...] = ()
 
 
@@ -216,7 +220,10 @@ class _Run:
         self.n_objects += len(table)
 
     def _draw(self, found: Proposals) -> ObjectTable:
-        return draw(self.plan.model, self.plan.frame, found, anchored_ids(found.points, self.seed))
+        ids = anchored_ids(found.points, self.seed)
+        table = draw(self.plan.model, self.plan.frame, found, ids)
+        classes = self.request.classes
+        return table if classes is None else table.with_columns(classes=classes)
 
     def _has_tissue(self, frame: Frame, owned: Box) -> bool:
         return self.tissue is None or self.tissue.touches(owned.scale(*frame.scale))
@@ -293,6 +300,7 @@ def _asked(reader: SlideReader, model: Segmenter, request: RunRequest) -> dict[s
             "channel": asked.channel,
             "thresholds": asdict(thresholds),
             "tile_px": asked.tile_px or _TILE_PX,
+            "classes": None if request.classes is None else list(request.classes.names),
             "tissue": None if tissue is None else _hash(np.packbits(tissue.cells).tobytes()),
             **dict(request.options),
         },

@@ -1,0 +1,99 @@
+"""Whole slides at the command line: a run folder, and what is made of it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_histo.cli._console import drive, err
+from napari_histo.core import CancelToken, Segmenter, SlideReader
+
+if TYPE_CHECKING:
+    from napari_histo.ops.tissue import TissueMask
+    from napari_histo.pipeline import RunRequest, SlideRun
+
+__all__ = ["Slide"]
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A slide to be segmented by way of a run folder.
+
+    Attributes
+    ----------
+    reader : SlideReader
+    model : Segmenter
+    request : RunRequest
+        Its tissue is found here.
+    tissue : str or None
+        ``auto``, ``none``, or a file; None is ``auto``.
+    cancel : CancelToken
+    """
+
+    reader: SlideReader
+    model: Segmenter
+    request: RunRequest
+    tissue: str | None
+    cancel: CancelToken
+
+    def run(self, folder: Path) -> SlideRun:
+        """All objects into a run folder."""
+        from napari_histo.pipeline import segment_slide
+
+        is_new = not folder.exists()
+        try:
+            request = replace(self.request, tissue=self._find_tissue())
+            work = segment_slide(self.reader, self.model, folder, request, self.cancel)
+            done = drive(work, self.reader.info.name)
+        except BaseException:
+            if any((folder / "proposals").glob("*.npz")):
+                err.print(
+                    f"What is done is kept in {folder}: the same command with --resume goes on.",
+                    markup=False,
+                )
+            elif is_new:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        for note in done.notes:
+            err.print(note, markup=False)
+        return done
+
+    def run_and_export(self, target: Path) -> int:
+        """All objects into one file; the run folder beside it goes when that is done."""
+        from napari_histo.store import check_output
+
+        check_output(target)
+        folder = target.with_name(f"{target.name}.run")
+        done = self.run(folder)
+        self._export(done.objects, target)
+        shutil.rmtree(folder, ignore_errors=True)
+        return done.n_objects
+
+    def _export(self, objects: Path, target: Path) -> None:
+        from napari_histo.store import format_of, load_objects, save_objects
+        from napari_histo.store.geojson import write_geojson
+        from napari_histo.store.parquet import iter_parquet
+        from napari_histo.store.write import put_in_place
+
+        kind = format_of(target)
+        if kind == "parquet":
+            put_in_place(objects, target)
+        elif kind == "geojson":
+            write_geojson(target, iter_parquet(objects), about={"image": self.reader.info.name})
+        else:
+            size = self.request.segment.pixel_size or self.reader.info.pixel_size
+            info = replace(self.reader.info, pixel_size=size)
+            save_objects(target, load_objects(objects), info=info)
+
+    def _find_tissue(self) -> TissueMask | None:
+        from napari_histo.pipeline.tissue import find_tissue_steps, load_tissue
+
+        if self.tissue == "none":
+            return None
+        if self.tissue not in (None, "auto"):
+            return load_tissue(Path(self.tissue), self.reader.info)
+        size = self.request.segment.pixel_size
+        work = find_tissue_steps(self.reader, pixel_size=size, cancel=self.cancel)
+        return drive(work, f"{self.reader.info.name}: tissue")
