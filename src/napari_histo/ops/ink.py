@@ -17,6 +17,8 @@ Plane = NDArray[np.float32]
 _EMBEDDED = 0.5
 #: A colour that more of the slide has than this share of the tissue is a stain, not a pen.
 _STAIN = 0.4
+#: Side of the square that tells where a mark crosses tissue, cells.
+_AROUND = 31
 _SQUARE = np.ones((3, 3), bool)
 
 
@@ -36,31 +38,34 @@ def find_ink(od: NDArray[np.floating], tissue: Mask) -> Mask:
     red, green, blue = np.moveaxis(od, -1, 0)
     grey = np.minimum(np.minimum(red, green), blue)
     chroma = brightest(od) - grey
-    ink = np.zeros(tissue.shape, bool)
     # Each: a core that no stain shows, and the paler edge that must hang together with it. Eosin,
     # haematoxylin and DAB all take away more green than pens of these colours do.
-    for core, like in (
+    colours = (
         ((green < 0.7 * red) & (green < 0.7 * blue) & (red > 0.3), green < 0.85 * red),
         ((green < 0.65 * red) & (blue < 0.65 * red) & (red > 0.35), green < 0.8 * red),
         ((blue < 0.32 * red) & (green > 0.6 * red) & (red > 0.6), blue < 0.45 * red),
-        ((grey > 0.7) & (chroma < 0.25 * grey), chroma < 0.35 * grey),
-    ):
-        if core.any():
-            ink |= _marks(core & tissue, like & tissue, tissue)
-    return ink
+    )
+    ink = np.zeros(tissue.shape, bool)
+    for core, like in colours:
+        marks = _marks(core & tissue, like & tissue, tissue)
+        if marks.sum() < _STAIN * tissue.sum():
+            ink |= marks
+    black = (grey > 0.4) & (chroma < 0.25 * grey)
+    return ink | _marks(black & tissue, (chroma < 0.35 * grey) & tissue, tissue)
 
 
 def _marks(core: Mask, like: Mask, tissue: Mask) -> Mask:
-    """Pieces of `like` around a core, but for stains and for what tissue surrounds."""
+    """Pieces of `like` around a core, but for what tissue surrounds."""
+    if not core.any():
+        return core
     pieces, n = ndimage.label(like | core, _SQUARE)
     inked = np.zeros(n + 1, bool)
     inked[np.unique(pieces[core])] = True
     inked[0] = False
     marks = inked[pieces]
-    if marks.sum() > _STAIN * tissue.sum():
-        return np.zeros_like(marks)
-    marks[_embedded(np.where(marks, pieces, 0), n, tissue & ~marks)] = False
-    return np.asarray(marks, bool)
+    beside = tissue & ~marks
+    over_tissue = _embedded(np.where(marks, pieces, 0), n, beside) | _amid(marks, beside)
+    return np.asarray(marks & ~over_tissue, bool)
 
 
 def _embedded(pieces: NDArray[np.integer], n: int, tissue: Mask) -> Mask:
@@ -73,3 +78,10 @@ def _embedded(pieces: NDArray[np.integer], n: int, tissue: Mask) -> Mask:
     embedded = with_tissue > _EMBEDDED * np.maximum(around, 1)
     embedded[0] = False
     return np.asarray(embedded[pieces], bool)
+
+
+def _amid(marks: Mask, tissue: Mask) -> Mask:
+    """Where a long mark crosses tissue."""
+    share = ndimage.uniform_filter(tissue.astype(np.float32), _AROUND)
+    bare = ndimage.uniform_filter((~marks).astype(np.float32), _AROUND)
+    return np.asarray((share > _EMBEDDED * bare) & (share > 1e-3), bool)

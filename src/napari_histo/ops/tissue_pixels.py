@@ -17,11 +17,14 @@ __all__ = ["TissueParams", "find_tissue_cells"]
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: Least spread of the optical densities of red, green and blue that makes a cell coloured, and the
-#: most that a glass full of noise may ask for. Clean glass has 0.001 to 0.005, pale stroma 0.015.
-_CHROMA = (0.010, 0.025)
-#: So many times what nine in ten cells of the glass stay below.
-_OVER_GLASS = 2.2
+#: Tissue is looked for at two scales (sigma of a blur, cells): fine, for thin things, and broad,
+#: for what is too faint to rise above the noise of single cells.
+_FINE, _BROAD = 0.7, 3.0
+#: At each scale: least spread of the optical densities of red, green and blue that makes a cell
+#: coloured, and the most that a glass full of noise may ask for. Pale stroma has 0.015.
+_CHROMA = {_FINE: (0.010, 0.025), _BROAD: (0.006, 0.020)}
+#: So many times what half of the glass stays below.
+_OVER_GLASS = 4.0
 #: Bounds for Otsu's threshold of grey images, where dust and shadows show as much as tissue.
 _GREY = (0.03, 0.08)
 #: Grey that is darker than this (optical density) is tissue in colour images too.
@@ -31,8 +34,6 @@ _BLACK = 0.12
 #: Background of fluorescence: this many standard deviations of its noise, and this share of the
 #: range of intensities, are still background.
 _NOISE, _RANGE = 5.0, 0.02
-#: Sigma of the blur against noise, cells.
-_SMOOTH = 0.7
 #: Largest range of light plus dark, 0 to 2, within 5 x 5 cells of glass.
 _EVEN = 0.04
 #: With less than this share of surely glass there is next to nothing to skip, and white will do.
@@ -49,7 +50,7 @@ class TissueParams:
         Side of a cell of the mask, µm.
     threshold : float or None
         Least colour of tissue: the spread of the optical densities of red, green and blue (for
-        grey images the density itself). None asks the glass: 0.010 where it is clean, up to 0.025
+        grey images the density itself). None asks the glass: 0.006 where it is clean, up to 0.025
         where it is not.
     bridge_um : float
         Gaps up to this width are closed: fat is a net of walls about as wide apart.
@@ -120,21 +121,34 @@ def find_tissue_cells(
 def _in_colour(rgb: NDArray[np.float32], params: TissueParams) -> Mask:
     """Coloured or dark cells, without what was not scanned and without pen marks."""
     unscanned = _unscanned(rgb)
-    # The walls of fat are as thin as a cell; so is the noise.
-    smooth = ndimage.gaussian_filter(rgb, (_SMOOTH, _SMOOTH, 0))
+    smooth = ndimage.gaussian_filter(rgb, (_FINE, _FINE, 0))
     glass = _glass(smooth)
     colour = np.median(smooth[_brightest_of(smooth, glass)], axis=0) if glass.any() else 1.0
     od = optical_density(smooth / np.asarray(colour, np.float32))
-    grey, chroma = -brightest(-od), brightest(od)
-    chroma -= grey
-    threshold = params.threshold
-    if threshold is None:
-        noise = float(np.quantile(chroma[glass], 0.9)) if glass.any() else 0.0
-        threshold = float(np.clip(_OVER_GLASS * noise, *_CHROMA))
-    found = ((chroma > threshold) | (grey > _DARK)) & ~unscanned
+    found = (_coloured(od, glass, params, _FINE) | (-brightest(-od) > _DARK)) & ~unscanned
+    open_ground = ~(found | unscanned)
+    broad = _blurred_within(od, open_ground, _BROAD)
+    found |= _coloured(broad, glass, params, _BROAD) & open_ground
     if params.drop_ink and found.any():
         found &= ~find_ink(od, found)
     return found
+
+
+def _coloured(od: NDArray[np.float32], glass: Mask, params: TissueParams, scale: float) -> Mask:
+    """Cells with more colour than the glass has."""
+    chroma = brightest(od) + brightest(-od)
+    threshold = params.threshold
+    if threshold is None:
+        noise = float(np.median(chroma[glass])) if glass.any() else 0.0
+        threshold = float(np.clip(_OVER_GLASS * noise, *_CHROMA[scale]))
+    return np.asarray(chroma > threshold, bool)
+
+
+def _blurred_within(values: NDArray[np.float32], where: Mask, sigma: float) -> NDArray[np.float32]:
+    """Means of what lies in `where`: blurred dark tissue would have a wide rim."""
+    weight = ndimage.gaussian_filter(where.astype(np.float32), sigma)
+    total = ndimage.gaussian_filter(values * where[..., None], (sigma, sigma, 0))
+    return np.asarray(total / np.maximum(weight, 0.05)[..., None], np.float32)
 
 
 def _glass(smooth: NDArray[np.float32]) -> Mask:
@@ -185,7 +199,7 @@ def _is_dark_ground(pixels: NDArray[np.uint8]) -> bool:
 def _in_grey(plane: Plane, params: TissueParams) -> Mask:
     """What is darker than the bright ground of one grey channel."""
     ground = np.quantile(plane, 0.99)
-    od = optical_density(ndimage.gaussian_filter(plane, _SMOOTH) / max(float(ground), 1e-6))
+    od = optical_density(ndimage.gaussian_filter(plane, _FINE) / max(float(ground), 1e-6))
     threshold = params.threshold
     return np.asarray(od > (_otsu_between(od, *_GREY) if threshold is None else threshold), bool)
 
@@ -202,13 +216,13 @@ def _glowing(planes: NDArray[np.float32]) -> Mask:
     found = np.zeros(planes.shape[1:], bool)
     for plane in planes:
         known = np.nan_to_num(plane, nan=0.0, posinf=0.0, neginf=0.0)
-        found |= ndimage.gaussian_filter(known, _SMOOTH) > _background_limit(known)
+        found |= ndimage.gaussian_filter(known, _FINE) > _background_limit(known)
     return found
 
 
 def _background_limit(plane: Plane) -> float:
     """Where the background of fluorescence ends, once it is smoothed."""
-    smooth = ndimage.gaussian_filter(plane, _SMOOTH)
+    smooth = ndimage.gaussian_filter(plane, _FINE)
     grain = 1.5 * float(np.median(np.abs(plane - smooth)))
     low, high = (float(v) for v in np.quantile(smooth, (0.001, 0.999)))
     if high - low <= _NOISE * grain:  # nothing but noise
