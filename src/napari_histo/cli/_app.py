@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from napari_histo import __version__
-from napari_histo.cli import demo, doctor, evaluate, evaluate_prompts, models, prompt, segment
+from napari_histo.cli import (
+    demo,
+    doctor,
+    evaluate,
+    evaluate_prompts,
+    models,
+    prompt,
+    segment,
+    tissue,
+)
 from napari_histo.cli._console import say_error
 from napari_histo.errors import Cancelled, HistoError
 
@@ -22,6 +31,7 @@ app = typer.Typer(
     help="Nuclei and cells on images and whole slides, for napari and QuPath.",
 )
 app.command("segment")(segment.segment_command)
+app.command("tissue")(tissue.tissue_command)
 app.command("prompt")(prompt.prompt_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("evaluate-prompts")(evaluate_prompts.evaluate_prompts_command)

@@ -10,7 +10,12 @@ from napari_histo.errors import ImageError, WriteError
 
 __all__ = ["SUFFIX_OF_FORMAT", "is_run_folder", "pair_up"]
 
-SUFFIX_OF_FORMAT = {"geojson": ".geojson", "parquet": ".parquet", "labels": ".tif"}
+SUFFIX_OF_FORMAT = {
+    "geojson": ".geojson",
+    "parquet": ".parquet",
+    "labels": ".tif",
+    "png": ".png",
+}
 
 
 def pair_up(images: Sequence[Path], output: Path, format_: str | None) -> list[tuple[Path, Path]]:

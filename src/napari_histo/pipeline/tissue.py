@@ -22,13 +22,14 @@ from napari_histo.core import (
     SlideInfo,
     SlideReader,
 )
-from napari_histo.errors import ImageError, ObjectsFileError
+from napari_histo.errors import ImageError, ObjectsFileError, WriteError
 from napari_histo.ops.resample import resample, source_box
 from napari_histo.ops.tissue import TissueMask, raster_shape
 from napari_histo.ops.tissue_pixels import TissueParams, find_tissue_cells
 
 __all__ = [
     "TissueParams",
+    "check_tissue_output",
     "find_tissue",
     "find_tissue_steps",
     "load_tissue",
@@ -159,13 +160,37 @@ def save_tissue(path: Path | str, mask: TissueMask, info: SlideInfo) -> None:
     """
     from napari_histo.store import atomic_path, save_objects
 
-    if Path(path).suffix.lower() not in _PICTURES:
+    if not _is_picture(path):
+        _known_outlines(path)
         save_objects(path, tissue_table(mask), info=info)
         return
     from PIL import Image
 
     with atomic_path(path) as work:
         Image.fromarray(mask.cells.astype(np.uint8) * np.uint8(255)).save(work)
+
+
+def check_tissue_output(path: Path | str) -> None:
+    """Raise WriteError now, before the work, where `save_tissue` could not write after it."""
+    from napari_histo.store.write import check_writable
+
+    if not _is_picture(path):
+        _known_outlines(path)
+    check_writable(path)
+
+
+def _is_picture(path: Path | str) -> bool:
+    return Path(path).suffix.lower() in _PICTURES
+
+
+def _known_outlines(path: Path | str) -> None:
+    from napari_histo.store import format_of
+
+    if format_of(path) not in ("geojson", "parquet"):
+        raise WriteError(
+            f"Cannot write {path}: the ending of {Path(path).name!r} is not known for tissue. Use "
+            ".geojson or .parquet for outlines, .png or .tif for a picture."
+        )
 
 
 def load_tissue(path: Path | str, info: SlideInfo) -> TissueMask:
