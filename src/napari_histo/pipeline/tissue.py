@@ -13,6 +13,7 @@ from napari_histo.core import (
     Box,
     CancelToken,
     ClassScheme,
+    Contours,
     GeometryKind,
     ObjectState,
     ObjectTable,
@@ -33,6 +34,7 @@ __all__ = [
     "find_tissue",
     "find_tissue_steps",
     "load_tissue",
+    "outlines_to_edit",
     "save_tissue",
     "tissue_of",
     "tissue_table",
@@ -135,11 +137,15 @@ def _picture(
 # -- files -------------------------------------------------------------------------------------
 
 
+def outlines_to_edit(mask: TissueMask) -> Contours:
+    """The pieces of a mask, smoothed to so few vertices that people can move them."""
+    return mask.to_contours(tolerance_px=_TOLERANCE * max(mask.cell_px))
+
+
 def tissue_table(mask: TissueMask) -> ObjectTable:
-    """The pieces of a mask as annotations of the class "Tissue", smoothed for people to edit."""
-    outlines = mask.to_contours(tolerance_px=_TOLERANCE * max(mask.cell_px))
+    """The pieces of a mask as annotations of the class "Tissue"."""
     return ObjectTable.build(
-        outlines,
+        outlines_to_edit(mask),
         classes=ClassScheme.of("Tissue"),
         class_id=0,
         state=ObjectState.DRAWN,
