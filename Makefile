@@ -41,4 +41,4 @@ setup-use:
 	@scripts/setup.sh qt,openslide
 
 setup-dev:
-	@scripts/setup.sh qt,openslide,qupath,dev,parity xvfb xauth
+	@scripts/setup.sh qt,openslide,qupath,distributed,dev,parity xvfb xauth

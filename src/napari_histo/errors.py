@@ -8,6 +8,7 @@ from pathlib import Path
 __all__ = [
     "BridgeError",
     "Cancelled",
+    "ClusterError",
     "DocumentLockedError",
     "EditError",
     "HistoError",
@@ -88,6 +89,10 @@ class TargetChangedError(WriteError):
 
 class DocumentLockedError(HistoError):
     """The objects of a file are being edited in another window."""
+
+
+class ClusterError(HistoError):
+    """A Dask cluster cannot be reached, or lost its workers."""
 
 
 class BridgeError(HistoError):

@@ -97,3 +97,14 @@ def test_a_missing_tissue_file_is_told_before_the_work(cli, blob_tiff, tmp_path)
     assert ran.code == 1
     assert "no such file" in ran.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_several_processes(cli, blob_tiff, tmp_path):
+    pytest.importorskip("distributed", reason="the extra 'distributed' is not installed")
+    ran = segment(cli, blob_tiff, "-o", tmp_path / "run", "--workers", "2")
+    assert ran.code == 0, ran.err
+    assert "12 objects" in ran.out
+    no_one = segment(cli, blob_tiff, "-o", tmp_path / "b", "--scheduler", "tcp://127.0.0.1:1")
+    assert no_one.code == 1
+    assert "No Dask scheduler answers" in no_one.err

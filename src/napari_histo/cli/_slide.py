@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +15,29 @@ from napari_histo.core import CancelToken, Segmenter, SlideReader
 if TYPE_CHECKING:
     from napari_histo.ops.tissue import TissueMask
     from napari_histo.pipeline import RunRequest, SlideRun
+    from napari_histo.pipeline.slide_run import Source
 
-__all__ = ["Slide"]
+__all__ = ["Cluster", "Slide"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where tiles run, if not here.
+
+    Attributes
+    ----------
+    model, device : str
+        As for `load_model`; the workers load it themselves.
+    scheduler : str or None
+        Address of a cluster; None for one on this machine.
+    workers : int or None
+        Processes of the one on this machine.
+    """
+
+    model: str
+    device: str
+    scheduler: str | None
+    workers: int | None
 
 
 @dataclass(frozen=True)
@@ -30,6 +53,7 @@ class Slide:
     tissue : str or None
         ``auto``, ``none``, or a file; None is ``auto``.
     cancel : CancelToken
+    cluster : Cluster or None
     """
 
     reader: SlideReader
@@ -37,6 +61,7 @@ class Slide:
     request: RunRequest
     tissue: str | None
     cancel: CancelToken
+    cluster: Cluster | None = None
 
     def run(self, folder: Path) -> SlideRun:
         """All objects into a run folder."""
@@ -45,8 +70,11 @@ class Slide:
         is_new = not folder.exists()
         try:
             request = replace(self.request, tissue=self._find_tissue())
-            work = segment_slide(self.reader, self.model, folder, request, self.cancel)
-            done = drive(work, self.reader.info.name)
+            with self._source() as source:
+                work = segment_slide(
+                    self.reader, self.model, folder, request, self.cancel, source=source
+                )
+                done = drive(work, self.reader.info.name)
         except BaseException:
             if any((folder / "proposals").glob("*.npz")):
                 err.print(
@@ -86,6 +114,27 @@ class Slide:
             size = self.request.segment.pixel_size or self.reader.info.pixel_size
             info = replace(self.reader.info, pixel_size=size)
             save_objects(target, load_objects(objects), info=info)
+
+    @contextmanager
+    def _source(self) -> Iterator[Source | None]:
+        """Who runs the tiles; None for this process."""
+        if self.cluster is None:
+            yield None
+            return
+        from napari_histo.pipeline.distributed import ClusterSource, TileJob, connect
+
+        options = dict(self.request.options)
+        job = TileJob(
+            str(Path(self.reader.info.path).resolve()),
+            options["z"],
+            options["series"],
+            self.cluster.model,
+            self.cluster.device,
+            self.request.segment,
+            getattr(self.model, "precision", "auto"),
+        )
+        with connect(self.cluster.scheduler, self.cluster.workers) as client:
+            yield ClusterSource(client, job)
 
     def _find_tissue(self) -> TissueMask | None:
         from napari_histo.pipeline.tissue import find_tissue_steps, load_tissue

@@ -13,7 +13,7 @@ import typer
 
 from napari_histo.cli._arguments import DeviceName, parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices, say_error
-from napari_histo.cli._slide import Slide
+from napari_histo.cli._slide import Cluster, Slide
 from napari_histo.cli._targets import is_run_folder, pair_up
 from napari_histo.core import (
     Box,
@@ -55,12 +55,13 @@ class _Job:
     series: int | None
     tissue: str | None
     resume: bool
+    cluster: Cluster | None
     debug: bool
 
     @property
     def is_run(self) -> bool:
         """True where the user asked for what only a run folder can do."""
-        return self.resume or self.tissue is not None
+        return self.resume or self.tissue is not None or self.cluster is not None
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,14 @@ def segment_command(
     resume: Annotated[
         bool, typer.Option(help="Go on with a whole-slide run that was stopped.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that share a slide's tiles, on this machine."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="tcp://HOST:PORT", help="Dask cluster that shares a slide's tiles."),
+    ] = None,
     debug: Annotated[bool, typer.Option(help="Show where an unforeseen error came from.")] = False,
 ) -> None:
     """Find nuclei and write them to a file that QuPath, geopandas or ImageJ reads.
@@ -154,9 +163,11 @@ def segment_command(
         info.thresholds.nms if nms_thresh is None else nms_thresh,
     )
     request = SegmentRequest(box, size, channel, thresholds, tile_px=tile)
-    job = _Job(
-        segmenter, request, _parse_classes(classes, segmenter), z, series, tissue, resume, debug
-    )
+    cluster = None
+    if workers or scheduler:
+        cluster = Cluster(model, device.value, scheduler, workers)
+    names = _parse_classes(classes, segmenter)
+    job = _Job(segmenter, request, names, z, series, tissue, resume, cluster, debug)
     with cancel_on_interrupt() as cancel:
         all_well = _run_all(job, targets, cancel)
     if not all_well:
@@ -234,7 +245,7 @@ def _run_slide(job: _Job, reader: SlideReader, target: Path, cancel: CancelToken
 
     options = (("z", job.z or 0), ("series", job.series or 0))
     request = RunRequest(job.request, resume=job.resume, classes=job.classes, options=options)
-    work = Slide(reader, job.model, request, job.tissue, cancel)
+    work = Slide(reader, job.model, request, job.tissue, cancel, job.cluster)
     if is_run_folder(target):
         done = work.run(target)
         return _Done(done.n_objects, done.objects)

@@ -37,7 +37,7 @@ from napari_histo.pipeline.segment import SegmentRequest
 from napari_histo.pipeline.tissue import save_tissue
 from napari_histo.store.run_folder import RunFolder
 
-__all__ = ["RunRequest", "SlideRun", "segment_slide"]
+__all__ = ["RunRequest", "SlideRun", "Source", "plan_of", "segment_slide"]
 
 _TILE_PX = 1024
 _PACKAGES = ("napari-histo", "torch", "stardist", "numpy", "scipy", "scikit-image", "tifffile")
@@ -164,18 +164,11 @@ class _Run:
     ) -> None:
         self.store, self.request = store, request
         self.notes: list[str] = []
-        asked = request.segment
-        self.thresholds = asked.thresholds or model.info.thresholds
+        self.thresholds = request.segment.thresholds or model.info.thresholds
         self.seed = int(store.facts["seed"])
         self.tissue = _keep_tissue(store, request.tissue, reader)
-        frame = Frame.of(reader, model.info, region=asked.region, pixel_size=asked.pixel_size)
-        grid = TileGrid(
-            frame.extent, frame.region, asked.tile_px or _TILE_PX, model.margin_px, model.align_px
-        )
-        self.tiles = [tile.index for tile in grid if self._has_tissue(frame, tile.owned)]
-        pick = ChannelPick.choose(reader.info, model.info, asked.channel)
-        normalizer, model = fit(frame, model, pick)
-        self.plan = Plan(frame, grid, model, pick, normalizer, self.thresholds.prob)
+        self.plan = plan_of(reader, model, request.segment)
+        self.tiles = [tile.index for tile in self.plan.grid if self._has_tissue(tile.owned)]
         self.n_objects = 0
 
     def here(
@@ -225,8 +218,8 @@ class _Run:
         classes = self.request.classes
         return table if classes is None else table.with_columns(classes=classes)
 
-    def _has_tissue(self, frame: Frame, owned: Box) -> bool:
-        return self.tissue is None or self.tissue.touches(owned.scale(*frame.scale))
+    def _has_tissue(self, owned: Box) -> bool:
+        return self.tissue is None or self.tissue.touches(owned.scale(*self.plan.frame.scale))
 
     def _in_tissue(self, found: Proposals) -> Proposals:
         if self.tissue is None or not len(found):
@@ -269,6 +262,17 @@ class _Settling:
         self._run.store.save_joined(self._seams.joined)
         for index, rows in settled.items():
             self._run.settle(index, rows)
+
+
+def plan_of(reader: SlideReader, model: Segmenter, asked: SegmentRequest) -> Plan:
+    """How a slide's tiles become proposals: the same in every process that asks."""
+    thresholds = asked.thresholds or model.info.thresholds
+    frame = Frame.of(reader, model.info, region=asked.region, pixel_size=asked.pixel_size)
+    tile_px = asked.tile_px or _TILE_PX
+    grid = TileGrid(frame.extent, frame.region, tile_px, model.margin_px, model.align_px)
+    pick = ChannelPick.choose(reader.info, model.info, asked.channel)
+    normalizer, model = fit(frame, model, pick)
+    return Plan(frame, grid, model, pick, normalizer, thresholds.prob)
 
 
 # -- what was asked ------------------------------------------------------------------------------
