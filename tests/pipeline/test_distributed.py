@@ -39,7 +39,7 @@ def client():
 
 
 def job(path, model="he-nuclei"):
-    return TileJob(str(path), 0, 0, model, "cpu", ASKED)
+    return TileJob(str(path), 0, 0, load_model, model, "cpu", ASKED)
 
 
 def run(path, folder, source=None, cancel=None, *, resume=False, model="he-nuclei"):

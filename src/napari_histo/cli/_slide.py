@@ -121,6 +121,7 @@ class Slide:
         if self.cluster is None:
             yield None
             return
+        from napari_histo.models import load_model
         from napari_histo.pipeline.distributed import ClusterSource, TileJob, connect
 
         options = dict(self.request.options)
@@ -128,6 +129,7 @@ class Slide:
             str(Path(self.reader.info.path).resolve()),
             options["z"],
             options["series"],
+            load_model,
             self.cluster.model,
             self.cluster.device,
             self.request.segment,

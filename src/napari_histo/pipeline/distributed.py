@@ -8,14 +8,14 @@ objects are those of a run in one process.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_histo.core import CancelToken, Proposals
+from napari_histo.core import CancelToken, Proposals, Segmenter
 from napari_histo.errors import ClusterError, MissingDependencyError
 from napari_histo.pipeline.proposing import Plan, Proposer
 from napari_histo.pipeline.segment import SegmentRequest
@@ -42,8 +42,11 @@ class TileJob:
     path : str
         Of the slide, as the workers see it.
     z, series : int
+    load_model : callable
+        ``napari_histo.models.load_model``, or another function of the same arguments that workers
+        can import.
     model, device : str
-        As for `load_model`.
+        For `load_model`.
     request : SegmentRequest
     precision : str
         That of the caller, or workers of another kind would find slightly other objects.
@@ -52,6 +55,7 @@ class TileJob:
     path: str
     z: int
     series: int
+    load_model: Callable[..., Segmenter]
     model: str
     device: str
     request: SegmentRequest
@@ -144,13 +148,12 @@ def propose_tile(job: TileJob, tile: int) -> Proposals:
 @lru_cache(maxsize=1)
 def _proposer(job: TileJob) -> Proposer:
     """Slide and network, opened once a worker."""
-    from napari_histo.models import load_model
     from napari_histo.pipeline.slide_run import plan_of
     from napari_histo.slides import open_slide
 
     _take_a_graphics_card()
     reader = open_slide(job.path, z=job.z, series=job.series)
-    model = load_model(job.model, device=job.device, precision=job.precision)
+    model = job.load_model(job.model, device=job.device, precision=job.precision)
     return Proposer(plan_of(reader, model, job.request))
 
 
