@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +20,8 @@ from napari_histo.pipeline import RunRequest, SegmentRequest, segment, segment_s
 from napari_histo.slides import ArrayReader
 from napari_histo.store import load_objects
 from support.lattice import LatticeSegmenter, finish
+
+CHILD = Path(__file__).with_name("run_child.py")
 
 
 def slide(height=230, width=310, seed=0):
@@ -234,3 +240,45 @@ def test_a_slide_without_tissue(tmp_path):
     found, done, _ = objects(reader, tmp_path / "run", asked(tissue=tissue))
     assert found == ({}, {})
     assert done.n_tiles == done.n_objects == 0
+
+
+# -- kill -9 -------------------------------------------------------------------------------------
+
+
+def start(folder):
+    command = [sys.executable, str(CHILD), str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def killed_at_random(folder, rng):
+    """Kill a run some steps and milliseconds after it began; False where it was done by then."""
+    child = start(folder)
+    for _ in range(rng.integers(1, 12)):
+        if child.stdout.readline().strip() == "done":
+            child.wait()
+            return False
+    time.sleep(rng.uniform(0, 0.05))
+    child.kill()
+    child.communicate()
+    return True
+
+
+@pytest.mark.slow
+def test_killed_ten_times_it_ends_with_the_same_objects(tmp_path):
+    out, err = start(tmp_path / "whole").communicate()
+    assert out.endswith("done\n"), err
+    rng, kills = np.random.default_rng(0), 0
+    while kills < 10 and killed_at_random(tmp_path / "run", rng):
+        kills += 1
+    assert kills == 10
+    done_before = len(list((tmp_path / "run" / "proposals").glob("[0-9]*.npz")))
+    out, err = start(tmp_path / "run").communicate()
+    assert out.endswith("done\n"), err
+    assert int(out.splitlines()[0]) == done_before > 20
+    facts = [json.loads((tmp_path / n / "run.json").read_text()) for n in ("whole", "run")]
+    assert facts[0]["seed"] == facts[1]["seed"]
+    whole, broken = (load_objects(tmp_path / n / "objects.parquet") for n in ("whole", "run"))
+    assert len(whole) > 1000
+    assert (whole.object_id == broken.object_id).all()
+    assert (whole.contours.xy == broken.contours.xy).all()
+    assert not list((tmp_path / "run").rglob(".*.part*"))

@@ -80,8 +80,9 @@ class RunFolder:
         except BaseException:
             self._lock.release()
             raise
-        for name in ("proposals", "parts"):
-            make_folder(self.path / name)
+        for folder in (self.path, self.path / "proposals", self.path / "parts"):
+            for torso in make_folder(folder).glob(".*.part*"):  # of a process that was killed
+                torso.unlink(missing_ok=True)
         self.proposals = lru_cache(_CACHED_TILES)(self._read_proposals)
 
     def _begin(self, asked: Mapping[str, Any], resume: bool) -> dict[str, Any]:
