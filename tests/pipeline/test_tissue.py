@@ -98,6 +98,10 @@ def test_a_small_biopsy_is_found_and_dust_is_not():
     assert not cells[200, 100]
 
 
+def test_tissue_that_hardly_differs_from_glass_is_found_at_a_broader_scale():
+    assert recall(PIECE, found(slide((PIECE, (239, 234, 238))))) > 0.95
+
+
 def test_fat_is_one_piece():
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
     walls = PIECE & ((rows % 9 == 0) | (columns % 9 == 0))
@@ -127,6 +131,14 @@ def test_pen_marks_beside_the_tissue_are_left_out(ink):
 def test_what_tissue_surrounds_is_no_pen_mark(colour):
     inside = blob(150, 150, 25)
     assert recall(PIECE, found(slide((PIECE, PINK), (inside, colour)))) > 0.999
+
+
+def test_where_a_pen_crosses_tissue_the_tissue_is_kept():
+    stroke = np.zeros(SHAPE, bool)
+    stroke[145:155] = True
+    cells = found(slide((PIECE, PINK), (stroke, (20, 70, 200))))
+    assert recall(PIECE, cells) > 0.99
+    assert not cells[:, 260:].any()
 
 
 def test_a_green_stain_is_no_pen_mark():
@@ -161,6 +173,11 @@ def test_dark_fluorescence_holds_nothing(offset):
     assert found(np.clip(noise, 0, None).astype(np.uint16)).mean() < 0.02
 
 
+def test_fluorescence_that_is_all_tissue_is_all_kept():
+    texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, SHAPE), 6)
+    assert found((1000 + 200 * texture / texture.std()).astype(np.uint16)).all()
+
+
 def test_fluorescence_as_colours():
     image = np.zeros((*SHAPE, 3), np.uint8)
     image[PIECE] = (10, 20, 180)
@@ -169,8 +186,9 @@ def test_fluorescence_as_colours():
     assert cells.mean() < 1.35 * PIECE.mean()
 
 
-def test_grey_brightfield():
-    cells = found(slide((PIECE, (170, 170, 170)))[..., 0])
+@pytest.mark.parametrize("channels", [1, 3], ids=["one-channel", "saved-as-colours"])
+def test_grey_brightfield(channels):
+    cells = found(slide((PIECE, (170, 170, 170)))[..., :1].repeat(channels, axis=2))
     assert recall(PIECE, cells) > 0.999
     assert cells.mean() < 1.35 * PIECE.mean()
 

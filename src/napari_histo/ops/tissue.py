@@ -15,7 +15,7 @@ from napari_histo.ops.trace import trace
 
 __all__ = ["MAX_CELLS", "TissueMask", "raster_shape"]
 
-#: Most cells of a mask: at 8 µm these are 19 x 19 mm, and finding them takes some 200 MB.
+#: Most cells of a mask: at 8 µm these are 19 x 19 mm, and finding them takes 400 MB.
 MAX_CELLS = 6_000_000
 #: Cells along the longer side of a mask that was drawn by hand.
 _DRAWN_CELLS = 4096

@@ -34,6 +34,10 @@ _BLACK = 0.12
 #: Background of fluorescence: this many standard deviations of its noise, and this share of the
 #: range of intensities, are still background.
 _NOISE, _RANGE = 5.0, 0.02
+#: Blurred broadly, noise keeps a third of its standard deviation, and tissue most of it.
+_GRAIN = 0.5
+#: Largest range of the background of fluorescence within 5 x 5 cells, as a share of all.
+_EVEN_GLOW = 0.06
 #: Largest range of light plus dark, 0 to 2, within 5 x 5 cells of glass.
 _EVEN = 0.04
 #: With less than this share of surely glass there is next to nothing to skip, and white will do.
@@ -106,6 +110,8 @@ def find_tissue_cells(
     tissue beside dark, and halves a slide that is all tissue or all glass. Fluorescence: what
     rises above the background of any channel.
     """
+    if is_rgb and np.quantile(pixels.max(axis=-1) - pixels.min(axis=-1), 0.999) <= 2:
+        pixels, is_rgb = pixels[..., :1], False  # a grey picture that was saved as colours
     if is_rgb and not _is_dark_ground(pixels):
         found = _in_colour(pixels.astype(np.float32) / np.float32(255), params)
     else:
@@ -222,17 +228,18 @@ def _glowing(planes: NDArray[np.float32]) -> Mask:
 
 def _background_limit(plane: Plane) -> float:
     """Where the background of fluorescence ends, once it is smoothed."""
-    smooth = ndimage.gaussian_filter(plane, _FINE)
-    grain = 1.5 * float(np.median(np.abs(plane - smooth)))
+    smooth, broad = (ndimage.gaussian_filter(plane, sigma) for sigma in (_FINE, _BROAD))
     low, high = (float(v) for v in np.quantile(smooth, (0.001, 0.999)))
-    if high - low <= _NOISE * grain:  # nothing but noise
-        return high + _NOISE * grain
-    # The lower side of the background is noise alone: mirrored, it tells how wide the upper is.
-    counts, edges = np.histogram(smooth, 256, (low, low + (high - low) / 4))
-    ground = float(edges[np.argmax(ndimage.gaussian_filter1d(counts.astype(float), 2))])
-    below = smooth[smooth <= ground]
-    noise = float(np.sqrt(np.mean((below - ground) ** 2))) if below.size else 0.0
-    return ground + max(_NOISE * noise, 2 * grain, _RANGE * (high - ground))
+    if np.std(broad) <= _GRAIN * np.std(smooth):  # nothing but noise
+        return high + 2 * (high - low)
+    uneven = ndimage.maximum_filter(broad, 5) - ndimage.minimum_filter(broad, 5)
+    ground = (uneven < _EVEN_GLOW * (high - low)) & (broad < low + (high - low) / 4)
+    ground = ndimage.binary_erosion(ground, np.ones((5, 5)), border_value=1)
+    if ground.mean() < _LEAST_GLASS:  # tissue from edge to edge
+        return -np.inf
+    level = float(np.median(smooth[ground]))
+    noise = 1.5 * float(np.median(np.abs(smooth[ground] - level)))
+    return level + max(_NOISE * noise, _RANGE * (high - level))
 
 
 def _otsu_between(values: NDArray[np.float32], low: float, high: float) -> float:
