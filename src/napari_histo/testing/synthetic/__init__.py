@@ -1,7 +1,8 @@
 """Pictures drawn from a seed, of which every outline is known: for tests, training and samples.
 
 Nothing is photographed or copied. `make_gland_field` draws tissue with glands at 0.5 to 4 µm/px,
-`make_he_field` nuclei at 0.25 µm/px. Only numpy, scipy, scikit-image and the core are needed.
+`make_he_field` nuclei at 0.25 µm/px, and `write_slide` whole pyramids for counting. Only numpy,
+scipy, scikit-image, tifffile and the core are needed.
 """
 
 from __future__ import annotations
@@ -9,5 +10,21 @@ from __future__ import annotations
 from napari_histo.testing.synthetic.glands import GlandField, make_gland_field
 from napari_histo.testing.synthetic.habits import HABITS
 from napari_histo.testing.synthetic.nuclei import HEField, make_he_field
+from napari_histo.testing.synthetic.slides import (
+    MosaicSlide,
+    make_patches,
+    repeat_patch,
+    write_slide,
+)
 
-__all__ = ["HABITS", "GlandField", "HEField", "make_gland_field", "make_he_field"]
+__all__ = [
+    "HABITS",
+    "GlandField",
+    "HEField",
+    "MosaicSlide",
+    "make_gland_field",
+    "make_he_field",
+    "make_patches",
+    "repeat_patch",
+    "write_slide",
+]
