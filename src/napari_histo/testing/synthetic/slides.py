@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +116,7 @@ def _write(
     # Position -1 is the last picture: glass.
     glass = np.full((PATCH_PX, PATCH_PX, 3), GLASS, np.uint8)
     pictures = [*(patch.image for patch in patches), glass]
-    options = {
+    options: dict[str, Any] = {
         "tile": (_TILE_PX, _TILE_PX),
         "compression": "jpeg",
         "photometric": "ycbcr",
@@ -130,7 +131,7 @@ def _write(
     with tifffile.TiffWriter(path, bigtiff=True, ome=True) as writer:
         for level in _LEVELS:
             shape = (-(-height // level), -(-width // level), 3)
-            more = (
+            more: dict[str, Any] = (
                 {"subifds": len(_LEVELS) - 1, "metadata": metadata}
                 if level == 1
                 else {"subfiletype": 1, "metadata": None}
@@ -185,7 +186,7 @@ def _compose(
 def _reduced(picture: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
     side = PATCH_PX // level
     mean = picture.reshape(side, level, side, level, 3).mean(axis=(1, 3))
-    return np.rint(mean).astype(np.uint8)
+    return np.asarray(np.rint(mean), np.uint8)
 
 
 def _compressed(tile: NDArray[np.uint8]) -> bytes:
