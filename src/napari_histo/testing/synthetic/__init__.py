@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from napari_histo.testing.synthetic.glands import GlandField, make_gland_field
 from napari_histo.testing.synthetic.habits import HABITS
-from napari_histo.testing.synthetic.nuclei import HEField, make_he_field
-from napari_histo.testing.synthetic.slides import (
+from napari_histo.testing.synthetic.mosaic import (
     MosaicSlide,
     make_patches,
     repeat_patch,
     write_slide,
 )
+from napari_histo.testing.synthetic.nuclei import HEField, make_he_field
 
 __all__ = [
     "HABITS",

@@ -12,7 +12,7 @@ from napari_histo.pipeline.tissue import find_tissue
 from napari_histo.slides import open_slide
 from napari_histo.store import load_objects
 from napari_histo.testing.synthetic import make_patches, repeat_patch, write_slide
-from napari_histo.testing.synthetic.patches import GLASS, PATCH_PX
+from napari_histo.testing.synthetic.mosaic_patches import GLASS, PATCH_PX
 from support.lattice import finish
 
 

@@ -1,6 +1,6 @@
 """Pyramidal slides of any size of which every nucleus is known, written in bounded memory.
 
-A slide is a mosaic of a few patches (see `patches`), islands of tissue on glass. Patches fit the
+A slide is a mosaic of a few patches (see `mosaic_patches`), islands of tissue on glass. Patches fit the
 tiles of the file, so each is compressed once, however often it appears.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Contours, ObjectTable
 from napari_histo.testing.synthetic.he import noise
-from napari_histo.testing.synthetic.patches import GLASS, PATCH_PX, Patch, make_patch
+from napari_histo.testing.synthetic.mosaic_patches import GLASS, PATCH_PX, Patch, make_patch
 
 __all__ = ["MosaicSlide", "make_patches", "repeat_patch", "write_slide"]
 
