@@ -86,4 +86,4 @@ def _photograph(blue: Field, pink: Field, rng: np.random.Generator) -> NDArray[n
     od = blue[..., None] * _HAEMATOXYLIN + pink[..., None] * _EOSIN
     light = np.array(GLASS) * 10 ** -np.clip(od, 0, 3)
     light += rng.normal(0, 1.5, light.shape)
-    return np.clip(np.rint(light), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(light), 0, 255), np.uint8)
