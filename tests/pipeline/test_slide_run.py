@@ -282,3 +282,27 @@ def test_killed_ten_times_it_ends_with_the_same_objects(tmp_path):
     assert (whole.object_id == broken.object_id).all()
     assert (whole.contours.xy == broken.contours.xy).all()
     assert not list((tmp_path / "run").rglob(".*.part*"))
+
+
+def test_parts_are_told_as_they_settle_and_again_when_the_run_goes_on(tmp_path):
+    """What was told, the last word of each tile, is always what the file holds in the end."""
+    token, told = CancelToken(), {}
+    stopped = Cut(16, token)
+    with pytest.raises(Cancelled):
+        finish(
+            segment_slide(
+                slide(), stopped, tmp_path / "run", asked(), token, on_part=told.__setitem__
+            )
+        )
+    before = set(told)
+    assert 0 < len(before) < 35
+    told = {}
+    request = asked(resume=True)
+    steps = segment_slide(
+        slide(), LatticeSegmenter(), tmp_path / "run", request, on_part=told.__setitem__
+    )
+    done, seen = finish(steps)
+    assert before < set(told)
+    assert len(told) == done.n_tiles
+    assert by_id(ObjectTable.concat(list(told.values()))) == by_id(load_objects(done.objects))
+    assert seen[-1].n_objects >= done.n_objects

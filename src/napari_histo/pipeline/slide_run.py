@@ -37,7 +37,7 @@ from napari_histo.pipeline.segment import SegmentRequest
 from napari_histo.pipeline.tissue import save_tissue
 from napari_histo.store.run_folder import RunFolder
 
-__all__ = ["RunRequest", "SlideRun", "Source", "plan_of", "segment_slide"]
+__all__ = ["OnPart", "RunRequest", "SlideRun", "Source", "facts_of", "plan_of", "segment_slide"]
 
 _TILE_PX = 1024
 _PACKAGES = ("napari-histo", "torch", "stardist", "numpy", "scipy", "scikit-image", "tifffile")
@@ -47,6 +47,8 @@ _SAMPLE_PX = 256
 
 #: Runs tiles in some order, and gives what was found in each: here, or on other machines.
 Source = Callable[[Plan, Sequence[int], CancelToken], Iterator[list[tuple[int, Proposals]]]]
+#: Is told of each tile whose objects are settled.
+OnPart = Callable[[int, ObjectTable], None]
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def segment_slide(
     cancel: CancelToken | None = None,
     *,
     source: Source | None = None,
+    on_part: OnPart | None = None,
 ) -> Generator[Progress, None, SlideRun]:
     """Segment a slide into a run folder.
 
@@ -127,6 +130,10 @@ def segment_slide(
         Looked at before each batch; the folder can be gone on with.
     source : callable, optional
         Runs the tiles elsewhere; by default a `Proposer` here.
+    on_part : callable, optional
+        Is told the number and the objects of each tile that is settled, also of those that were
+        settled before the run was resumed; seldom again of a tile whose objects changed. Called in
+        a thread of the run.
 
     Yields
     ------
@@ -141,9 +148,10 @@ def segment_slide(
     """
     request, cancel = request or RunRequest(), cancel or CancelToken()
     started = time.monotonic()
-    store = RunFolder(folder, _asked(reader, model, request), resume=request.resume)
+    store = RunFolder(folder, facts_of(reader, model, request), resume=request.resume)
     try:
         run = _Run(reader, model, request, store)
+        run.on_part = on_part
         if not store.is_finished:
             yield from run.work(cancel, source or run.here)
         store.tidy(keep_proposals=request.keep_proposals)
@@ -170,6 +178,7 @@ class _Run:
         self.plan = plan_of(reader, model, request.segment)
         self.tiles = [tile.index for tile in self.plan.grid if self._has_tissue(tile.owned)]
         self.n_objects = 0
+        self.on_part: OnPart | None = None
 
     def here(
         self, plan: Plan, tiles: Sequence[int], cancel: CancelToken
@@ -210,7 +219,17 @@ class _Run:
         found = self.store.proposals(tile).take(rows)
         table = self._draw(found)
         self.store.save_part(tile, table)
+        self._tell(tile, table)
+
+    def tell_again(self, tile: int) -> None:
+        """A tile that was settled before this run was resumed."""
+        if self.on_part is not None:
+            self._tell(tile, self.store.part(tile))
+
+    def _tell(self, tile: int, table: ObjectTable) -> None:
         self.n_objects += len(table)
+        if self.on_part is not None:
+            self.on_part(tile, table)
 
     def _draw(self, found: Proposals) -> ObjectTable:
         ids = anchored_ids(found.points, self.seed)
@@ -241,6 +260,8 @@ class _Settling:
         store = self._run.store
         settled = {t for t in store.settled() & done if done.issuperset(self._seams.near(t))}
         self._seams.restore(settled, store.joined)
+        for tile in sorted(settled):
+            self._coming.append(self._pool.submit(self._run.tell_again, tile))
         for tile in sorted(done - settled):
             self._coming.append(self._pool.submit(self._arrive, tile))
 
@@ -278,8 +299,8 @@ def plan_of(reader: SlideReader, model: Segmenter, asked: SegmentRequest) -> Pla
 # -- what was asked ------------------------------------------------------------------------------
 
 
-def _asked(reader: SlideReader, model: Segmenter, request: RunRequest) -> dict[str, Any]:
-    """Facts for `run.json`: the same facts make the same objects."""
+def facts_of(reader: SlideReader, model: Segmenter, request: RunRequest) -> dict[str, Any]:
+    """Facts for `run.json`: where image, model and parameters are the same, so are the objects."""
     info, asked = reader.info, request.segment
     thresholds = asked.thresholds or model.info.thresholds
     size = asked.pixel_size or info.pixel_size

@@ -36,7 +36,7 @@ from napari_histo.store.lock import FileLock
 from napari_histo.store.parquet import read_parquet, write_parquet
 from napari_histo.store.write import atomic_path, make_folder
 
-__all__ = ["FORMAT_VERSION", "RunFolder"]
+__all__ = ["FORMAT_VERSION", "RunFolder", "differences", "read_facts"]
 
 FORMAT_VERSION = 1
 _CACHED_TILES = 12
@@ -97,13 +97,7 @@ class RunFolder:
                 f"{self.path} holds a {state} run of {there['image'].get('name')}. Go on with it "
                 "with --resume, or give another folder with -o."
             )
-        wished = json.loads(json.dumps({key: asked[key] for key in _IDENTITY}))
-        differing = [
-            f"{key}.{name}: then {_short(there[key].get(name))}, now {_short(value)}"
-            for key in _IDENTITY
-            for name, value in wished[key].items()
-            if there[key].get(name) != value
-        ]
+        differing = differences(there, asked)
         if differing:
             raise RunFolderError(
                 f"The run in {self.path} was started otherwise ({'; '.join(differing)}). Ask for "
@@ -189,14 +183,21 @@ class RunFolder:
         """Objects of tiles that are settled, about 20,000 at once, in the order of `tiles`."""
         waiting: list[ObjectTable] = []
         for tile in tiles:
-            waiting.append(self._read_part(tile))
+            waiting.append(self.part(tile))
             if sum(map(len, waiting)) >= _ENOUGH_ROWS:
                 yield ObjectTable.concat(waiting)
                 waiting = []
         if waiting:
             yield ObjectTable.concat(waiting)
 
-    def _read_part(self, tile: int) -> ObjectTable:
+    def part(self, tile: int) -> ObjectTable:
+        """Objects of a tile that is settled.
+
+        Raises
+        ------
+        RunFolderError
+            The file is damaged; it is removed.
+        """
         path = self.path / "parts" / f"{tile}.parquet"
         try:
             return read_parquet(path)
@@ -264,6 +265,17 @@ def read_facts(path: Path) -> dict[str, Any] | None:
             f"{path} was made by a newer napari-histo. Update this one, or give another folder."
         )
     return facts
+
+
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """What tells a run's facts from those that are asked for; empty where it can go on."""
+    wished = json.loads(json.dumps({key: asked[key] for key in _IDENTITY}))
+    return [
+        f"{key}.{name}: then {_short(there[key].get(name))}, now {_short(value)}"
+        for key in _IDENTITY
+        for name, value in wished[key].items()
+        if there[key].get(name) != value
+    ]
 
 
 def _numbers(folder: Path, suffix: str) -> set[int]:
