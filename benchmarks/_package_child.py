@@ -7,14 +7,15 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 
-def main() -> None:
+def build(folder: Path) -> tuple[Any, dict[str, float]]:
+    """The package's model with our weights, and its thresholds."""
     from stardist.models import Config2D, StarDist2D
 
-    folder = Path(sys.argv[1])
     job = json.loads((folder / "job.json").read_text())
     names = (
         *("n_rays", "grid", "n_channel_in", "n_classes", "unet_n_depth", "unet_kernel_size"),
@@ -32,8 +33,14 @@ def main() -> None:
         name = alias.get(layer.name, layer.name)
         if layer.get_weights():
             layer.set_weights([weights[f"{name}/kernel"], weights[f"{name}/bias"]])
+    return model, {f"{k}_thresh": v for k, v in job["thresholds"].items()}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    model, thresholds = build(folder)
+    rounds = json.loads((folder / "job.json").read_text())["rounds"]
     images = np.load(folder / "images.npy")
-    thresholds = {f"{k}_thresh": v for k, v in job["thresholds"].items()}
 
     def run(batch: np.ndarray) -> int:
         return sum(len(model.predict_instances(i, **thresholds)[1]["prob"]) for i in batch)
@@ -48,8 +55,8 @@ def main() -> None:
         return median(spent)
 
     result = {
-        "one_ms": timed(images[:1], job["rounds"]),
-        "stream_ms": timed(images, max(1, job["rounds"] // 3)),
+        "one_ms": timed(images[:1], rounds),
+        "stream_ms": timed(images, max(1, rounds // 3)),
         "objects": run(images[:1]),
     }
     print(json.dumps(result))

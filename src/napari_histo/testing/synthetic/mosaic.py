@@ -1,7 +1,7 @@
 """Pyramidal slides of any size of which every nucleus is known, written in bounded memory.
 
-A slide is a mosaic of a few patches (see `mosaic_patches`), islands of tissue on glass. Patches fit the
-tiles of the file, so each is compressed once, however often it appears.
+A slide is a mosaic of a few patches (see `mosaic_patches`), islands of tissue on glass. Patches
+fit the tiles of the file, so each is compressed once, however often it appears.
 """
 
 from __future__ import annotations
