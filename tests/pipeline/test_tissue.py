@@ -80,9 +80,15 @@ def test_all_glass_holds_nothing(glass, noise):
     assert not found(slide(glass=glass, noise=noise)).any()
 
 
+def shaded(image, fall):
+    away = np.hypot(*np.meshgrid(np.linspace(-1, 1, SHAPE[1]), np.linspace(-1, 1, SHAPE[0])))
+    return (image * (1 - fall * away)[..., None]).astype(np.uint8)
+
+
 def test_light_that_falls_off_is_no_tissue():
-    shade = 1 - 0.12 * np.hypot(*np.meshgrid(np.linspace(-1, 1, 400), np.linspace(-1, 1, 300)))
-    assert not found((slide() * shade[..., None]).astype(np.uint8)).any()
+    assert not found(shaded(slide(), 0.12)).any()
+    assert not found(shaded(slide(noise=0.2), 0.12)).any()
+    assert not found(shaded(slide()[..., :1].repeat(3, axis=2), 0.03)).any()
 
 
 def test_all_tissue_is_all_found():

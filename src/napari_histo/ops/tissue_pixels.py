@@ -110,10 +110,8 @@ def find_tissue_cells(
     tissue beside dark, and halves a slide that is all tissue or all glass. Fluorescence: what
     rises above the background of any channel.
     """
-    if is_rgb and np.quantile(pixels.max(axis=-1) - pixels.min(axis=-1), 0.999) <= 2:
-        pixels, is_rgb = pixels[..., :1], False  # a grey picture that was saved as colours
     if is_rgb and not _is_dark_ground(pixels):
-        found = _in_colour(pixels.astype(np.float32) / np.float32(255), params)
+        found = _in_light(pixels, params)
     else:
         planes = np.moveaxis(pixels.astype(np.float32, copy=False), -1, 0)
         grey = len(planes) == 1 and _is_bright_ground(planes[0])
@@ -122,6 +120,14 @@ def find_tissue_cells(
 
 
 # -- colour ------------------------------------------------------------------------------------
+
+
+def _in_light(pixels: NDArray[np.uint8], params: TissueParams) -> Mask:
+    """Brightfield, be it a grey picture that was saved as colours."""
+    rgb = pixels.astype(np.float32) / np.float32(255)
+    # To the last bit: a colour camera's white is never that grey, and clean glass nearly is.
+    grey = np.mean(pixels.max(axis=-1) == pixels.min(axis=-1)) > 0.99
+    return _in_grey(rgb[..., 0], params) if grey else _in_colour(rgb, params)
 
 
 def _in_colour(rgb: NDArray[np.float32], params: TissueParams) -> Mask:
