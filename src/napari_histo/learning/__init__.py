@@ -1,0 +1,3 @@
+"""Learning from what people drew."""
+
+from __future__ import annotations

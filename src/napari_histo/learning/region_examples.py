@@ -1,0 +1,180 @@
+"""Painted areas as sheets of pixels with labels, for training region models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histo.core import (
+    Box,
+    ClassScheme,
+    Contours,
+    GeometryKind,
+    ObjectState,
+    ObjectTable,
+    PixelSize,
+    SlideReader,
+    TileGrid,
+)
+from napari_histo.core.regions import is_background
+from napari_histo.errors import ObjectsFileError
+from napari_histo.ops.region_input import RegionInput
+from napari_histo.ops.scanline import fill
+from napari_histo.pipeline.region_pixels import RegionPixels
+
+__all__ = ["RegionExample", "Sheet", "classes_of", "held_out", "read_sheets"]
+
+_SHEET_PX = 384
+#: Context beyond the areas: what a network sees of an edge pixel, mostly.
+_AROUND_PX = 64
+#: Sheets of 0.5 MB each that are kept; of more a random choice.
+_MOST_SHEETS = 1000
+#: Side of the cells that are held out, model px.
+_CELL_PX = 48
+
+
+@dataclass(frozen=True)
+class RegionExample:
+    """An image and what a person painted on it.
+
+    Attributes
+    ----------
+    reader : SlideReader
+    areas : ObjectTable
+        Areas in full-resolution px; their classes count by name. Where areas overlap, the smaller
+        one is on top. What lies in none is unknown and teaches nothing.
+    pixel_size : PixelSize or None
+        The user's word; it wins over the file's.
+    """
+
+    reader: SlideReader
+    areas: ObjectTable
+    pixel_size: PixelSize | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A square of an image with labels.
+
+    Attributes
+    ----------
+    pixels : (h, w, c) array
+        The image's own values.
+    labels : (h, w) uint8
+        0 unknown, 1 background, else 2 + a position in the classes.
+    guide : (h, w, k) uint8 or None
+        A coarser model's answer, in 1/255.
+    box : Box
+        In model px.
+    example : int
+        Number of its example.
+    values : RegionInput
+        Of the example.
+    """
+
+    pixels: NDArray[Any]
+    labels: NDArray[np.uint8]
+    guide: NDArray[np.uint8] | None
+    box: Box
+    example: int
+    values: RegionInput
+
+
+def classes_of(examples: Sequence[RegionExample]) -> ClassScheme:
+    """Classes of all areas, without the background, in the order of their first use.
+
+    Raises
+    ------
+    ObjectsFileError
+        Fewer than two, the background counted: there is nothing to tell apart.
+    """
+    found, background = ClassScheme(), False
+    for example in examples:
+        table = _areas(example.areas)
+        used = [table.classes[i] for i in dict.fromkeys(table.class_id.tolist()) if i >= 0]
+        background = background or any(map(is_background, used))
+        found = found.union(c for c in used if not is_background(c))
+    if len(found) + background < 2 or not len(found):
+        raise ObjectsFileError(
+            f"The annotations hold areas of {len(found)} class(es) "
+            f"({', '.join(found.names) or 'none'}) {'and' if background else 'but no'} background. "
+            "Paint areas of at least two classes, for example Tumor and Stroma, or of one and of "
+            "'Ignore*', which means background."
+        )
+    return found
+
+
+def read_sheets(
+    pixels: RegionPixels, example: RegionExample, number: int, classes: ClassScheme
+) -> Iterator[Sheet]:
+    """Squares of an example that hold areas, with some context around."""
+    frame = pixels.frame
+    table = _areas(example.areas)
+    areas, values = _stacked(table, classes)
+    areas = areas.transform((1 / frame.scale[0], 1 / frame.scale[1]), (0, 0))
+    for tile in TileGrid(frame.extent, frame.extent, _SHEET_PX, _AROUND_PX):
+        rows = areas.query(tile.owned)
+        if not len(rows):
+            continue
+        labels = np.zeros(tile.read.shape, np.uint8)
+        own = np.zeros(tile.owned.shape, np.uint8)
+        fill(areas.take(rows), values[rows], own, origin=(tile.owned.x, tile.owned.y))
+        if own.any():
+            y, x = tile.owned.y - tile.read.y, tile.owned.x - tile.read.x
+            labels[y : y + own.shape[0], x : x + own.shape[1]] = own
+            yield Sheet(pixels.read_raw(tile.read), labels, None, tile.read, number, pixels.values)
+
+
+def chosen(sheets: Sequence[Sheet], rng: np.random.Generator) -> list[Sheet]:
+    """All sheets, or as many as memory should hold, at random."""
+    if len(sheets) <= _MOST_SHEETS:
+        return list(sheets)
+    return [sheets[i] for i in sorted(rng.choice(len(sheets), _MOST_SHEETS, replace=False))]
+
+
+def held_out(
+    sheets: Sequence[Sheet], share: float, rng: np.random.Generator
+) -> tuple[list[Sheet], list[Sheet]]:
+    """Split the labels into those to learn from and those to judge by, in cells of 48 px.
+
+    Of each class that has several cells some are held out, and never all of them.
+    """
+    taught, judged = [s.labels.copy() for s in sheets], [np.zeros_like(s.labels) for s in sheets]
+    cells: dict[int, list[tuple[int, slice, slice]]] = {}
+    for i, sheet in enumerate(sheets):
+        for y, x in np.ndindex(*(-(-n // _CELL_PX) for n in sheet.labels.shape)):
+            rows, columns = (slice(n * _CELL_PX, (n + 1) * _CELL_PX) for n in (y, x))
+            counts = np.bincount(sheet.labels[rows, columns].ravel(), minlength=2)
+            if counts[1:].any():
+                cells.setdefault(int(counts[1:].argmax()), []).append((i, rows, columns))
+    for name in sorted(cells):
+        among = cells[name]
+        n = min(max(1, round(share * len(among))), len(among) - 1)
+        for pick in rng.choice(len(among), n, replace=False):
+            i, rows, columns = among[pick]
+            judged[i][rows, columns] = taught[i][rows, columns]
+            taught[i][rows, columns] = 0
+    learn = [replace(s, labels=t) for s, t in zip(sheets, taught, strict=True) if t.any()]
+    judge = [replace(s, labels=j) for s, j in zip(sheets, judged, strict=True) if j.any()]
+    return learn, judge
+
+
+def _areas(table: ObjectTable) -> ObjectTable:
+    """Rows that say something: areas with a class that nobody refused; no QuPath ``Region*``."""
+    named = [i for i, c in enumerate(table.classes) if is_background(c) or not c.is_background]
+    fine = (table.contours.kind == GeometryKind.POLYGON) & np.isin(table.class_id, named)
+    return table.select(fine & (table.state != ObjectState.REJECTED))
+
+
+def _stacked(table: ObjectTable, classes: ClassScheme) -> tuple[Contours, NDArray[np.uint8]]:
+    """Areas from the largest to the smallest, and what to draw for each."""
+    order = np.argsort(-table.areas_px, kind="stable")
+    number = [
+        1 if is_background(c) else 2 + classes.index(c.name) if c.name in classes.names else 0
+        for c in table.classes
+    ]
+    return table.contours.take(order), np.array(number, np.uint8)[table.class_id[order]]
