@@ -13,6 +13,7 @@ from napari_histo.cli import (
     doctor,
     evaluate,
     evaluate_prompts,
+    measure,
     models,
     prompt,
     segment,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("segment")(segment.segment_command)
 app.command("tissue")(tissue.tissue_command)
+app.command("measure")(measure.measure_command)
 app.command("prompt")(prompt.prompt_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("evaluate-prompts")(evaluate_prompts.evaluate_prompts_command)
