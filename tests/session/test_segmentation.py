@@ -200,8 +200,8 @@ def test_run_without_an_image_says_so(bench):
     ("error", "words"),
     [
         pytest.param(ImageError("The file is damaged."), "The file is damaged.", id="for-people"),
-        pytest.param(MemoryError(), "not enough memory", id="memory"),
-        pytest.param(RuntimeError("CUDA out of memory."), "not enough memory", id="gpu-memory"),
+        pytest.param(MemoryError(), "Memory ran out", id="memory"),
+        pytest.param(RuntimeError("CUDA out of memory."), "Memory ran out", id="gpu-memory"),
         pytest.param(KeyError("x"), "unexpected happened (KeyError: 'x')", id="our-mistake"),
     ],
 )

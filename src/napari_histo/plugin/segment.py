@@ -186,7 +186,9 @@ class SegmentDock(QWidget):
             self.controller.choose_image(None)
             self.controller.fail(error)
             return
-        self.controller.choose_image(ImageChoice(layer.unique_id, reader, hint_um(layer)))
+        path = None if layer.source.path is None else Path(layer.source.path)
+        choice = ImageChoice(layer.unique_id, reader, hint_um(layer), path)
+        self.controller.choose_image(choice)
 
     def _watch(self, layer: Image | None) -> None:
         """Listen to what changes the chosen layer's facts, and to no other layer any more."""

@@ -178,7 +178,8 @@ class SegmentForm(QWidget):
     def _render_result(self, state: SegmentState) -> None:
         result = state.result
         live = result is not None and state.is_live
-        lowest = result.candidates.lowest_prob if result is not None and live else 0.0
+        candidates = result.candidates if result is not None and live else None
+        lowest = 0.0 if candidates is None else candidates.lowest_prob
         self.prob.setToolTip(prob_tip(lowest))
         for slider, low, value in (
             (self.prob, lowest, state.thresholds.prob),

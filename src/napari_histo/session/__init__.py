@@ -5,8 +5,10 @@ from __future__ import annotations
 from napari_histo.session.annotation import AnnotationController, AnnotationTools
 from napari_histo.session.annotation_state import AnnotationState, Kept, Review, Tool
 from napari_histo.session.candidates import Candidates, Result
+from napari_histo.session.growing import Growing
 from napari_histo.session.jobs import Post
 from napari_histo.session.objects import EditableObjects
+from napari_histo.session.pace import Pace
 from napari_histo.session.region import Region
 from napari_histo.session.segmentation import SegmentController
 from napari_histo.session.state import ImageChoice, Phase, Saved, Scope, SegmentState
@@ -18,8 +20,10 @@ __all__ = [
     "AnnotationTools",
     "Candidates",
     "EditableObjects",
+    "Growing",
     "ImageChoice",
     "Kept",
+    "Pace",
     "Phase",
     "Post",
     "Region",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from napari_histo.core import ModelInfo, ObjectTable, PixelSize, SlideInfo, Thresholds
 from napari_histo.pipeline import Segmentation
@@ -71,7 +72,10 @@ class Result:
     info : SlideInfo
         The image, with the pixel size that the run took.
     region : Region
-    candidates : Candidates
+    candidates : Candidates or None
+        None for whole-slide runs, which keep what was chosen alone.
+    folder : Path or None
+        Of a whole-slide run.
     """
 
     run: int
@@ -82,10 +86,13 @@ class Result:
     model: ModelInfo
     info: SlideInfo
     region: Region
-    candidates: Candidates
+    candidates: Candidates | None
+    folder: Path | None = None
 
     def at(self, thresholds: Thresholds) -> Result:
-        """Chosen anew. Any thread may call, one at a time."""
+        """Chosen anew where there are candidates. Any thread may call, one at a time."""
+        if self.candidates is None:
+            return self
         table = self.candidates.choose(thresholds)
         statistics = Statistics.of(table, self.info.pixel_size)
         return replace(self, table=table, thresholds=thresholds, statistics=statistics)

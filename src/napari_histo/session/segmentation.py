@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,14 +11,19 @@ from typing import Any
 
 from napari_histo.core import CancelToken, ModelInfo, Progress, Segmenter, Thresholds
 from napari_histo.errors import Cancelled, HistoError
-from napari_histo.pipeline import SegmentRequest, segment
+from napari_histo.pipeline import SegmentRequest
 from napari_histo.session.candidates import Result
+from napari_histo.session.growing import Part
 from napari_histo.session.jobs import Job, Lane, Post, Report
-from napari_histo.session.order import Order, SegmentFunction
+from napari_histo.session.order import Order
+from napari_histo.session.pace import Clock
 from napari_histo.session.region import Region
-from napari_histo.session.state import ImageChoice, Phase, Saved, Scope, SegmentState
+from napari_histo.session.run_place import Found
+from napari_histo.session.segment_tools import Tools, in_short
+from napari_histo.session.slide_order import Begun, Outcome, SlideOrder
+from napari_histo.session.state import ImageChoice, Phase, Saved, Scope, SegmentState, needs_folder
 
-__all__ = ["SegmentController"]
+__all__ = ["SegmentController", "Tools"]
 
 _log = logging.getLogger(__name__)
 #: Proposals are kept down to this share of the threshold, so that the slider has somewhere to go.
@@ -28,34 +32,6 @@ _log = logging.getLogger(__name__)
 _KEPT_BELOW = 0.6
 #: Model px. A tile takes about a second on a processor: so long may Cancel and the bar lag.
 _TILE_PX = 1024
-
-
-def _load(name: str, device: str) -> Segmenter:
-    from napari_histo.models import load_model
-
-    return load_model(name, device=device)
-
-
-def _devices() -> tuple[str, ...]:
-    from napari_histo.models import devices
-
-    return tuple(devices())
-
-
-def _save(result: Result, path: Path) -> None:
-    from napari_histo.store import save_objects
-
-    save_objects(path, result.table, info=result.info)
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What a session works with; tests put fakes here. All run in threads."""
-
-    load_model: Callable[[str, str], Segmenter] = _load
-    find_devices: Callable[[], tuple[str, ...]] = _devices
-    segment: SegmentFunction = segment
-    save: Callable[[Result, Path], None] = _save
 
 
 class SegmentController:
@@ -78,6 +54,7 @@ class SegmentController:
         self._saves = Lane(post, "save")
         self._looks = Lane(post, "devices")
         self._cancel = CancelToken()
+        self._clock = Clock()
         self._n_runs = 0
         self._typed: dict[Any, float] = {}
         self._models: dict[tuple[str, str], Segmenter] = {}
@@ -111,6 +88,10 @@ class SegmentController:
     def choose_scope(self, scope: Scope) -> None:
         """Take another part of the image."""
         self.state.scope = scope
+
+    def choose_tissue_only(self, wanted: bool) -> None:
+        """Whether whole-slide runs leave the glass out."""
+        self.state.tissue_only = wanted
 
     def type_pixel_size(self, um: float | None) -> None:
         """The user's word on the pixel size, µm; None takes it back."""
@@ -156,8 +137,17 @@ class SegmentController:
         state.notice = state.error = ""
         state.progress = Progress(0, 0, "Loading the model")
         state.phase = Phase.RUNNING
+        if needs_folder(sum(box.area for box in region.boxes)):
+            self._run_slide(order)
+            return
         work = partial(self._work, order, self._cancel)
         self._runs.submit(Job(work, self._on_found, self._on_failed, self._on_progress))
+
+    def _run_slide(self, order: Order) -> None:
+        self._clock = Clock()
+        slide = SlideOrder(order, self.state.tissue_only, self._tools.data_folder)
+        work = partial(self._work_on_slide, slide, self._cancel)
+        self._runs.submit(Job(work, self._on_outcome, self._on_slide_failed, self._on_report))
 
     def cancel(self) -> None:
         """Stop the run at its next tile; what stood on the screen before stays."""
@@ -167,10 +157,18 @@ class SegmentController:
 
     def _work(self, order: Order, cancel: CancelToken, report: Report) -> Result:
         """In the thread of the run."""
+        return order.carry_out(self._model(order), self._tools.segment, cancel, report)
+
+    def _work_on_slide(self, slide: SlideOrder, cancel: CancelToken, report: Report) -> Outcome:
+        """In the thread of the run."""
+        model = self._model(slide.order)
+        return slide.carry_out(model, cancel, report, self._tools.segment_slide)
+
+    def _model(self, order: Order) -> Segmenter:
         key = (order.model.name, order.device)
         if key not in self._models:
             self._models = {key: self._tools.load_model(*key)}
-        return order.carry_out(self._models[key], self._tools.segment, cancel, report)
+        return self._models[key]
 
     def _on_progress(self, progress: Progress) -> None:
         if self.state.phase is Phase.RUNNING:
@@ -196,10 +194,77 @@ class SegmentController:
     def _rest(self) -> None:
         self.state.phase = Phase.IDLE
         self.state.progress = None
+        self.state.pace = None
 
     def _show(self, result: Result) -> None:
         self.state.saved = None
         self.state.result = result
+
+    # -- whole slides ----------------------------------------------------------------------------
+
+    def _on_report(self, report: Progress | Begun | Part) -> None:
+        """News of a run that is under way."""
+        state = self.state
+        if isinstance(report, Begun):
+            self._begin(report)
+        elif isinstance(report, Part):
+            assert state.growing is not None
+            state.growing.put(report)
+        else:
+            pace = self._clock.note(report)
+            self._on_progress(report)
+            if state.phase is Phase.RUNNING:
+                state.pace = pace
+
+    def _begin(self, begun: Begun) -> None:
+        growing, place = self.state.growing, begun.place
+        # The same run goes on in the same picture.
+        awaited = Found.UNFINISHED if growing is None or not growing.is_whole else Found.FINISHED
+        if growing is None or not growing.is_like(begun.growing) or place.found is not awaited:
+            self.state.growing = begun.growing
+        where = f"Kept in {place.folder}"
+        if place.is_away:
+            where += ", for the image's own folder takes no files"
+        went_on = {
+            Found.UNFINISHED: "Going on with the run that was stopped. ",
+            Found.FINISHED: "This was run before with the same settings. ",
+        }
+        self.state.notice = f"{went_on.get(place.found, '')}{where}."
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        growing = self.state.growing
+        assert growing is not None
+        self._rest()
+        if outcome.whole is not None:
+            growing.finish(outcome.whole)
+        self._show(replace(outcome.result, run=growing.run))
+        if outcome.stopped is not None:
+            self._say_stopped(outcome.stopped)
+        elif not outcome.has_tissue:
+            self.state.notice = (
+                "No tissue was found. Switch 'Tissue only' off, or draw shapes around it."
+            )
+        elif outcome.notes:
+            self.state.notice = " ".join((self.state.notice, *outcome.notes))
+
+    def _on_slide_failed(self, why: BaseException) -> None:
+        """Stopped before there was anything to show."""
+        growing = self.state.growing
+        self._on_failed(why)
+        if growing is None or growing.n_parts:
+            return
+        if isinstance(why, Cancelled) and growing.folder.exists():
+            self._say_stopped(why)
+        self.state.growing = None
+
+    def _say_stopped(self, why: BaseException) -> None:
+        growing = self.state.growing
+        assert growing is not None
+        self.state.notice = (
+            f"Stopped; what is done is kept in {growing.folder}. Press Run to go on."
+        )
+        if not isinstance(why, Cancelled):
+            self.fail(why)
 
     # -- afterwards ------------------------------------------------------------------------------
 
@@ -216,6 +281,8 @@ class SegmentController:
         self._choices.drop()
         self.state.saved = None
         self.state.result = None
+        if self.state.phase is Phase.IDLE:
+            self.state.growing = None
 
     def save(self, path: Path) -> None:
         """Write the result to a file; the suffix names the format."""
@@ -242,22 +309,10 @@ class SegmentController:
             self.state.error = str(error)
             return
         _log.error("Unexpected error in the Segment panel", exc_info=error)
-        self.state.error = _in_short(error)
+        self.state.error = in_short(error)
 
     def close(self) -> None:
         """Stop everything; no answer arrives after this."""
         self._cancel.cancel()
         for lane in (self._runs, self._choices, self._saves, self._looks):
             lane.drop()
-
-
-def _in_short(error: BaseException) -> str:
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return (
-            "There is not enough memory. Choose a smaller region, close other programs, "
-            "or choose the device 'cpu'."
-        )
-    return (
-        f"Something unexpected happened ({type(error).__name__}: {error}). "
-        "The log has the details; please report it."
-    )

@@ -13,8 +13,18 @@ from psygnal import SignalGroupDescriptor
 
 from napari_histo.core import ModelInfo, PixelSize, Progress, SlideReader, Thresholds
 from napari_histo.session.candidates import Result
+from napari_histo.session.growing import Growing
+from napari_histo.session.pace import Pace
 
-__all__ = ["ImageChoice", "Phase", "Saved", "Scope", "SegmentState"]
+__all__ = ["ImageChoice", "Phase", "Saved", "Scope", "SegmentState", "needs_folder"]
+
+#: Larger regions go by way of a run folder, full-resolution px: 8192 x 8192.
+_LARGE_PX = 1 << 26
+
+
+def needs_folder(area_px: int) -> bool:
+    """True for areas that are too large to be segmented in memory."""
+    return area_px > _LARGE_PX
 
 
 class Phase(Enum):
@@ -44,11 +54,19 @@ class ImageChoice:
     reader : SlideReader
     hint_um : float or None
         A number that might be the pixel size though nobody says that it is µm.
+    path : Path or None
+        File of the image, where it has one.
     """
 
     key: Hashable
     reader: SlideReader
     hint_um: float | None = None
+    path: Path | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """True where the whole image is too large to be segmented in memory."""
+        return needs_folder(self.reader.info.box.area)
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,8 @@ class SegmentState:
     devices : tuple of str
         To choose from.
     scope : Scope
+    tissue_only : bool
+        Whether whole-slide runs find the tissue first and look nowhere else.
     typed_um : float or None
         Pixel size as the user typed it, µm; it wins over the image's own.
     thresholds : Thresholds
@@ -80,6 +100,10 @@ class SegmentState:
     phase : Phase
     progress : Progress or None
         Of the run that is under way.
+    pace : Pace or None
+        Of a whole-slide run, once it can be told.
+    growing : Growing or None
+        What a whole-slide run has found; it stays when the run is over.
     result : Result or None
         The last one.
     saved : Saved or None
@@ -95,10 +119,13 @@ class SegmentState:
     device: str = "auto"
     devices: tuple[str, ...] = ("auto",)
     scope: Scope = Scope.WHOLE
+    tissue_only: bool = True
     typed_um: float | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     phase: Phase = Phase.IDLE
     progress: Progress | None = None
+    pace: Pace | None = None
+    growing: Growing | None = None
     result: Result | None = None
     saved: Saved | None = None
     notice: str = ""
@@ -122,10 +149,20 @@ class SegmentState:
     @property
     def is_live(self) -> bool:
         """True while moving a threshold chooses anew from the result."""
+        return self.is_of_result and self.result is not None and bool(self.result.candidates)
+
+    @property
+    def is_of_result(self) -> bool:
+        """True while image and model are those of the result."""
         result, image, model = self.result, self.image, self.model
         if result is None or image is None or model is None:
             return False
         return result.image_key == image.key and result.model.name == model.name
+
+    @property
+    def is_slide_run(self) -> bool:
+        """True where the whole image is wanted and goes by way of a run folder."""
+        return self.image is not None and self.scope is Scope.WHOLE and self.image.is_large
 
     @property
     def blocker(self) -> str:
