@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -10,9 +11,10 @@ import shapely
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog, QInputDialog
 
-from napari_histo.core import ClassScheme, Contours, ObjectState, ObjectTable
+from napari_histo.core import ClassDef, ClassScheme, Contours, ObjectState, ObjectTable
 from napari_histo.plugin import annotate
 from napari_histo.plugin.annotate import AnnotateDock
+from napari_histo.plugin.annotate_chips import free_colour
 from napari_histo.plugin.layers import add_objects
 from napari_histo.session import AnnotationTools, Tool
 from napari_histo.session.document import Document
@@ -327,6 +329,43 @@ def test_classes(desk, monkeypatch, tmp_path):
     assert desk.state.classes.names == ("Tumor", "Stroma", "Immune cells", "Necrosis", "Other")
 
 
+def test_new_classes_get_colours_of_their_own():
+    scheme = ClassScheme.of("Tumor", "Stroma", "Immune cells", "Necrosis", "Other")
+    for name in ("Mitosis", "Plasma cell", "Neutrophil", "Eosinophil", "Macrophage", "Nerve"):
+        colour = free_colour(name, scheme)
+        assert colour not in {item.rgb for item in scheme}
+        scheme = scheme.union([ClassDef(name, colour)])
+    assert free_colour("Nucleus", scheme) == ClassDef.named("Nucleus").rgb
+    many = ClassScheme.of(*(str(i) for i in range(60)))
+    assert free_colour("Nucleus", many) == ClassDef.named("Nucleus").rgb
+
+
+def test_edits_draw_no_warnings_and_napari_tells_none_of_its_own_keys(desk, viewer):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        desk.click(50, 50)
+    assert not [w for w in caught if "Private attribute" in str(w.message)]
+    layer = desk.dock.scene.layer
+    for mode in ("transform", "pan_zoom"):
+        layer.mode = mode
+        assert "move the view" in viewer.help
+        assert "<1>" not in viewer.help
+
+
+def test_title_tells_the_file_where_it_is_another_one(desk, tmp_path):
+    assert desk.form.title.text() == "slide"
+    assert str(tmp_path / "slide.geojson") in desk.form.title.toolTip()
+
+
+def test_unknown_pixel_size_is_told_before_the_start(viewer, engine, qtbot, picture, tmp_path):
+    desk = Desk(viewer, engine, qtbot, picture, tmp_path)
+    assert "pixel size" not in desk.form.start.facts.text()
+    viewer.add_image(np.zeros((*SHAPE, 3), np.uint8), name="plain")
+    box = desk.form.start.image_box
+    box.setCurrentIndex(box.findText("plain"))
+    assert "0.25 µm/px" in desk.form.start.facts.text()
+
+
 def predictions(n=6):
     """Squares with probabilities, of a model."""
     corners = np.array([[0, 0], [12, 0], [12, 12], [0, 12]], np.float32)
@@ -350,6 +389,7 @@ def test_fix_what_a_model_found(viewer, engine, qtbot, picture, tmp_path):
     desk.start()
     assert not result.visible
     assert set(desk.table.uuids()) == set(table.uuids())
+    assert list(desk.form.chips.chips)[:3] == ["Nucleus", "Tumor", "Stroma"]
 
     desk.press("R")
     review = desk.state.review

@@ -13,11 +13,13 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_histo.core import ClassScheme
 from napari_histo.errors import HistoError
+from napari_histo.plugin.annotate_chips import free_colour
 from napari_histo.plugin.annotate_form import AnnotateForm
 from napari_histo.plugin.annotate_keys import Keys
 from napari_histo.plugin.annotate_scene import Scene
 from napari_histo.plugin.annotate_start import Beginning, beginnings, source_path
 from napari_histo.plugin.annotate_words import (
+    SIZE_UNKNOWN,
     TOOLS,
     brush_text,
     counts_text,
@@ -25,7 +27,7 @@ from napari_histo.plugin.annotate_words import (
     object_facts,
     review_text,
 )
-from napari_histo.plugin.geometry import hint_um
+from napari_histo.plugin.geometry import hint_um, pixel_size_of
 from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.settings import AnnotateSettings
@@ -63,7 +65,8 @@ class AnnotateDock(QWidget):
         self, napari_viewer: napari.viewer.Viewer, tools: AnnotationTools | None = None
     ) -> None:
         super().__init__()
-        self.viewer = napari_viewer
+        # napari hands plugins a wrapper that warns of each private access, four times an edit.
+        self.viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.form = AnnotateForm(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -120,7 +123,7 @@ class AnnotateDock(QWidget):
         form.strip.acted.connect(self._act)
         form.strip.brush_moved.connect(self._move_brush)
         form.chips.chosen.connect(session.relabel)
-        form.chips.added.connect(session.add_class)
+        form.chips.added.connect(self._add_class)
         form.chips.renamed.connect(session.rename_class)
         form.chips.recoloured.connect(session.recolour_class)
         form.chips.import_wanted.connect(self._ask_and_import_classes)
@@ -213,9 +216,14 @@ class AnnotateDock(QWidget):
 
     def _render_start(self) -> None:
         chosen: Beginning | None = self.form.start.objects_box.currentData()
+        image = self._image()
         facts = "Open an image first." if chosen is None else chosen.facts
+        if image is not None and pixel_size_of(image) is None:
+            facts = f"{facts} {SIZE_UNKNOWN}".strip()
         self.form.start.facts.setText(facts)
         self.form.start.facts.setVisible(bool(facts))
+        # Long names do not fit.
+        self.form.start.objects_box.setToolTip("" if chosen is None else chosen.title)
         self.form.start.start_button.setEnabled(chosen is not None)
         self.form.start.segment_button.setEnabled(chosen is not None)
 
@@ -293,6 +301,9 @@ class AnnotateDock(QWidget):
     def _choose_tool(self, name: str) -> None:
         self.controller.set_tool(Tool(name))
 
+    def _add_class(self, name: str) -> None:
+        self.controller.add_class(name, free_colour(name, self.controller.state.classes))
+
     def _toggle_review(self) -> None:
         if self.controller.state.review is None:
             self.controller.review_start()
@@ -360,7 +371,7 @@ class AnnotateDock(QWidget):
     def render_state(self) -> None:
         """Show the state, and no widget reports this as a change by the user."""
         state, form = self.controller.state, self.form
-        form.show_open(self._title() if self.scene is not None else None)
+        form.show_open(*self._titles() if self.scene is not None else (None, ""))
         self._render_message()
         if self.scene is None:
             return
@@ -376,11 +387,15 @@ class AnnotateDock(QWidget):
         self.scene.show_marks()
         self.scene.show_tool()
 
-    def _title(self) -> str:
+    def _titles(self) -> tuple[str, str]:
+        """The image, and where its objects go; shorter where the one tells the other."""
         state = self.controller.state
         image = "" if state.image is None else state.image.reader.info.name
         target = state.kept.target
-        return image if target is None else f"{image} → {target.name}"
+        if target is None:
+            return image, image
+        beside = target.name.removesuffix(".geojson") in (image, Path(image).stem)
+        return image if beside else f"{image} → {target.name}", f"{image}\n→ {target}"
 
     def _render_message(self) -> None:
         state = self.controller.state

@@ -12,9 +12,22 @@ from superqt import QFlowLayout
 from napari_histo.core import ClassDef, ClassScheme
 from napari_histo.plugin.annotate_keys import MAX_CLASS_KEYS
 
-__all__ = ["ClassChips"]
+__all__ = ["ClassChips", "free_colour"]
 
 RGB = tuple[int, int, int]
+#: For classes whose own colour is taken: told apart from each other and from pink and purple.
+_MORE_COLOURS: tuple[RGB, ...] = (
+    (86, 180, 233),
+    (0, 158, 115),
+    (230, 159, 0),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 225, 225),
+    (120, 220, 0),
+    (255, 255, 255),
+    (140, 90, 30),
+)
 
 
 class ClassChips(QWidget):
@@ -155,3 +168,9 @@ def _chip_style(rgb: RGB, ring: str) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= 24 else f"{name[:23]}…"
+
+
+def free_colour(name: str, scheme: ClassScheme) -> RGB:
+    """Colour for a new class that no other of `scheme` has, for as long as there are enough."""
+    taken, own = {item.rgb for item in scheme}, ClassDef.named(name).rgb
+    return next((rgb for rgb in (own, *_MORE_COLOURS) if rgb not in taken), own)

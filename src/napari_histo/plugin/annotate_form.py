@@ -97,12 +97,12 @@ class AnnotateForm(QWidget):
         self.review.set_colours(text, quiet)
         self.chips.set_colours(text)
 
-    def show_open(self, title: str | None) -> None:
+    def show_open(self, title: str | None, tip: str = "") -> None:
         """Show what is annotated, or what could be where nothing is."""
         self.start.setVisible(title is None)
         self.work.setVisible(title is not None)
         self.title.setText(title or "")
-        self.title.setToolTip(title or "")
+        self.title.setToolTip(tip)
 
     def show_message(self, text: str, kind: str = "") -> None:
         """The one thing to tell the user; `kind` is "", "warning" or "error"."""

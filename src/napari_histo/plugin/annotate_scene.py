@@ -24,6 +24,8 @@ __all__ = ["Scene"]
 
 _CURSORS = {Tool.PAINT: "circle", Tool.ERASE: "circle", Tool.PICK: "pointing"}
 _FILL_OPACITY = 0.45
+#: For the status bar, in place of what napari's keys 1-7 would do to labels.
+_HELP = "hold <space> or the middle button to move the view"
 #: Share of the window that an object under review should take, at least and at most.
 _REVIEW_LEAST, _REVIEW_MOST, _REVIEW_BEST = 0.02, 0.6, 0.15
 
@@ -53,12 +55,15 @@ class Scene:
         self._outline_px = self.view.outline_px
         viewer.events.status.connect(self._amend_status)
         viewer.scene.camera.events.zoom.connect(self._fit_outlines)
+        self.layer.events.mode.connect(self._tell_help)  # napari tells its own then
+        self._tell_help()
         self.activate()
 
     def close(self) -> None:
         """Take the objects away. The marks' layer is left, empty: see `Marks.close`."""
         self._viewer.events.status.disconnect(self._amend_status)
         self._viewer.scene.camera.events.zoom.disconnect(self._fit_outlines)
+        self.layer.events.mode.disconnect(self._tell_help)
         self.mouse.close()
         self.marks.clear()
         self.view.close()
@@ -112,6 +117,9 @@ class Scene:
         fitting = max(round(width), 1) if self._outline_px else 0
         if fitting != self.view.outline_px:
             self.view.outline_px = fitting
+
+    def _tell_help(self, _event: Any = None) -> None:
+        self.layer.help = _HELP
 
     def look_at(self, box: Box) -> None:
         """Bring an object into the middle, large enough to be judged."""

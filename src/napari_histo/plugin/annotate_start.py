@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,10 +62,13 @@ class Beginning:
 def beginnings(viewer: ViewerModel, image: Image, classes: ClassScheme) -> list[Beginning]:
     """All choices for an image, the most likely first.
 
-    `classes` is what an image without objects begins with.
+    `classes` are what an image without objects begins with, and what is added to the one class
+    of a model that only finds: there are keys to sort its objects with.
     """
     own = _file_beside(image)
-    layers = [_of_layer(x, own) for x in reversed(viewer.layers) if table_of(x) is not None]
+    layers = [
+        _of_layer(x, own, classes) for x in reversed(viewer.layers) if table_of(x) is not None
+    ]
     empty = Beginning("nothing yet", table=ObjectTable.empty(classes))
     other = Beginning("a file…", "GeoJSON or Parquet; what is saved goes there.", asks=True)
     if own is not None and own.exists():
@@ -84,12 +87,14 @@ def _file_beside(image: Image) -> Path | None:
     return None if path is None else default_target(path)
 
 
-def _of_layer(layer: Layer, own: Path | None) -> Beginning:
+def _of_layer(layer: Layer, own: Path | None, classes: ClassScheme) -> Beginning:
     table = table_of(layer)
     assert table is not None
     count = f"{len(table):,} {'object' if len(table) == 1 else 'objects'}"
     path = source_path(layer)
     if path is not None:
         return Beginning(layer.name, f"{count} of {path.name}", None, path, layer.unique_id)
+    if len(table.classes) == 1:
+        table = replace(table, classes=table.classes.union(classes))
     warning = f" Saving will replace {own.name}." if own is not None and own.exists() else ""
     return Beginning(layer.name, f"{count} to start from.{warning}", table, None, layer.unique_id)

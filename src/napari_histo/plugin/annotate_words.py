@@ -13,6 +13,7 @@ from napari_histo.session import AnnotationState
 
 __all__ = [
     "ACTIONS",
+    "SIZE_UNKNOWN",
     "TOOLS",
     "brush_text",
     "button_tip",
@@ -27,6 +28,7 @@ __all__ = [
 TOOLS = ("click", "box", "squiggle", "paint", "erase", "split", "pick")
 ACTIONS = ("merge", "delete", "smooth", "fill")
 
+SIZE_UNKNOWN = "The image tells no pixel size: a scan of 0.25 µm/px is assumed."
 _TIPS = {
     "click": "Click an object to outline it; click an outline to select it.",
     "box": "Drag a box around an object.",
@@ -127,7 +129,8 @@ def object_facts(table: ObjectTable, pixel_size: PixelSize | None) -> str:
 
 def review_text(position: int, total: int, facts: str) -> str:
     """Where the review stands."""
-    return f"{position:,} of {total:,}: {facts}"
+    whole = facts.replace(" µm²", "\N{NO-BREAK SPACE}µm²")  # no line ends before its unit
+    return f"{position:,} of {total:,}: {whole}"
 
 
 def brush_text(radius_px: float, pixel_size: PixelSize | None) -> str:
