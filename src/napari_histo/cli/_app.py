@@ -16,6 +16,7 @@ from napari_histo.cli import (
     measure,
     models,
     prompt,
+    regions,
     segment,
     tissue,
 )
@@ -40,6 +41,7 @@ app.command("evaluate-prompts")(evaluate_prompts.evaluate_prompts_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("demo")(demo.demo_command)
 app.add_typer(models.app, name="models")
+app.add_typer(regions.app, name="regions")
 
 
 def _print_version(wanted: bool) -> None:

@@ -31,8 +31,8 @@ class RegionMap:
         Probability of the answer, in 1/255; 0 where nobody looked.
     scale : (float, float)
         Full-resolution px per pixel of the map, along x and y; the first starts at the corner.
-    pixel_um : float
-        Pixel size of the map, µm.
+    pixel_um : (float, float)
+        Height and width of a pixel of the map, µm.
     classes : ClassScheme
         Tissues; the background is none.
     """
@@ -40,8 +40,15 @@ class RegionMap:
     labels: NDArray[np.uint8]
     confidence: NDArray[np.uint8]
     scale: tuple[float, float]
-    pixel_um: float
+    pixel_um: tuple[float, float]
     classes: ClassScheme
+
+    @property
+    def areas_um2(self) -> dict[str, float]:
+        """Area of each class, µm²."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes) + 1)
+        pixel = self.pixel_um[0] * self.pixel_um[1]
+        return {c.name: float(counts[i] * pixel) for i, c in enumerate(self.classes, 1)}
 
 
 @runtime_checkable

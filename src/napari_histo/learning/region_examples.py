@@ -26,15 +26,15 @@ from napari_histo.ops.region_input import RegionInput
 from napari_histo.ops.scanline import fill
 from napari_histo.pipeline.region_pixels import RegionPixels
 
-__all__ = ["RegionExample", "Sheet", "classes_of", "held_out", "read_sheets"]
+__all__ = ["RegionExample", "Sheet", "chosen", "classes_of", "held_out", "read_sheets"]
 
 _SHEET_PX = 384
 #: Context beyond the areas: what a network sees of an edge pixel, mostly.
 _AROUND_PX = 64
 #: Sheets of 0.5 MB each that are kept; of more a random choice.
 _MOST_SHEETS = 1000
-#: Side of the cells that are held out, model px.
-_CELL_PX = 48
+#: Side of the cells that are held out, µm, and after how many their pattern repeats.
+_CELL_UM, _TABLE = 192, 512
 
 
 @dataclass(frozen=True)
@@ -137,30 +137,36 @@ def chosen(sheets: Sequence[Sheet], rng: np.random.Generator) -> list[Sheet]:
 
 
 def held_out(
-    sheets: Sequence[Sheet], share: float, rng: np.random.Generator
+    sheets: Sequence[Sheet], share: float, seed: int, pixel_um: float
 ) -> tuple[list[Sheet], list[Sheet]]:
-    """Split the labels into those to learn from and those to judge by, in cells of 48 px.
+    """Split the labels into those to learn from and those to judge by, in cells of 192 µm.
 
-    Of each class that has several cells some are held out, and never all of them.
+    The cells are the same ones at every pixel size. A class of which little would be left to learn
+    from is not held out at all.
     """
-    taught, judged = [s.labels.copy() for s in sheets], [np.zeros_like(s.labels) for s in sheets]
-    cells: dict[int, list[tuple[int, slice, slice]]] = {}
-    for i, sheet in enumerate(sheets):
-        for y, x in np.ndindex(*(-(-n // _CELL_PX) for n in sheet.labels.shape)):
-            rows, columns = (slice(n * _CELL_PX, (n + 1) * _CELL_PX) for n in (y, x))
-            counts = np.bincount(sheet.labels[rows, columns].ravel(), minlength=2)
-            if counts[1:].any():
-                cells.setdefault(int(counts[1:].argmax()), []).append((i, rows, columns))
-    for name in sorted(cells):
-        among = cells[name]
-        n = min(max(1, round(share * len(among))), len(among) - 1)
-        for pick in rng.choice(len(among), n, replace=False):
-            i, rows, columns = among[pick]
-            judged[i][rows, columns] = taught[i][rows, columns]
-            taught[i][rows, columns] = 0
-    learn = [replace(s, labels=t) for s, t in zip(sheets, taught, strict=True) if t.any()]
-    judge = [replace(s, labels=j) for s, j in zip(sheets, judged, strict=True) if j.any()]
-    return learn, judge
+    tables: dict[int, NDArray[np.bool_]] = {}
+    for number in {s.example for s in sheets}:
+        rng = np.random.default_rng([seed, number])
+        tables[number] = rng.random((_TABLE, _TABLE)) < share
+    held = [_cells(sheet, tables[sheet.example], pixel_um) for sheet in sheets]
+    counts = sum(np.bincount(s.labels.ravel(), minlength=256) for s in sheets)
+    out = sum(np.bincount(s.labels[h], minlength=256) for s, h in zip(sheets, held, strict=True))
+    spared = np.flatnonzero(np.asarray(out) > 2 * share * np.asarray(counts))
+    learn, judge = [], []
+    for sheet, cells in zip(sheets, held, strict=True):
+        judged = cells & ~np.isin(sheet.labels, spared)
+        learn.append(replace(sheet, labels=np.where(judged, 0, sheet.labels).astype(np.uint8)))
+        judge.append(replace(sheet, labels=np.where(judged, sheet.labels, 0).astype(np.uint8)))
+    return [s for s in learn if s.labels.any()], [s for s in judge if s.labels.any()]
+
+
+def _cells(sheet: Sheet, table: NDArray[np.bool_], pixel_um: float) -> NDArray[np.bool_]:
+    """Pixels of a sheet in cells that are held out."""
+    rows, columns = (
+        ((start + np.arange(size) + 0.5) * pixel_um / _CELL_UM).astype(np.int64) % _TABLE
+        for start, size in ((sheet.box.y, sheet.box.height), (sheet.box.x, sheet.box.width))
+    )
+    return table[np.ix_(rows, columns)]
 
 
 def _areas(table: ObjectTable) -> ObjectTable:

@@ -137,9 +137,9 @@ def _restained(images: Tensor, rng: np.random.Generator) -> Tensor:
     near-identity mixing of the optical densities stands for other dyes and scanners.
     """
     n = len(images)
-    amounts = np.exp(rng.normal(0, 0.15, (n, 3)))
+    amounts = np.exp(rng.normal(0, 0.25, (n, 3)))
     mixing = np.einsum("ij,nj,jk->nki", HED_FROM_OD, amounts, OD_FROM_HED)
-    mixing += rng.normal(0, 0.04, (n, 3, 3))
+    mixing += rng.normal(0, 0.06, (n, 3, 3))
     mixing *= np.exp(rng.normal(0, 0.1, (n, 1, 1)))
     density = torch.einsum("nij,njhw->nihw", torch.from_numpy(mixing).float(), images)
     return density + torch.from_numpy(rng.normal(0, 0.03, (n, 3, 1, 1))).float()

@@ -90,8 +90,8 @@ def make_region_field(
     frame = Frame((int(shape_px[0]), int(shape_px[1])), float(pixel_size_um))
     glass, wild = _glass(frame, rng), _terrain(frame, rng)
     rim = ~glass & (frame.depth(~glass) > 40)
-    nests = _only(grow(frame, _NESTS, None, rng), rim & (wild > 0.25))
-    crypts = _only(grow(frame, _CRYPTS, None, rng), rim & (wild < -0.25))
+    nests = _toned(_only(grow(frame, _NESTS, None, rng), rim & (wild > 0.25)), rng)
+    crypts = _toned(_only(grow(frame, _CRYPTS, None, rng), rim & (wild < -0.25)), rng)
     anatomy = replace(_both(crypts, nests), glass=glass)
     amounts = stain_tissue(anatomy, STROMA["dense"], False, rng)
     image = photograph(frame, amounts.blue, amounts.pink, amounts.red, _look(rng), rng)
@@ -127,6 +127,17 @@ def _only(anatomy: Anatomy, where: Mask) -> Anatomy:
     kept = inside > 0.9 * size
     kept[0] = False
     return _renumbered(anatomy, kept)
+
+
+def _toned(anatomy: Anatomy, rng: Rng) -> Anatomy:
+    """Cytoplasm and nuclei as blue as lets people tell them from stroma at low magnification."""
+    traits = anatomy.traits
+    n = len(traits.blue)
+    blue, stain = (
+        (middle * np.exp(rng.normal(0, 0.08, n))).astype(np.float32)
+        for middle in (rng.uniform(0.10, 0.13), rng.uniform(0.28, 0.40))
+    )
+    return replace(anatomy, traits=replace(traits, blue=blue, stain=stain))
 
 
 def _renumbered(anatomy: Anatomy, kept: NDArray[np.bool_]) -> Anatomy:
