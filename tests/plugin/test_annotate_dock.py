@@ -493,6 +493,18 @@ def test_layers_that_go_end_it_and_nothing_is_lost(desk, viewer):
     assert len(desk.start().table) == 1
 
 
+def test_closing_the_panel_ends_it_and_another_panel_takes_it_up(
+    desk, viewer, engine, qtbot, picture, tmp_path
+):
+    desk.click(50, 50)
+    desk.dock.parent().title.close_button.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=5000)
+    assert not desk.state.is_open
+    other = Desk(viewer, engine, qtbot, picture, tmp_path).start()
+    assert len(other.table) == 1
+    other.dock.controller.close()
+
+
 def test_objects_of_a_file_that_the_user_chooses(desk, monkeypatch, tmp_path):
     from napari_histo.store import save_objects
 

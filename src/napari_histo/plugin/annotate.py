@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_histo.core import ClassScheme
@@ -88,6 +88,12 @@ class AnnotateDock(QWidget):
         self._refresh_images()
         self.render_state()
         warm_up()
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the session where the panel is closed: napari then takes it away, and keeps it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self.controller.close()
+        return super().event(event)
 
     # -- connections -----------------------------------------------------------------------------
 
