@@ -56,16 +56,18 @@ class SlideTruth:
     path : Path
     nuclei : ObjectTable
         Outline and class of every nucleus, full-resolution px.
-    regions : ObjectTable
-        Annotations: one (multi) polygon a tissue.
     map : TissueMap
-        The same regions as cells of 16 × 16 px.
+        Tissue of every cell of 16 × 16 px.
     """
 
     path: Path
     nuclei: ObjectTable
-    regions: ObjectTable
     map: TissueMap
+
+    @cached_property
+    def regions(self) -> ObjectTable:
+        """Annotations: the tissues of `map` as one (multi) polygon each."""
+        return self.map.regions()
 
 
 def write_slide(
@@ -140,7 +142,7 @@ def _write(
     path: Path, width: int, height: int, scene: _Scene, rng: np.random.Generator
 ) -> SlideTruth:
     write_pyramid(path, width, height, scene.tile, tile_px=TILE_PX)
-    return SlideTruth(path, scene.nuclei(rng), scene.map.regions(rng), scene.map)
+    return SlideTruth(path, scene.nuclei(rng), scene.map)
 
 
 class _Scene:

@@ -43,7 +43,7 @@ class TissueMap:
         """Share of all cells that are of one of `TISSUES`."""
         return float((self.kinds == TISSUES.index(tissue) + 1).mean())
 
-    def regions(self, rng: Rng) -> ObjectTable:
+    def regions(self) -> ObjectTable:
         """Annotations in full-resolution px, one a tissue: along the edges of the cells, exactly.
 
         In the picture tissues melt into each other over 16 px, with the middle on the edge.
@@ -52,7 +52,7 @@ class TissueMap:
         return labels_to_table(
             self.kinds.astype(np.int32),
             scale=float(CELL_PX),
-            object_id=new_ids(len(present), rng),
+            object_id=new_ids(len(present), np.random.default_rng(0)),
             class_id=[TISSUES.index(t) for t in present],
             object_type=ObjectType.ANNOTATION,
             classes=ClassScheme.of(*TISSUES),
@@ -80,23 +80,28 @@ def grow_map(
     shape = (-(-height // CELL_PX), -(-width // CELL_PX))
     is_tissue = np.ones(shape, bool)
     if tissue < 1:
-        terrain = _waves(shape, max(width, height) / 8, rng) + 0.15 * _waves(shape, 400, rng)
+        terrain = _waves(shape, max(width, height) / 8, rng)
+        terrain += 0.15 * _waves(shape, 400, rng)
         inner = _off_edges(shape)
         share = min(1.0, tissue / float(inner.mean()))
-        is_tissue = _without_crumbs(inner & (terrain >= np.quantile(terrain[inner], 1 - share)))
+        is_tissue = _without_crumbs(inner & (terrain >= _quantile(terrain[inner], 1 - share)))
         is_tissue &= inner
     kinds = np.zeros(shape, np.uint8)
     rest, left = is_tissue, float(sum(shares))
     for number, share in enumerate(shares, 1):
         if share <= 0 or not rest.any():
             continue
-        waves = _waves(shape, region_px / 2, rng) + 0.1 * _waves(shape, 200, rng)
-        part = (
-            rest if share >= left else rest & (waves > np.quantile(waves[rest], 1 - share / left))
-        )
+        waves = _waves(shape, region_px / 2, rng)
+        waves += 0.1 * _waves(shape, 200, rng)
+        part = rest if share >= left else rest & (waves > _quantile(waves[rest], 1 - share / left))
         kinds[part] = number
         rest, left = rest & ~part, left - share
     return TissueMap(kinds)
+
+
+def _quantile(values: Field, share: float) -> float:
+    """Of a million values or two at most, evenly taken."""
+    return float(np.quantile(values[:: max(1, len(values) // 1_000_000)], share))
 
 
 def _waves(shape: tuple[int, int], scale_px: float, rng: Rng) -> Field:
@@ -104,9 +109,20 @@ def _waves(shape: tuple[int, int], scale_px: float, rng: Rng) -> Field:
     coarse = max(1, -(-max(shape) // _NODES))
     nodes = (-(-shape[0] // coarse) + 1, -(-shape[1] // coarse) + 1)
     waves = Frame(nodes, 1.0).noise(max(scale_px / CELL_PX / coarse, 1.0), rng)
-    steps = [np.arange(n) / coarse for n in shape]
-    at = np.meshgrid(*steps, indexing="ij")
-    return np.asarray(ndi.map_coordinates(waves, at, order=1, output=np.float32))
+    down, along = (_between_nodes(n, coarse) for n in shape)
+    # Row by row: the nodes are few, the cells of a large slide are many.
+    cells = np.empty(shape, np.float32)
+    for row, (above, share) in enumerate(zip(*down, strict=True)):
+        line = waves[above] * (1 - share) + waves[above + 1] * share
+        cells[row] = line[along[0]] * (1 - along[1]) + line[along[0] + 1] * along[1]
+    return cells
+
+
+def _between_nodes(n: int, coarse: int) -> tuple[NDArray[np.intp], Field]:
+    """For each of `n` cells the node before it, and its share of the way to the next."""
+    at = np.arange(n) / coarse
+    before = at.astype(np.intp)
+    return before, (at - before).astype(np.float32)
 
 
 def _off_edges(shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -145,7 +145,10 @@ def draw_patch(
         raise ValueError(f"size_px is {size_px}; give a multiple of 256.")
     kind = TISSUES.index(tissue)
     cloth = Cloth(size_px, [seed, kind, 0], [seed, kind, 1, number])
-    fibres, angle = cloth.fibres()
+    if tissue == "Stroma":
+        fibres, angle = cloth.fibres()
+    else:
+        fibres = angle = np.zeros((size_px, size_px))
     placer = _place(cloth, _NUCLEI[look][tissue], _GAP_PX[look], angle, anyhow=tissue == "Tumor")
     labels = paint_labels(placer.nuclei, size_px)
     haematoxylin, eosin = _ground(tissue, cloth, fibres, labels)
