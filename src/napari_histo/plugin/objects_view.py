@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from napari.utils.colormaps import CyclicLabelColormap
 
-__all__ = ["ColourBy", "ObjectsView"]
+__all__ = ["ColourBy", "ObjectsView", "renew_overview", "rims", "smaller"]
 
 ColourBy = Literal["class", "object"]
 #: Colours that are set apart for classes; when there are more classes, all is drawn anew.
@@ -75,13 +75,11 @@ class ObjectsView:
         self._outline_px = outline_px
         tiles = Tiles()
         self._levels = [
-            TileCache(
-                partial(self._draw, downsample=1 << k), _smaller(shape, 1 << k), 1 << k, tiles
-            )
+            TileCache(partial(self._draw, downsample=1 << k), smaller(shape, 1 << k), 1 << k, tiles)
             for k in range(count_levels(shape))
         ]
         self.layer: Labels = viewer.add_labels(
-            [LazyPlane(t.read, _smaller(shape, 1 << k), np.dtype(np.uint32)).to_dask()
+            [LazyPlane(t.read, smaller(shape, 1 << k), np.dtype(np.uint32)).to_dask()
              for k, t in enumerate(self._levels)],
             name=name,
             multiscale=True,
@@ -146,7 +144,7 @@ class ObjectsView:
             outlines=self._objects.contours_of,
             values=self._values(rows),
         )
-        return _outlines(drawn, width) if width else drawn
+        return rims(drawn, width) if width else drawn
 
     def _values(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Values of row numbers: a cycle of colours then shows classes, or tells objects apart."""
@@ -181,6 +179,7 @@ class ObjectsView:
         for box in boxes:
             for level in self._levels:
                 level.renew(box, margin_px=margin)
+        renew_overview(self.layer)
         level = self._levels[self.layer.data_level]
         if boxes:
             self._show(level, [level.reach(box, margin) for box in boxes])
@@ -197,8 +196,20 @@ class ObjectsView:
     def _draw_all_anew(self) -> None:
         for level in self._levels:
             level.clear()
+        renew_overview(self.layer)
         self.layer.colormap = self._colormap()
         self.layer.refresh()
+
+
+def renew_overview(layer: Labels) -> None:
+    """Make napari read the coarsest level again when it is next shown.
+
+    It keeps that level as it was first read, and nothing public tells it of changes but
+    new data, for which it asks for everything anew.
+    """
+    reset = getattr(layer, "_reset_thumbnail_level_data", None)
+    if reset is not None:
+        reset()
 
 
 def _touched(edit: Edit) -> list[Box]:
@@ -244,7 +255,7 @@ def _slots_for(classes: ClassScheme) -> int:
     return max(_LEAST_SLOTS, 1 << len(classes).bit_length())
 
 
-def _outlines(labels: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
+def rims(labels: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
     """The rim of each label, without the `width` pixels of margin on each side."""
     height, length = (n - 2 * width for n in labels.shape)
     inner = labels[width : width + height, width : width + length]
@@ -258,5 +269,5 @@ def _outlines(labels: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
     return np.where(same, np.uint32(0), inner)
 
 
-def _smaller(shape: tuple[int, int], downsample: int) -> tuple[int, int]:
+def smaller(shape: tuple[int, int], downsample: int) -> tuple[int, int]:
     return -(-shape[0] // downsample), -(-shape[1] // downsample)

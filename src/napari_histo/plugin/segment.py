@@ -13,16 +13,18 @@ from napari_histo.errors import HistoError
 from napari_histo.plugin.activity import Activity
 from napari_histo.plugin.commands import add_regions_layer
 from napari_histo.plugin.geometry import hint_um, plane_shape, shapes_outlines, view_box
+from napari_histo.plugin.heat_colours import HeatBy
 from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.results import ResultLayers
 from napari_histo.plugin.segment_form import SegmentForm
 from napari_histo.plugin.segment_words import model_facts
 from napari_histo.plugin.settings import SegmentSettings
+from napari_histo.plugin.slide_view import SlideView
 from napari_histo.plugin.theme import style_sheet, theme_colour
 from napari_histo.plugin.threads import Mailbox
 from napari_histo.plugin.warm_up import warm_up
-from napari_histo.session import ImageChoice, Region, Result, Scope, SegmentController
+from napari_histo.session import Growing, ImageChoice, Region, Result, Scope, SegmentController
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -60,6 +62,7 @@ class SegmentDock(QWidget):
         self.results = ResultLayers(napari_viewer, mailbox, settings.outline_width)
         self._activity = Activity()
         self._watched: Image | None = None
+        self._view: SlideView | None = None
         self._fill_models(settings.model)
         show_choices(self.form.device_box, [("auto", "auto")])
         self.controller.choose_device(settings.device)
@@ -84,6 +87,8 @@ class SegmentDock(QWidget):
         form.draw_button.clicked.connect(self._draw)
         form.pixel_size.valueChanged.connect(lambda um: session.type_pixel_size(um or None))
         form.pixel_hint.linkActivated.connect(lambda um: session.type_pixel_size(float(um)))
+        form.tissue_box.toggled.connect(session.choose_tissue_only)
+        form.heat_bar.box.currentIndexChanged.connect(self._choose_heat)
         form.run_button.clicked.connect(self.run)
         form.cancel_button.clicked.connect(session.cancel)
         for slider in (form.prob, form.overlap):
@@ -94,6 +99,7 @@ class SegmentDock(QWidget):
         events = self.controller.state.events
         events.connect(self._render)
         events.progress.connect(self._activity.show)
+        events.growing.connect(self._show_growing)
         events.result.connect(self._show_result)
         events.devices.connect(self._show_devices)
         events.error.connect(_notify)
@@ -235,6 +241,30 @@ class SegmentDock(QWidget):
             return Region.of_outlines(shapes_outlines(drawn, image), whole)
         return Region.of_box(whole)
 
+    def _show_growing(self, growing: Growing | None) -> None:
+        before, self._view = self._view, None
+        if growing is not None:
+            self._view = self.results.grow(growing, self._heat_by())
+        elif before is not None and not before.growing.n_parts:
+            self.results.remove(before)
+        if self._view is not None:
+            self._view.shown.connect(self._show_legend)
+        self._show_legend()
+
+    def _heat_by(self) -> HeatBy:
+        return self.form.heat_bar.heat_by
+
+    def _choose_heat(self) -> None:
+        if self._view is not None:
+            self._view.heat_by = self._heat_by()
+        self._show_legend()
+
+    def _show_legend(self) -> None:
+        view = self._view
+        if view is not None:
+            growing, text = view.growing, self.form.histogram.text
+            self.form.heat_bar.show_legend(view.top, growing.unit, growing.classes, text)
+
     def _show_result(self, result: Result | None) -> None:
         if result is not None:
             self.results.show(result)
@@ -243,6 +273,8 @@ class SegmentDock(QWidget):
         run = self.results.run_of(event.value)
         if run is not None:
             self.results.forget(run)
+            if self._view is not None and self._view.growing.run == run:
+                self._view = None
             result = self.controller.state.result
             if result is not None and result.run == run:
                 self.controller.forget()

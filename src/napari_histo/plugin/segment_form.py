@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
+    QCheckBox,
     QDoubleSpinBox,
     QLabel,
     QLayout,
@@ -15,9 +16,17 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 
 from napari_histo.core import Thresholds
+from napari_histo.plugin.heat_bar import HeatBar
 from napari_histo.plugin.histogram import Histogram
 from napari_histo.plugin.parts import combo, form_grid, row, set_kind, small_label
-from napari_histo.plugin.segment_words import pixel_hint, prob_tip, summary
+from napari_histo.plugin.segment_words import (
+    pixel_hint,
+    prob_tip,
+    progress_text,
+    slide_hint,
+    slider_hint,
+    summary,
+)
 from napari_histo.session import Phase, Scope, SegmentState
 
 __all__ = ["SegmentForm"]
@@ -48,6 +57,7 @@ class SegmentForm(QWidget):
         layout.addWidget(self._status_widget())
         layout.addLayout(self._thresholds_layout())
         layout.addSpacing(6)
+        layout.addWidget(self.heat_bar)
         layout.addWidget(self.summary)
         layout.addWidget(self.histogram, 1)
         layout.addLayout(row(self.save_button, self.saved))
@@ -76,6 +86,9 @@ class SegmentForm(QWidget):
             "gives wrong outlines. Type 0 to take the image's own."
         )
         self.pixel_hint = small_label()
+        self.tissue_box = QCheckBox("Tissue only")
+        self.tissue_box.setToolTip("Find the tissue first, and leave the glass out.")
+        self.slide_hint = small_label()
 
     def _make_run(self) -> None:
         self.run_button = QPushButton("Run")
@@ -94,6 +107,8 @@ class SegmentForm(QWidget):
             "How much of an object another may cover before the less likely one goes. "
             "No new run is needed."
         )
+        self.slider_hint = small_label()
+        self.heat_bar = HeatBar()
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.histogram = Histogram()
@@ -110,6 +125,8 @@ class SegmentForm(QWidget):
             ("Region", row(self.region_box, self.draw_button)),
             ("Pixel size", self.pixel_size),
             ("", self.pixel_hint),
+            ("", self.tissue_box),
+            ("", self.slide_hint),
         )
 
     def _status_widget(self) -> QWidget:
@@ -125,7 +142,9 @@ class SegmentForm(QWidget):
         return status
 
     def _thresholds_layout(self) -> QLayout:
-        return form_grid(("Probability", self.prob), ("Overlap", self.overlap))
+        return form_grid(
+            ("Probability", self.prob), ("Overlap", self.overlap), ("", self.slider_hint)
+        )
 
     # -- showing the state -----------------------------------------------------------------------
 
@@ -135,6 +154,7 @@ class SegmentForm(QWidget):
         self._render_run(state)
         self._render_message(state)
         self._render_result(state)
+        self._render_slide(state)
         self.draw_button.setVisible(state.scope is Scope.SHAPES)
         self.draw_button.setEnabled(state.image is not None)
 
@@ -167,8 +187,7 @@ class SegmentForm(QWidget):
         if state.phase is Phase.CANCELLING:
             text = "Stopping at the end of this tile…"
         elif state.progress is not None:
-            found = f" · {state.progress.n_objects:,} so far" if state.progress.n_objects else ""
-            text = f"{state.progress.message}{found}"
+            text = "\n".join(filter(None, (progress_text(state), state.notice)))
         elif not text and state.blocker:
             text = state.blocker
         self.message.setText(text)
@@ -197,6 +216,23 @@ class SegmentForm(QWidget):
         self.saved.setText("" if saved is None else f"saved {saved.at:%H:%M}")
         self.saved.setVisible(saved is not None)
         self.saved.setToolTip("" if saved is None else str(saved.path))
+
+    def _render_slide(self, state: SegmentState) -> None:
+        running = state.phase is not Phase.IDLE
+        self.tissue_box.setVisible(state.is_slide_run)
+        self.tissue_box.setEnabled(not running)
+        with QSignalBlocker(self.tissue_box):
+            self.tissue_box.setChecked(state.tissue_only)
+        self.heat_bar.setVisible(state.growing is not None)
+        runs_slide = running and state.is_slide_run
+        for slider in (self.prob, self.overlap):
+            slider.setEnabled(not runs_slide)
+        for label, hint in (
+            (self.slide_hint, slide_hint(state)),
+            (self.slider_hint, slider_hint(state)),
+        ):
+            label.setText(hint)
+            label.setVisible(bool(hint))
 
     def thresholds(self) -> Thresholds:
         """Where the sliders stand."""

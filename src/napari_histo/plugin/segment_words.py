@@ -8,7 +8,15 @@ from napari_histo.core import ModelInfo
 from napari_histo.plugin.histogram import format_area
 from napari_histo.session import Result, SegmentState
 
-__all__ = ["model_facts", "pixel_hint", "prob_tip", "summary"]
+__all__ = [
+    "model_facts",
+    "pixel_hint",
+    "prob_tip",
+    "progress_text",
+    "slide_hint",
+    "slider_hint",
+    "summary",
+]
 
 _CHANNELS = {"rgb": "colour", "gray": "one channel", "any": "any image"}
 
@@ -45,6 +53,50 @@ def prob_tip(lowest: float) -> str:
     if not lowest:
         return tip
     return f"{tip} No new run is needed; below {lowest:g} nothing was kept."
+
+
+def slide_hint(state: SegmentState) -> str:
+    """What is different about large images."""
+    if not state.is_slide_run or state.progress is not None or state.growing is not None:
+        return ""
+    return "A whole slide: objects appear as they are found. You can stop, and go on at any time."
+
+
+def slider_hint(state: SegmentState) -> str:
+    """Why the sliders choose nothing anew."""
+    if state.is_slide_run or (state.is_of_result and not state.is_live):
+        return (
+            "Whole slides keep only what these let through: set them before. Other values are "
+            "another run."
+        )
+    return ""
+
+
+def progress_text(state: SegmentState) -> str:
+    """How far a run is, and what it will still take."""
+    progress, pace = state.progress, state.pace
+    if progress is None:
+        return ""
+    words = [progress.message]
+    if state.growing is not None and progress.total:
+        words.append(f"{progress.done:,} of {progress.total:,} tiles")
+    if progress.n_objects:
+        words.append(f"{progress.n_objects:,} so far")
+    if pace is not None:
+        words += [f"{pace.tile_s:.2g} s a tile", f"{duration(pace.left_s)} left"]
+    return " · ".join(words)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> duration(42), duration(150), duration(9000)
+    ('42 s', '3 min', '2 h 30 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def summary(result: Result) -> str:

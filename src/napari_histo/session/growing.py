@@ -18,7 +18,7 @@ from napari_histo.session.rows import GrowingArray
 __all__ = ["Growing", "Part", "Piece"]
 
 #: Side of a bin of the heatmap, µm: some ten nuclei of dense tissue.
-_BIN_UM = 40.0
+_BIN_UM = 30.0
 #: Taken where the pixel size is unknown.
 _ASSUMED_UM = 0.5
 #: The unit of densities: 1 mm², or 1,000,000 px².
