@@ -20,6 +20,7 @@ __all__ = [
     "ObjectsFileError",
     "PixelSizeUnknownError",
     "RunFolderError",
+    "StainError",
     "TargetChangedError",
     "WriteError",
 ]
@@ -73,6 +74,10 @@ class ObjectsFileError(HistoError):
 
 class RunFolderError(HistoError):
     """The folder of a whole-slide run is another's, was asked for otherwise, or is damaged."""
+
+
+class StainError(HistoError):
+    """Stain vectors that separate nothing, or stains that a slide does not show."""
 
 
 class EditError(HistoError):

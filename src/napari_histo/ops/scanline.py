@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_histo.core import Contours, GeometryKind
 from napari_histo.core._ragged import range_union
 
-__all__ = ["fill"]
+__all__ = ["fill", "spans"]
 
 
 def fill(
@@ -46,7 +46,7 @@ def fill(
     centre on an edge belongs to the polygon at its right or below. Crossings are computed in the
     contours' own pixels, so that a tile comes out as the same part of a larger image does.
     """
-    part, start, stop, row = _spans(contours, out.shape, origin, downsample)
+    part, start, stop, row = spans(contours, out.shape, origin, downsample)
     lengths = stop - start
     pixels = range_union(row * out.shape[1] + start, lengths)
     owner = np.repeat(np.arange(len(contours)), np.diff(contours.object_offsets))
@@ -54,10 +54,16 @@ def fill(
     out.reshape(-1)[pixels] = np.repeat(values[owner[part]], lengths)
 
 
-def _spans(
-    contours: Contours, shape: tuple[int, ...], origin: tuple[float, float], downsample: float
+def spans(
+    contours: Contours,
+    shape: tuple[int, ...],
+    origin: tuple[float, float] = (0, 0),
+    downsample: float = 1,
 ) -> tuple[NDArray[np.int64], ...]:
-    """Runs of pixels (part, first x, x behind the last, y), parts ascending."""
+    """Runs of pixels that `fill` would write: part, first x, x behind the last, y.
+
+    Parts ascend, and within one the rows, and within one the columns.
+    """
     part, top, bottom = _edges(contours)
     height, width = shape
     first, last = (

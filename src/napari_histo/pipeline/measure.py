@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_histo.core import CancelToken, ObjectTable, PixelSize, Progress, SlideReader
+from napari_histo.core import (
+    CancelToken,
+    ObjectTable,
+    PixelSize,
+    Progress,
+    SlideReader,
+)
+from napari_histo.errors import PixelSizeUnknownError
 from napari_histo.ops.measure_shape import (
     CHUNK_ROWS,
     NUCLEUS_CELL_RATIO,
     measure_shape,
     nucleus_cell_ratio,
 )
+from napari_histo.ops.neighbours import class_distances, neighbours, region_distances
+from napari_histo.ops.region_counts import WHOLE_IMAGE, count_objects, rows_in_regions
+from napari_histo.ops.stain_vectors import HE, StainVectors
+from napari_histo.pipeline.grow import grow_cells
+from napari_histo.pipeline.pixel_statistics import ANNOTATIONS, groups_of, pixel_columns
 
-__all__ = ["MeasureRequest", "measure"]
+__all__ = ["MeasureRequest", "Measured", "measure"]
+
+Columns = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -29,10 +45,50 @@ class MeasureRequest:
     compartment : str
         What the outlines of objects without a nucleus of their own show: "Nucleus", "Cell", or ""
         for names without a compartment, as QuPath has them for such objects.
+    expand_um : float or None
+        Make cells: nuclei grown by so much, without overlap.
+    intensity : bool
+        Measure pixels.
+    stains : StainVectors or None
+        Of a brightfield image; None for haematoxylin and eosin.
+    neighbours : bool
+        Measure distances between objects, and to regions.
+    within_um : float
+        How near neighbours are that are counted.
+    regions : ObjectTable or None
+        Annotations to count objects in; None for the image alone.
+    tile_px : int
+        Side of a tile; the numbers do not depend on it.
     """
 
     pixel_size: PixelSize | None = None
     compartment: str = "Nucleus"
+    expand_um: float | None = None
+    intensity: bool = True
+    stains: StainVectors | None = None
+    neighbours: bool = True
+    within_um: float = 50.0
+    regions: ObjectTable | None = None
+    tile_px: int = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What came of it.
+
+    Attributes
+    ----------
+    table : ObjectTable
+        The same rows with measurements of QuPath's names; older ones of a name are replaced.
+    summary : list of dict
+        A row for each region and class: count, share, area and density.
+    parents : list of str
+        Name of the smallest region that holds each object; the image's where none does.
+    """
+
+    table: ObjectTable
+    summary: list[dict[str, Any]]
+    parents: list[str]
 
 
 def measure(
@@ -40,8 +96,10 @@ def measure(
     table: ObjectTable,
     request: MeasureRequest | None = None,
     cancel: CancelToken | None = None,
-) -> Generator[Progress, None, ObjectTable]:
+) -> Generator[Progress, None, Measured]:
     """Measure objects; the numbers do not depend on the tiles.
+
+    Of the image only the tiles at work are in memory. Drive it in any thread but the window's.
 
     Parameters
     ----------
@@ -52,35 +110,134 @@ def measure(
     cancel : CancelToken, optional
         Looked at before each tile.
 
-    Returns
-    -------
-    ObjectTable
-        The same rows with measurements of QuPath's names; older ones of the same name are replaced.
+    Yields
+    ------
+    Progress
+
+    Raises
+    ------
+    PixelSizeUnknownError
+        Nuclei are to grow by µm and nobody knows the pixel size.
+    ImageError, Cancelled
     """
     request, cancel = request or MeasureRequest(), cancel or CancelToken()
-    pixel_size = request.pixel_size or reader.info.pixel_size
-    found = yield from _shapes(table, pixel_size, request.compartment, cancel)
-    return table.with_columns(measurements={**table.measurements, **found})
+    size = request.pixel_size or reader.info.pixel_size
+    if request.expand_um is not None and size is None:
+        raise PixelSizeUnknownError(
+            f"{reader.info.name} carries no pixel size, so nuclei cannot be grown by "
+            f"{request.expand_um:g} µm. Say how large a pixel is (--pixel-size UM): usually 0.25 "
+            "for a slide scanned at 40x, 0.5 at 20x."
+        )
+    if request.expand_um is not None and size is not None:
+        table = yield from grow_cells(
+            table,
+            request.expand_um,
+            extent=reader.info.box,
+            pixel_size=size,
+            tile_px=request.tile_px,
+            cancel=cancel,
+        )
+    found = yield from _shapes(table, size, request.compartment, cancel)
+    if request.intensity:
+        stains = (request.stains or HE) if reader.info.is_rgb else None
+        found |= yield from pixel_columns(
+            reader, table, stains, request.compartment, tile_px=request.tile_px, cancel=cancel
+        )
+    centroids = _centres(table)
+    if request.neighbours:
+        yield Progress(0, 0, "Measuring distances")
+        found |= _distances(table, centroids, size, request)
+    yield Progress(0, 0, "Counting objects")
+    summary, parents = _counts(reader, table, centroids, size, request.regions)
+    table = table.with_columns(measurements={**table.measurements, **found})
+    return Measured(table, summary, parents)
+
+
+# -- shapes, distances, counts -----------------------------------------------------------------
 
 
 def _shapes(
-    table: ObjectTable, pixel_size: PixelSize | None, compartment: str, cancel: CancelToken
-) -> Generator[Progress, None, dict[str, np.ndarray]]:
+    table: ObjectTable, size: PixelSize | None, compartment: str, cancel: CancelToken
+) -> Generator[Progress, None, Columns]:
     """Shape columns, a chunk of rows at a time."""
-    outlines = {f"{compartment}: " if compartment else "": table.contours}
-    if table.nuclei is not None:
-        outlines = {"Nucleus: ": table.nuclei, "Cell: ": table.contours}
-    n_chunks = -(-len(table) // CHUNK_ROWS)
-    found: dict[str, np.ndarray] = {}
-    for i, (prefix, contours) in enumerate(outlines.items()):
-        for start in range(0, max(len(table), 1), CHUNK_ROWS):
-            cancel.raise_if_cancelled()
-            done = i * n_chunks + start // CHUNK_ROWS
-            yield Progress(done, n_chunks * len(outlines), "Measuring shapes")
-            rows = np.arange(start, min(start + CHUNK_ROWS, len(table)))
-            part = measure_shape(contours.take(rows), pixel_size, prefix)
-            for name, values in part.items():
-                found.setdefault(name, np.full(len(table), np.nan))[rows] = values
-    if table.nuclei is not None:
-        found[NUCLEUS_CELL_RATIO] = nucleus_cell_ratio(found, in_um=pixel_size is not None)
+    found: Columns = {}
+    groups = groups_of(table, compartment)
+    total = sum(len(group.rows) * len(group.outlines) for group in groups)
+    done = 0
+    for group in groups:
+        for name, contours in group.outlines.items():
+            for start in range(0, len(group.rows), CHUNK_ROWS):
+                cancel.raise_if_cancelled()
+                yield Progress(done // 1000, total // 1000, "Measuring shapes")
+                rows = group.rows[start : start + CHUNK_ROWS]
+                part = measure_shape(contours.take(rows), size, f"{name}: " if name else "")
+                for column, values in part.items():
+                    found.setdefault(column, np.full(len(table), np.nan))[rows] = values
+                done += len(rows)
+        if "Cell" in group.outlines and "Nucleus" in group.outlines:
+            found[NUCLEUS_CELL_RATIO] = nucleus_cell_ratio(found, in_um=size is not None)
     return found
+
+
+def _centres(table: ObjectTable) -> NDArray[np.float64]:
+    """(n, 2) centroids of nuclei where there are any, else of outlines, px."""
+    if table.nuclei is None:
+        return table.centroids
+    nuclei = table.nuclei.centroids
+    return np.where(np.isfinite(nuclei), nuclei, table.centroids)
+
+
+def _distances(
+    table: ObjectTable,
+    centroids: NDArray[np.float64],
+    size: PixelSize | None,
+    request: MeasureRequest,
+) -> Columns:
+    """Columns of objects other than annotations."""
+    rows = np.flatnonzero(~np.isin(table.object_type, ANNOTATIONS))
+    some = centroids[rows]
+    found = neighbours(some, size, request.within_um)
+    found |= class_distances(some, table.class_id[rows], table.classes, size)
+    if request.regions is not None:
+        names = request.regions.class_names
+        found |= region_distances(some, request.regions.contours, names, size)
+    columns = {}
+    for name, values in found.items():
+        columns[name] = np.full(len(table), np.nan)
+        columns[name][rows] = values
+    return columns
+
+
+def _counts(
+    reader: SlideReader,
+    table: ObjectTable,
+    centroids: NDArray[np.float64],
+    size: PixelSize | None,
+    regions: ObjectTable | None,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Summary rows, and the name of the region of each object."""
+    known = np.isfinite(centroids).all(axis=1)
+    rows = np.flatnonzero(known & ~np.isin(table.object_type, ANNOTATIONS))
+    members, names, areas = [rows], [(WHOLE_IMAGE, "")], [float(reader.info.box.area)]
+    parents = np.full(len(table), WHOLE_IMAGE, object)
+    if regions is not None:
+        held = [rows[inside] for inside in rows_in_regions(centroids[rows], regions.contours)]
+        titles = _titles(regions)
+        for i in np.argsort(-regions.areas_px, kind="stable").tolist():
+            parents[held[i]] = titles[i]
+        members += held
+        names += [(t, c or "") for t, c in zip(titles, regions.class_names, strict=True)]
+        areas += regions.areas_px.tolist()
+    summary = count_objects(
+        table.class_id, table.classes, members=members, names=names, areas_px=areas, pixel_size=size
+    )
+    return summary, parents.tolist()
+
+
+def _titles(regions: ObjectTable) -> Sequence[str]:
+    """A name for each region: its own, or its class's with a number."""
+    classes = regions.class_names
+    return [
+        regions.details_of(i).name or f"{classes[i] or 'Annotation'} {i + 1}"
+        for i in range(len(regions))
+    ]

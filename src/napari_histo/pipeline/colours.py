@@ -1,0 +1,107 @@
+"""Pixels that stand for a slide, its stains, and the slide in other colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histo.core import Box, SlideInfo, SlideReader
+from napari_histo.errors import ImageError
+from napari_histo.ops.stain_estimate import estimate_stains
+from napari_histo.ops.stain_transfer import ColourNormalizer, MacenkoNormalizer, ReinhardNormalizer
+from napari_histo.ops.stain_vectors import HE, StainVectors
+from napari_histo.pipeline.frame import Frame
+from napari_histo.pipeline.sampling import sample_boxes
+
+__all__ = ["NormalizedReader", "normalizer_of", "sample_colours", "stains_of"]
+
+_WHOLE_PX = 1 << 21
+_SAMPLES = 1 << 20
+
+
+def sample_colours(reader: SlideReader) -> NDArray[np.uint8]:
+    """(n, 3) pixels of the places of a slide with the most to see; always the same ones.
+
+    Raises
+    ------
+    ImageError
+        The image is no brightfield image in colours.
+    """
+    info = reader.info
+    if not info.is_rgb:
+        raise ImageError(
+            f"{info.name} has {info.n_channels} channel(s) of {info.dtype}; stains are separated "
+            "in brightfield images in colours (RGB). Leave the stains out."
+        )
+    one = (1.0, 1.0)
+    frame = Frame(reader, 0, one, one, info.box, info.box, info.pixel_size)
+    boxes = sample_boxes(frame, whole_px=_WHOLE_PX)
+    pixels = np.concatenate([reader.read(box).reshape(-1, 3) for box in boxes])
+    return pixels[:: max(1, len(pixels) // _SAMPLES)]
+
+
+def stains_of(reader: SlideReader, kind: StainVectors = HE) -> StainVectors:
+    """Stain vectors of a kind, estimated from a slide."""
+    return estimate_stains(sample_colours(reader), kind)
+
+
+def normalizer_of(
+    reader: SlideReader, kind: str, reference: SlideReader | None = None
+) -> ColourNormalizer:
+    """What gives a slide the colours of a reference.
+
+    Parameters
+    ----------
+    reader : SlideReader
+    kind : str
+        "macenko" or "reinhard".
+    reference : SlideReader, optional
+        Macenko has a reference of its own.
+
+    Raises
+    ------
+    ImageError, StainError
+    """
+    pixels = sample_colours(reader)
+    wanted = None if reference is None else sample_colours(reference)
+    if kind == "macenko":
+        return MacenkoNormalizer.fit(pixels, wanted)
+    if wanted is None:
+        raise ImageError("The reinhard normalisation needs an image to follow (--reference).")
+    return ReinhardNormalizer.fit(pixels, wanted)
+
+
+@dataclass(frozen=True)
+class NormalizedReader:
+    """A slide in other colours; a `SlideReader` that any step takes."""
+
+    reader: SlideReader
+    normalizer: ColourNormalizer
+
+    @property
+    def info(self) -> SlideInfo:
+        """Facts about the image."""
+        return self.reader.info
+
+    def read(self, box: Box, level: int = 0) -> NDArray[Any]:
+        """Pixels of `box` in the pixels of `level`; see `SlideReader`."""
+        return self.normalizer.apply(self.reader.read(box, level))
+
+    def close(self) -> None:
+        """Close the slide."""
+        self.reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
