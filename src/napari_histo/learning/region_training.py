@@ -33,7 +33,7 @@ from napari_histo.models._region import (
     TorchRegionSegmenter,
     save_region_model,
 )
-from napari_histo.models._region_net import RegionNet
+from napari_histo.models._region_net import DIVISOR, RegionNet
 from napari_histo.pipeline.region_pixels import RegionPixels
 from napari_histo.pipeline.regions import CoarseMap, look
 from napari_histo.store.write import check_writable
@@ -67,7 +67,7 @@ class RegionTraining:
     guided : bool
         True for a coarser network beside it, so that clear parts of a slide are quickly done.
     batch, patch_px : int
-        Patches a step, and their side.
+        Patches a step, and their side, a multiple of 32.
     width : int
         Channels of the finest level of the networks.
     seed : int
@@ -84,6 +84,12 @@ class RegionTraining:
     width: int = 16
     seed: int = 0
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.patch_px < 2 * DIVISOR or self.patch_px % (2 * DIVISOR):
+            raise ValueError(f"patch_px is {self.patch_px}; give a multiple of {2 * DIVISOR}.")
+        if min(self.steps, self.batch, self.width) < 1 or self.pixel_um <= 0:
+            raise ValueError(f"{self}: steps, batch, width and pixel_um must be above 0.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +320,7 @@ class _Run:
             checkpoint.save_now_and_then(job.message, state)
             done = job.before + state.step
             yield TrainingStep(done, self.total, job.message, loss=state.loss, iou=iou)
+        checkpoint.save(job.message, state)
         return state.net.eval(), shape, state.seconds
 
 

@@ -15,6 +15,7 @@ from napari_histo.models._model_folder import (
     read_info,
     read_percentiles,
 )
+from napari_histo.models._region import REGION_FAMILY
 from napari_histo.store import atomic_path
 
 __all__ = [
@@ -142,6 +143,11 @@ def load_model(name: str, *, device: str = "auto", precision: str = "auto") -> S
         raise ModelError(
             f"The model {name!r} answers clicks; it does not find objects by itself. Use it with "
             f"'napari-histo prompt' or the Annotate panel, or choose another model here."
+        )
+    if info.family == REGION_FAMILY:
+        raise ModelError(
+            f"The model {name!r} tells tissues apart; it does not find objects. Use it with "
+            "'napari-histo regions predict', or choose another model here."
         )
     if name in _PUBLISHED:
         folder = _download(_PUBLISHED[name])

@@ -19,11 +19,11 @@ REGIONS = ("Stroma", "Epithelium", "Tumor")
 _STROMA, _EPITHELIUM, _TUMOR = 1, 2, 3
 
 _CRYPTS = Habit(
-    diameter=(140, 200),
+    diameter=(180, 240),
     shapes={"round": 6, "long": 2},
     lumens={"open": 1},
     contents={"empty": 2, "mucin": 1},
-    epithelium=(48, 62),
+    epithelium=(55, 70),
     layers=(2, 3),
     goblets=(0.0, 0.2),
     clear=(0.0, 0.2),

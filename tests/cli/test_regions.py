@@ -1,0 +1,72 @@
+"""``napari-histo regions``: from painted areas to a model to a map."""
+
+from __future__ import annotations
+
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from napari_histo.cli._app import app
+from napari_histo.core import Box, ClassScheme
+from napari_histo.store import load_objects, save_objects
+from support.regions import painted, patches
+
+SCHEME = ClassScheme.of("Ignore*", "Stroma", "Tumor")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """An image of 4 µm per pixel and what was painted on it."""
+    reader, truth = patches()
+    image, areas = tmp_path / "one.tif", tmp_path / "areas" / "one.geojson"
+    areas.parent.mkdir()
+    tifffile.imwrite(
+        image,
+        reader.read(Box(0, 0, 192, 192)),
+        photometric="rgb",
+        resolution=(2500, 2500),
+        resolutionunit="CENTIMETER",
+    )
+    save_objects(areas, painted(reader, truth, SCHEME).areas)
+    return image, areas, truth
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["regions", *map(str, words)])
+
+
+def test_train_then_predict(files, tmp_path):
+    image, areas, truth = files
+    model = tmp_path / "model"
+    learned = run("train", image, "-a", areas.parent, "-o", model, "--steps", 20, "--device", "cpu")
+    assert learned.exit_code == 0, learned.output
+    assert "Mean IoU" in learned.output
+    for name in ("out.geojson", "out.ome.zarr"):
+        found = run("predict", image, "--model", model, "-o", tmp_path / name, "--tissue", "none")
+        assert found.exit_code == 0, found.output
+        assert "mm²" in found.output
+    table = load_objects(tmp_path / "out.geojson")
+    assert set(table.class_names) <= {"Stroma", "Tumor"}
+    assert table.areas_px.sum() == pytest.approx((truth > 0).sum(), rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(("-a", "a.geojson", "-a", "b.geojson"), "2 annotations for 1", id="too-many"),
+        pytest.param(("-a", "."), "no annotations of one.tif", id="none-beside"),
+        pytest.param(("-a", "areas", "--classes", "A,A"), "each once", id="twice"),
+    ],
+)
+def test_what_does_not_fit_is_told(files, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    answer = run("train", "one.tif", *words, "-o", "model")
+    assert answer.exit_code == 2
+    assert told in " ".join(answer.output.replace("│", " ").split())
+
+
+def test_a_folder_without_a_model_is_told(files, tmp_path):
+    image, _, _ = files
+    answer = run("predict", image, "--model", tmp_path, "-o", tmp_path / "a.geojson")
+    assert answer.exit_code == 1
+    assert not list(tmp_path.glob("*.geojson"))
