@@ -26,6 +26,7 @@ from napari_histo.learning.region_examples import (
 )
 from napari_histo.learning.region_training import RegionTraining, train_regions
 from napari_histo.models._region import load_region_model
+from napari_histo.ops.regions import without_specks
 from napari_histo.pipeline.region_pixels import RegionPixels
 from napari_histo.pipeline.regions import find_regions
 from napari_histo.slides import ArrayReader
@@ -196,4 +197,5 @@ def test_trained_on_painted_regions_it_reaches_iou_0_9_on_another_slide(tmp_path
     _, done = drive(train_regions([some], tmp_path / "model", RegionTraining(), classes=CLASSES))
     other, other_truth = slide(1, 768)
     _, found = drive(find_regions(other, done.model))
-    assert np.mean(ious(found.map.labels, other_truth)) >= 0.9
+    clean = without_specks(found.map, 2000)  # as the command line writes it
+    assert np.mean(ious(clean.labels, other_truth)) >= 0.9

@@ -77,11 +77,11 @@ class RegionTraining:
 
     name: str = "regions"
     pixel_um: float = 4.0
-    steps: int = 300
+    steps: int = 400
     guided: bool = False
     batch: int = 8
     patch_px: int = 128
-    width: int = 16
+    width: int = 24
     seed: int = 0
     device: str = "auto"
 

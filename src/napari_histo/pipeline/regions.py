@@ -20,7 +20,9 @@ from napari_histo.pipeline.region_pixels import RegionPixels
 
 __all__ = ["CoarseMap", "RegionRequest", "Regions", "find_regions", "look"]
 
-_TILE_PX = 512
+_TILE_PX = 1024
+#: Guided models can only skip whole tiles.
+_GUIDED_TILE_PX = 512
 #: Pieces of tiles smaller than this would be mostly margin.
 _LEAST_PIECE_PX = 64
 #: Share of a tile's pixels that have to be sure and alike for it to be skipped.
@@ -40,14 +42,14 @@ class RegionRequest:
     sure : float
         Tiles of which the guide is sure, at least so much, and finds them of one class, are not
         looked at again; above 1 all are. Of no effect for models without a guide.
-    tile_px : int
-        Side of a tile, model px.
+    tile_px : int or None
+        Side of a tile, model px; 1024 by default, 512 for guided models.
     """
 
     tissue: TissueMask | None = None
     pixel_size: PixelSize | None = None
     sure: float = 0.95
-    tile_px: int = _TILE_PX
+    tile_px: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def find_regions(
         seen = RegionPixels.of(reader, model.guide.info, request.pixel_size)
         coarse = yield from look(seen, model.guide, request.tissue, cancel, tell=notes.append)
     runner = _Runner(model, pixels, coarse, notes.append)
-    tiles = _tiles(pixels, model, request.tissue, request.tile_px)
+    tile_px = request.tile_px or (_TILE_PX if coarse is None else _GUIDED_TILE_PX)
+    tiles = _tiles(pixels, model, request.tissue, tile_px)
     fine = [t for t in tiles if coarse is None or not _is_clear(coarse, t, pixels, request.sure)]
     shape = pixels.frame.extent.shape
     labels, confidence = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
