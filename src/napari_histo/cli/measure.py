@@ -40,7 +40,10 @@ def measure_command(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Result: .csv, .tsv, .parquet, .geojson or .geojson.gz."
+            "--output",
+            "-o",
+            help="Result: .csv, .tsv, .parquet, .geojson, .geojson.gz or .sdata.zarr "
+            "(SpatialData).",
         ),
     ],
     pixel_size: Annotated[
@@ -174,12 +177,18 @@ def _objects_in(path: Path) -> Path:
 
 def _check_output(output: Path) -> None:
     from napari_histo.store import format_of
+    from napari_histo.store.spatialdata import check_spatialdata, is_spatialdata
     from napari_histo.store.write import check_writable
 
+    if is_spatialdata(output):
+        check_spatialdata()
+        check_writable(output, folder=True)
+        return
     if output.suffix.lower() not in _TEXT and format_of(output) not in ("geojson", "parquet"):
         raise WriteError(
             f"Cannot write {output}: the ending of {output.name!r} is not known for measurements. "
-            "Use .csv or .tsv for a table, .parquet or .geojson for objects with measurements."
+            "Use .csv or .tsv for a table, .parquet or .geojson for objects with measurements, "
+            ".sdata.zarr for SpatialData."
         )
     check_writable(output)
 
@@ -195,7 +204,11 @@ def _check_text(path: Path) -> None:
 def _save(output: Path, result: Measured, info: SlideInfo) -> None:
     from napari_histo.store import save_objects
     from napari_histo.store.measurement_csv import write_csv
+    from napari_histo.store.spatialdata import is_spatialdata, write_spatialdata
 
+    if is_spatialdata(output):
+        write_spatialdata(output, result.table, pixel_size=info.pixel_size)
+        return
     if output.suffix.lower() in _TEXT:
         write_csv(
             output,
