@@ -203,7 +203,7 @@ def test_run_cancel_go_on_and_take_up(dock, qtbot, tmp_path, monkeypatch):
     form.cancel_button.click()
     gate.set()
     qtbot.waitUntil(lambda: session.phase is Phase.IDLE, timeout=30_000)
-    assert "Press Run to go on" in form.message.text()
+    assert "press Run to go on" in form.message.text()
     some = table_of(layer)
     assert len(some) == session.growing.n_objects > 0
     assert form.heat_bar.isVisible()

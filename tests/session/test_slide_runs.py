@@ -88,7 +88,7 @@ def test_objects_come_tile_by_tile_and_are_the_files_in_the_end(bench, slide):
     assert len(result.table) == 400
     assert result.folder == slide.path.with_name("slide.tif.napari-histo-run")
     assert (result.folder / "objects.parquet").exists()
-    assert str(result.folder) in b.state.notice
+    assert b.state.notice == f"Kept beside the image, in {result.folder.name}."
     assert len(seen) > 15
     assert [n for _, n in seen] == sorted(n for _, n in seen)
     assert {p.total for p in progress if p is not None} >= {25}
@@ -103,8 +103,8 @@ def test_cancel_keeps_what_is_done_and_run_goes_on_in_the_same_picture(bench, sl
     b = bench()
     result = stop_after(b, slide, 3)
     growing = b.state.growing
-    assert b.state.notice.startswith("Stopped; what is done is kept in")
-    assert b.state.notice.endswith("Press Run to go on.")
+    assert b.state.notice.startswith("Stopped. What is done is kept in slide.tif")
+    assert b.state.notice.endswith("press Run to go on.")
     assert 0 < len(result.table) < 400
     assert len(result.table) == growing.n_objects
     calls = b.model.calls
@@ -232,7 +232,7 @@ def test_shapes_on_a_slide_say_where_to_look(bench, slide):
 @pytest.mark.parametrize(
     ("columns", "expected", "notice"),
     [
-        pytest.param([1, 0], 200, "Kept in", id="half"),
+        pytest.param([1, 0], 200, "Kept beside", id="half"),
         pytest.param([0, 0], 0, "No tissue was found", id="none"),
     ],
 )
@@ -292,7 +292,7 @@ def test_a_run_goes_elsewhere_where_the_images_folder_takes_no_files(
     b = bench()
     result = run(b, slide)
     assert result.folder.is_relative_to(tmp_path / "data" / "runs")
-    assert "the image's own folder takes no files" in b.state.notice
+    assert f"Kept in {result.folder}, for there is no room" in b.state.notice
     assert ids(run(bench(), slide).table) == ids(result.table)
     monkeypatch.setattr(os, "access", lambda p, mode: False)
     with pytest.raises(WriteError, match="neither"):

@@ -59,11 +59,15 @@ class HeatBar(QWidget):
         self._scale.setVisible(self.heat_by == "density" and top > 0)
         self._scale.show_top(f"{top:,.0f} /{unit}" if top >= 10 else f"{top:g} /{unit}", text)
         swatches = (
-            f"<span style='color: rgb{c.rgb}'>\N{BLACK SQUARE}</span>&nbsp;{escape(c.name)}"
+            f"<span style='color: rgb{c.rgb}'>\N{BLACK SQUARE}</span>&nbsp;{_unbroken(c.name)}"
             for c in classes
         )
         self._classes.setText(" &nbsp; ".join(swatches))
         self._classes.setVisible(self.heat_by != "density")
+
+
+def _unbroken(name: str) -> str:
+    return escape(name).replace(" ", "&nbsp;")
 
 
 class _Scale(QWidget):

@@ -25,7 +25,7 @@ _CLEAR = 0.03
 _ALPHA = 0.75
 #: Strengths of a class's colour, by density.
 _SHADES = 8
-_CLASS_ALPHA = (0.15, 0.75)
+_CLASS_ALPHA = (0.3, 0.85)
 
 
 class Palette:

@@ -222,9 +222,9 @@ class SegmentController:
         awaited = Found.UNFINISHED if growing is None or not growing.is_whole else Found.FINISHED
         if growing is None or not growing.is_like(begun.growing) or place.found is not awaited:
             self.state.growing = begun.growing
-        where = f"Kept in {place.folder}"
+        where = f"Kept beside the image, in {place.folder.name}"
         if place.is_away:
-            where += ", for the image's own folder takes no files"
+            where = f"Kept in {place.folder}, for there is no room beside the image"
         went_on = {
             Found.UNFINISHED: "Going on with the run that was stopped. ",
             Found.FINISHED: "This was run before with the same settings. ",
@@ -261,7 +261,7 @@ class SegmentController:
         growing = self.state.growing
         assert growing is not None
         self.state.notice = (
-            f"Stopped; what is done is kept in {growing.folder}. Press Run to go on."
+            f"Stopped. What is done is kept in {growing.folder.name}; press Run to go on."
         )
         if not isinstance(why, Cancelled):
             self.fail(why)
