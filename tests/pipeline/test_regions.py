@@ -8,6 +8,7 @@ import pytest
 from napari_histo.core import Box, CancelToken, PixelSize
 from napari_histo.errors import Cancelled, ImageError, ModelError, PixelSizeUnknownError
 from napari_histo.ops.tissue import TissueMask
+from napari_histo.pipeline.region_pixels import RegionPixels
 from napari_histo.pipeline.regions import RegionRequest, find_regions
 from napari_histo.slides import ArrayReader
 from support.regions import ByColour, drive, patches
@@ -34,6 +35,22 @@ def test_a_slide_of_finer_pixels_is_looked_at_in_the_models():
     assert answer.labels.shape == TRUTH.shape
     assert answer.scale == (4, 4)
     assert (answer.labels == TRUTH).mean() > 0.93
+
+
+def test_a_slide_without_a_pyramid_is_read_block_by_block(monkeypatch):
+    fine = np.repeat(np.repeat(READER.read(Box(0, 0, 192, 192)), 4, 0), 4, 1)
+    reader = ArrayReader(fine, pixel_size=PixelSize.square(1.0))
+    whole = RegionPixels.of(reader, ByColour().info).read(Box(5, 7, 150, 100))
+    monkeypatch.setattr("napari_histo.pipeline.region_pixels._BLOCK_PX", 128)
+    parts = RegionPixels.of(reader, ByColour().info).read(Box(5, 7, 150, 100))
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_a_guide_of_large_pixels_works_on_a_slide_of_small_ones():
+    image = np.full((256, 256, 3), 200, np.uint8)
+    reader = ArrayReader(image, pixel_size=PixelSize.square(0.25))
+    answer = found(ByColour(guide=ByColour(pixel_um=16.0)), reader).map
+    assert answer.labels.shape == (16, 16)
 
 
 def test_there_is_nothing_beyond_the_tissue():

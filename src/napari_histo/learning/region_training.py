@@ -319,7 +319,8 @@ class _Run:
             state.seconds += time.monotonic() - began
             checkpoint.save_now_and_then(job.message, state)
             done = job.before + state.step
-            yield TrainingStep(done, self.total, job.message, loss=state.loss, iou=iou)
+            message = job.message if math.isnan(iou) else f"{job.message}: IoU {iou:.2f}"
+            yield TrainingStep(done, self.total, message, loss=state.loss, iou=iou)
         checkpoint.save(job.message, state)
         return state.net.eval(), shape, state.seconds
 

@@ -19,6 +19,8 @@ __all__ = ["Frame"]
 _SNAP = 0.05
 #: Full-resolution px per model px: below, a nucleus has a few px; above, it fills a screen.
 _LEAST_SCALE, _LARGEST_SCALE = 1 / 10, 50
+#: Models of tissue work at many µm; an image's pixels are hardly ever smaller than this, µm.
+_FINEST_UM = 0.05
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def _scale(name: str, model: ModelInfo, known: PixelSize | None) -> tuple[float,
         return 1.0, 1.0
     if known is not None:
         scale = model.pixel_size_um / known.x_um, model.pixel_size_um / known.y_um
-        if not all(_LEAST_SCALE <= s <= _LARGEST_SCALE for s in scale):
+        largest = max(_LARGEST_SCALE, model.pixel_size_um / _FINEST_UM)
+        if not all(_LEAST_SCALE <= s <= largest for s in scale):
             raise ImageError(
                 f"A pixel of {known.x_um:g} x {known.y_um:g} µm does not go with the model "
                 f"{model.name!r}, which works at {model.pixel_size_um:g} µm per pixel: nuclei "
