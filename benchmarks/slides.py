@@ -93,17 +93,17 @@ def child(*arguments: str) -> dict[str, Any] | None:
 
 def run(model: str, precision: str) -> None:
     """The table of 1, 4 and 16 tiles."""
-    from napari_histo.testing.synthetic import make_patches, repeat_patch
+    from napari_histo.testing.synthetic import draw_patch, repeat_tile
 
-    [patch] = make_patches(1, seed=7)
+    patch = draw_patch("Tumor")
     rows = []
     with tempfile.TemporaryDirectory() as work:
         for side in SIDES:
             path = Path(work) / f"{side}.ome.tif"
-            slide = repeat_patch(path, patch, side, side)
+            slide = repeat_tile(path, patch, side, side)
             found = child("one", str(path), f"{work}/run{side}", model, precision)
             if found is not None:
-                rows.append((slide.n_nuclei, found))
+                rows.append((len(slide.nuclei), found))
         print("| tiles | nuclei | found | s a tile | to the bare network | memory above its own |")
         print("| ---: | ---: | ---: | ---: | ---: | ---: |")
         for n, row in rows:

@@ -6,8 +6,7 @@ all that is around it is of its tissue, so none is cut, and all that show are co
 lie within one tissue are compressed once, however often they appear.
 
 Counting is what these slides are for. With patches of look "clear" a good model finds each nucleus,
-so that what is missing or double is the fault of what is built around it. `mosaic` draws simpler
-ones: squares of tissue, and no nucleus across their borders.
+so that what is missing or double is the fault of what is built around it.
 """
 
 from __future__ import annotations
