@@ -68,7 +68,7 @@ def test_a_folder_tells_what_was_done(tmp_path):
     _, done, steps = objects(slide(), tmp_path / "run")
     facts = json.loads((done.folder / "run.json").read_text())
     assert facts["model"]["name"] == "lattice"
-    assert facts["parameters"]["tile_px"] == 48
+    assert facts["parameters"]["tile_px"] == facts["tile_px"] == 48
     assert facts["versions"]["numpy"] == np.__version__
     assert done.n_tiles == steps[-1].total == 35
     assert [s.done for s in steps] == sorted(s.done for s in steps)
@@ -201,6 +201,25 @@ def test_where_memory_runs_out_it_goes_on_with_less_and_says_so(tmp_path, model,
     assert len(done.notes) == len(told)
     assert all(words in note for words, note in zip(told, done.notes, strict=True))
     assert all(note in (done.folder / "log.txt").read_text() for note in done.notes)
+
+
+@pytest.mark.parametrize(
+    ("room_px", "tile_px"), [(1100, 1024), (600, 512), (300, 256), (10, 256)], ids=str
+)
+def test_tiles_fit_into_memory_and_stay_when_the_run_goes_on(tmp_path, room_px, tile_px):
+    class Roomy(Cut):
+        def room(self, side_px):
+            return int(side_px <= room_px)
+
+    token = CancelToken()
+    request = RunRequest(SegmentRequest(seed=7))
+    with pytest.raises(Cancelled):
+        finish(segment_slide(slide(600, 700), Roomy(0, token), tmp_path / "run", request, token))
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["tile_px"] == tile_px
+    again = RunRequest(SegmentRequest(seed=7), resume=True)
+    done, _ = finish(segment_slide(slide(600, 700), LatticeSegmenter(), tmp_path / "run", again))
+    assert done.n_tiles == -(-600 // tile_px) * -(-700 // tile_px)
 
 
 def test_no_memory_at_all_is_one_message(tmp_path):

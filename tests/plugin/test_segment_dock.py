@@ -45,6 +45,9 @@ def proposing(monkeypatch):
 
     original = ClassicalSegmenter.propose
 
+    def room(self, side_px):
+        return 100
+
     def on_cpu(self):
         return self
 

@@ -45,6 +45,9 @@ class DotModel:
     def adapt(self, samples):
         return self
 
+    def room(self, side_px):
+        return 100
+
     def on_cpu(self):
         return self
 

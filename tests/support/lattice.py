@@ -36,6 +36,9 @@ class LatticeSegmenter:
     def adapt(self, samples):
         return self
 
+    def room(self, side_px):
+        return 100
+
     def on_cpu(self):
         return self
 

@@ -187,6 +187,10 @@ class Segmenter(Protocol):
         """Images that `propose` handles best at once."""
         ...
 
+    def room(self, side_px: int) -> int:
+        """Images of this side that fit into memory as it is now; 0 where not one does."""
+        ...
+
     def adapt(self, samples: NDArray[np.float32]) -> Segmenter:
         """A segmenter fit for an image, itself where there is nothing to fit.
 

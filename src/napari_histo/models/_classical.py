@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from napari_histo.core import Contours, ModelInfo, ObjectTable, Proposals, Thresholds
+from napari_histo.models._device import room
 from napari_histo.models._watershed import contrasts, local_otsu, means, noise, part
 from napari_histo.ops.stain import brightest, is_gray, nuclear_density, optical_density
 
@@ -34,6 +35,8 @@ CLASSICAL_INFO = ModelInfo(
 )
 
 _BLOCK_PX, _BLOCK_REACH = 32, 2
+#: Memory that a pixel takes on its way, about.
+_BYTES_A_PX = 200
 _SMOOTH_PX = 1.0
 _SEED_PX = 3
 _HOLE_UM2 = 15.0
@@ -108,6 +111,10 @@ class ClassicalSegmenter:
             return ClassicalSegmenter(self.polarity, coloured=coloured)
         polarity: Polarity = "bright" if _is_fluorescence(image, coloured) else "dark"
         return ClassicalSegmenter(polarity, coloured=coloured)
+
+    def room(self, side_px: int) -> int:
+        """See `Segmenter.room`."""
+        return room("cpu", side_px**2 * _BYTES_A_PX)
 
     def on_cpu(self) -> ClassicalSegmenter:
         """See `Segmenter.on_cpu`; it runs nowhere else."""

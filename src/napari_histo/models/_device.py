@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from napari_histo.errors import ModelError
 
-__all__ = ["Device", "Precision", "devices", "pick_device", "pick_precision"]
+__all__ = ["Device", "Precision", "devices", "pick_device", "pick_precision", "room"]
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -55,6 +56,23 @@ def pick_precision(precision: str, device: str) -> Precision:
             f"The precision {precision!r} is unknown; use 'auto', 'float32' or 'bfloat16'."
         )
     return "bfloat16" if _has_bfloat16(device) else "float32"
+
+
+def room(device: str, bytes_each: int) -> int:
+    """How many pieces of work of so many bytes fit into a device's free memory now.
+
+    A fifth is left to others. Where nobody can tell, 1.
+    """
+    if device == "cuda":
+        import torch
+
+        free = torch.cuda.mem_get_info()[0]
+    else:
+        try:
+            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError):
+            return 1
+    return int(0.8 * free // bytes_each)
 
 
 def _has_bfloat16(device: str) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Contours, ModelInfo, ObjectTable, Proposals, Thresholds
 from napari_histo.errors import ModelError
-from napari_histo.models._device import pick_device, pick_precision
+from napari_histo.models._device import pick_device, pick_precision, room
 from napari_histo.models._stardist_nms import star_polygons, suppress
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ __all__ = ["StarDistSegmenter"]
 _LEAST_DIST = 1e-3
 #: Grid cells along the image's edge whose polygons the stardist package leaves out.
 _EDGE_CELLS = 2
+#: Memory for a pixel on its way through the network; 320 in bfloat16 and 460 in float32 were
+#: measured for a net of depth 3 with 32 filters.
+_BYTES_A_PX = 500
 
 
 class StarDistSegmenter:
@@ -97,7 +100,11 @@ class StarDistSegmenter:
     @property
     def batch_size(self) -> int:
         """Images at once: a processor gains nothing from more than one."""
-        return 4 if self.device == "cuda" else 1
+        return 16 if self.device == "cuda" else 1
+
+    def room(self, side_px: int) -> int:
+        """See `Segmenter.room`."""
+        return room(self.device, side_px**2 * _BYTES_A_PX)
 
     def adapt(self, samples: NDArray[np.float32]) -> StarDistSegmenter:
         """See `Segmenter.adapt`; normalisation is all that depends on the image."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ class ClusterSource:
         self._client, self._job = client, job
 
     def __call__(
-        self, _plan: Plan, tiles: Sequence[int], cancel: CancelToken
+        self, plan: Plan, tiles: Sequence[int], cancel: CancelToken
     ) -> Iterator[list[tuple[int, Proposals]]]:
         """Tiles in the order in which they are done.
 
@@ -84,12 +84,14 @@ class ClusterSource:
         ClusterError
             No worker is left, or a tile killed several.
         """
-        waiting = iter(tiles)
+        # The tiles of the run, whatever fits into a worker's memory.
+        request = replace(self._job.request, tile_px=plan.grid.tile_px)
+        job, waiting = replace(self._job, request=request), iter(tiles)
         running: dict[Future[Any], int] = {}
         try:
             while True:
                 for tile in waiting:
-                    running[self._submit(tile)] = tile
+                    running[self._submit(job, tile)] = tile
                     if len(running) >= self._room():
                         break
                 if not running:
@@ -99,9 +101,9 @@ class ClusterSource:
             for future in running:
                 future.cancel()
 
-    def _submit(self, tile: int) -> Future[Any]:
+    def _submit(self, job: TileJob, tile: int) -> Future[Any]:
         # Its result is wanted once: a name of its own, or Dask would keep and share it.
-        return self._client.submit(propose_tile, self._job, tile, pure=False, retries=_RETRIES)
+        return self._client.submit(propose_tile, job, tile, pure=False, retries=_RETRIES)
 
     def _room(self) -> int:
         return _AHEAD * max(1, len(self._client.nthreads()))

@@ -72,8 +72,9 @@ class Proposer:
         self.plan = plan
         self._tell = tell
         self._model = plan.model
-        self.batch_size = max(1, plan.model.batch_size)
         self.piece_px = plan.grid.tile_px
+        side = self.piece_px + 2 * plan.grid.margin_px
+        self.batch_size = max(1, min(plan.model.batch_size, plan.model.room(side)))
 
     def run(
         self, tiles: Sequence[int], cancel: CancelToken

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ from napari_histo.store.run_folder import RunFolder
 
 __all__ = ["OnPart", "RunRequest", "SlideRun", "Source", "facts_of", "plan_of", "segment_slide"]
 
-_TILE_PX = 1024
+#: Sides of tiles, the best first: of smaller ones the margin is a larger share.
+_TILES_PX = (1024, 512, 256)
 _PACKAGES = ("napari-histo", "torch", "stardist", "numpy", "scipy", "scikit-image", "tifffile")
 #: Tiles that wait for their seams while the network goes on.
 _WAITING = 4
@@ -58,7 +59,8 @@ class RunRequest:
     Attributes
     ----------
     segment : SegmentRequest
-        `tile_px` is 1024 by default; a random `seed` is drawn once and kept with the run.
+        `tile_px` is 1024 by default, or less where memory is short; a random `seed` is drawn once.
+        Both are kept with the run.
     tissue : TissueMask or None
         Where to look; None for everywhere. Objects anchored elsewhere are left out.
     resume : bool
@@ -175,7 +177,8 @@ class _Run:
         self.thresholds = request.segment.thresholds or model.info.thresholds
         self.seed = int(store.facts["seed"])
         self.tissue = _keep_tissue(store, request.tissue, reader)
-        self.plan = plan_of(reader, model, request.segment)
+        tile_px = int(store.facts["tile_px"])
+        self.plan = plan_of(reader, model, replace(request.segment, tile_px=tile_px))
         self.tiles = [tile.index for tile in self.plan.grid if self._has_tissue(tile.owned)]
         self.n_objects = 0
         self.on_part: OnPart | None = None
@@ -289,7 +292,7 @@ def plan_of(reader: SlideReader, model: Segmenter, asked: SegmentRequest) -> Pla
     """How a slide's tiles become proposals: the same in every process that asks."""
     thresholds = asked.thresholds or model.info.thresholds
     frame = Frame.of(reader, model.info, region=asked.region, pixel_size=asked.pixel_size)
-    tile_px = asked.tile_px or _TILE_PX
+    tile_px = asked.tile_px or _TILES_PX[0]
     grid = TileGrid(frame.extent, frame.region, tile_px, model.margin_px, model.align_px)
     pick = ChannelPick.choose(reader.info, model.info, asked.channel)
     normalizer, model = fit(frame, model, pick)
@@ -324,16 +327,23 @@ def facts_of(reader: SlideReader, model: Segmenter, request: RunRequest) -> dict
             "pixel_size_um": None if size is None else [size.x_um, size.y_um],
             "channel": asked.channel,
             "thresholds": asdict(thresholds),
-            "tile_px": asked.tile_px or _TILE_PX,
+            **({} if asked.tile_px is None else {"tile_px": asked.tile_px}),
             "classes": None if request.classes is None else list(request.classes.names),
             "tissue": None if tissue is None else _hash(np.packbits(tissue.cells).tobytes()),
             **dict(request.options),
         },
         "seed": seed,
+        "tile_px": asked.tile_px or _fitting_tile_px(model),
         "path": info.path,
         "device": str(getattr(model, "device", "cpu")),
         "versions": _versions(),
     }
+
+
+def _fitting_tile_px(model: Segmenter) -> int:
+    """The largest tile that fits into memory with its margins."""
+    fitting = (px for px in _TILES_PX if model.room(px + 2 * model.margin_px))
+    return next(fitting, _TILES_PX[-1])
 
 
 def _fingerprint(reader: SlideReader) -> str:
