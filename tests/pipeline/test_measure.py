@@ -13,6 +13,8 @@ from napari_histo.core import (
     ClassScheme,
     Contours,
     Details,
+    GeometryKind,
+    ObjectState,
     ObjectTable,
     ObjectType,
     PixelSize,
@@ -84,13 +86,15 @@ def test_cells_have_all_of_qupaths_columns():
 
 def test_cells_keep_ids_classes_and_nuclei():
     before = nuclei(classes=ClassScheme.of("Tumor"), measurements={"mine": np.arange(60.0)})
-    details = {before.uuid(3): Details(name="odd", geometry_extra={"isEllipse": True})}
+    details = {
+        before.uuid(3): Details(name="odd", geometry_extra={"isEllipse": True, "plane": {"z": 2}})
+    }
     before = before.with_columns(details=details)
     after = run(noise(), before, expand_um=3, intensity=False).table
     np.testing.assert_array_equal(after.object_id, before.object_id)
     np.testing.assert_array_equal(after.nuclei.xy, before.contours.xy)
     np.testing.assert_array_equal(after.measurements["mine"], np.arange(60))
-    assert after.details_of(3) == Details(name="odd")
+    assert after.details_of(3) == Details(name="odd", geometry_extra={"plane": {"z": 2}})
     again = run(noise(), after, expand_um=3, intensity=False).table
     np.testing.assert_array_equal(again.contours.xy, after.contours.xy)
 
@@ -172,6 +176,26 @@ def test_without_a_pixel_size():
     assert (
         "Cell: Area µm^2" in run(reader, nuclei(), expand_um=5, pixel_size=SIZE).table.measurements
     )
+
+
+def test_what_was_rejected_counts_nowhere():
+    state = np.where(np.arange(60) % 3, ObjectState.ACCEPTED, ObjectState.REJECTED)
+    table = nuclei(state=state, measurements={"mine": np.arange(60.0)})
+    kept = state != ObjectState.REJECTED
+    result, without = (run(noise(), t, expand_um=4) for t in (table, table.select(kept)))
+    assert_same(result.table.select(kept), without.table)
+    np.testing.assert_array_equal(result.table.object_id, table.object_id)
+    np.testing.assert_array_equal(result.table.measurements["mine"], np.arange(60))
+    assert np.isnan(result.table.measurements["Nucleus: Area µm^2"][~kept]).all()
+    assert result.summary == without.summary
+    assert [p == "" for p in result.parents] == (~kept).tolist()
+
+
+def test_points_do_not_grow():
+    shapes = [shapely.Point(50, 50), shapely.Point(80, 80).buffer(5)]
+    table = run(noise(), ObjectTable.build(Contours.from_shapely(shapes)), expand_um=4).table
+    assert table.object_type.tolist() == [ObjectType.DETECTION, ObjectType.CELL]
+    assert table.contours.kind.tolist() == [GeometryKind.POINT, GeometryKind.POLYGON]
 
 
 @pytest.mark.parametrize("expand_um", [None, 3.0])

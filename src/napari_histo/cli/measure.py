@@ -9,10 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from napari_histo.cli._arguments import parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices
+from napari_histo.core import ObjectState
 from napari_histo.errors import WriteError
 
 if TYPE_CHECKING:
@@ -210,12 +212,13 @@ def _save(output: Path, result: Measured, info: SlideInfo) -> None:
         write_spatialdata(output, result.table, pixel_size=info.pixel_size)
         return
     if output.suffix.lower() in _TEXT:
+        rows = np.flatnonzero(result.table.state != ObjectState.REJECTED)
         write_csv(
             output,
-            result.table,
+            result.table.select(rows),
             image=info.name,
             pixel_size=info.pixel_size,
-            parents=result.parents,
+            parents=[result.parents[row] for row in rows],
         )
     else:
         save_objects(output, result.table, info=info)

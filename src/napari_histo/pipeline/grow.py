@@ -12,6 +12,8 @@ from napari_histo.core import (
     Box,
     CancelToken,
     Contours,
+    Details,
+    GeometryKind,
     ObjectTable,
     ObjectType,
     PixelSize,
@@ -87,6 +89,7 @@ def grow_cells(
 def _seeds(table: ObjectTable) -> Contours:
     """(n) outlines to grow from; empty rows for what does not grow."""
     grows = np.isin(table.object_type, (ObjectType.DETECTION, ObjectType.CELL))
+    grows &= table.contours.kind == GeometryKind.POLYGON
     empty = Contours.empty(1)
     source, at = Contours.concat([table.contours, empty]), np.arange(len(table))
     if table.nuclei is not None:
@@ -108,12 +111,16 @@ def _with_cells(
     nucleus[rows] = 1 + np.arange(len(rows))
     object_type = table.object_type.copy()
     object_type[order] = ObjectType.CELL
-    # A cell is no ellipse, even where its nucleus was drawn as one.
-    plain = {i: replace(d, geometry_extra={}) for i, d in table.details.items()}
-    details = {**table.details, **{i: plain[i] for i in table.select(order).details}}
+    details = {i: _of_a_cell(d) for i, d in table.select(order).details.items()}
     return table.with_columns(
         contours=cells.take(at),
         nuclei=Contours.concat([Contours.empty(1), nuclei]).take(nucleus),
         object_type=object_type,
-        details=details,
+        details={**table.details, **details},
     )
+
+
+def _of_a_cell(details: Details) -> Details:
+    """A cell is no ellipse, even where its nucleus was drawn as one."""
+    extra = {k: v for k, v in details.geometry_extra.items() if k != "isEllipse"}
+    return replace(details, geometry_extra=extra)

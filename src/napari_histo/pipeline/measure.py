@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import (
     CancelToken,
+    ObjectState,
     ObjectTable,
     PixelSize,
     Progress,
@@ -80,6 +81,7 @@ class Measured:
     ----------
     table : ObjectTable
         The same rows with measurements of QuPath's names; older ones of a name are replaced.
+        Objects that a person rejected get none, and count nowhere.
     summary : list of dict
         A row for each region and class: count, share, area and density.
     parents : list of str
@@ -121,6 +123,10 @@ def measure(
     ImageError, Cancelled
     """
     request, cancel = request or MeasureRequest(), cancel or CancelToken()
+    rejected = table.state == ObjectState.REJECTED
+    if rejected.any():
+        found = yield from measure(reader, table.select(~rejected), request, cancel)
+        return _with_rejected(found, table, rejected)
     size = request.pixel_size or reader.info.pixel_size
     if request.expand_um is not None and size is None:
         raise PixelSizeUnknownError(
@@ -137,20 +143,29 @@ def measure(
             tile_px=request.tile_px,
             cancel=cancel,
         )
-    found = yield from _shapes(table, size, request.compartment, cancel)
+    columns = yield from _shapes(table, size, request.compartment, cancel)
     if request.intensity:
         stains = (request.stains or HE) if reader.info.is_rgb else None
-        found |= yield from pixel_columns(
+        columns |= yield from pixel_columns(
             reader, table, stains, request.compartment, tile_px=request.tile_px, cancel=cancel
         )
     centroids = _centres(table)
     if request.neighbours:
         yield Progress(0, 0, "Measuring distances")
-        found |= _distances(table, centroids, size, request)
+        columns |= _distances(table, centroids, size, request)
     yield Progress(0, 0, "Counting objects")
     summary, parents = _counts(reader, table, centroids, size, request.regions)
-    table = table.with_columns(measurements={**table.measurements, **found})
+    table = table.with_columns(measurements={**table.measurements, **columns})
     return Measured(table, summary, parents)
+
+
+def _with_rejected(found: Measured, table: ObjectTable, rejected: NDArray[np.bool_]) -> Measured:
+    """All rows again, in their old order."""
+    order = np.argsort(np.argsort(rejected, kind="stable"), kind="stable")
+    joined = ObjectTable.concat([found.table, table.select(rejected)]).select(order)
+    parents = np.full(len(table), "", object)
+    parents[~rejected] = found.parents
+    return Measured(joined, found.summary, parents.tolist())
 
 
 # -- shapes, distances, counts -----------------------------------------------------------------

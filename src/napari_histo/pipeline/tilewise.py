@@ -58,9 +58,9 @@ def tilewise(
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="tiles") as pool:
         try:
             for i, item in enumerate(items):
-                cancel.raise_if_cancelled()
                 ahead.append(pool.submit(work, item))
                 while len(ahead) > (2 * _THREADS if i + 1 < len(items) else 0):
+                    cancel.raise_if_cancelled()
                     take(ahead.popleft().result())
                     done += 1
                     yield Progress(done, len(items), message)
