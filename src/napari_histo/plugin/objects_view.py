@@ -12,6 +12,7 @@ from napari_histo.core import Box, ClassScheme, Edit
 from napari_histo.plugin.geometry import placement_of, plane_shape
 from napari_histo.plugin.layers import TABLE_KEY, UNCLASSIFIED_RGB
 from napari_histo.plugin.lazy import LazyPlane, count_levels, draw_level
+from napari_histo.plugin.theme import line_colour
 from napari_histo.plugin.tiles import TileCache, Tiles
 from napari_histo.session.objects import EditableObjects
 
@@ -160,6 +161,8 @@ class ObjectsView:
         if self._colour_by == "object":
             return label_colormap(_OBJECT_COLOURS)
         rgb = [c.rgb for c in self._objects.classes]
+        if self._outline_px:
+            rgb = [line_colour(c) for c in rgb]
         rgb += [UNCLASSIFIED_RGB] * (self._slots - len(rgb))
         colours = np.array([(0, 0, 0, 0), *((*(v / 255 for v in c), 1) for c in rgb)], np.float32)
         return CyclicLabelColormap(colors=colours, background_value=0)

@@ -6,7 +6,10 @@ from typing import Any
 
 from qtpy.QtGui import QColor
 
-__all__ = ["style_sheet", "theme_colour"]
+__all__ = ["line_colour", "style_sheet", "theme_colour"]
+
+#: Hues of haematoxylin and eosin, degrees, and what is as dark as nuclei, 0 to 255.
+_STAINS, _DARK = range(255, 345), 90
 
 
 def theme_colour(theme: str, role: str) -> QColor:
@@ -59,3 +62,14 @@ def _theme(theme: str) -> Any:
     from napari.utils.theme import get_theme
 
     return get_theme(theme)
+
+
+def line_colour(rgb: tuple[int, int, int]) -> tuple[int, int, int]:
+    """A class's colour for thin lines on stained tissue: brighter where it is that of a stain."""
+    colour = QColor(*rgb)
+    hue, saturation, value = colour.hue(), colour.saturation(), colour.value()
+    if value < _DARK:
+        colour.setHsv(max(hue, 0), saturation, 215)
+    elif hue in _STAINS:
+        colour.setHsv(hue, max(saturation, 190), 255)
+    return colour.red(), colour.green(), colour.blue()
