@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from napari_histo.testing.synthetic.glands import GlandField, make_gland_field
 from napari_histo.testing.synthetic.habits import HABITS
+from napari_histo.testing.synthetic.nuclei import HEField, make_he_field
 from napari_histo.testing.synthetic.slides import SlideTruth, repeat_tile, write_slide
 from napari_histo.testing.synthetic.tissue_patches import Library, draw_patch
 
