@@ -62,7 +62,7 @@ def grow_cells(
     """
     nuclei = _seeds(table)
     rows = np.flatnonzero(np.diff(nuclei.object_offsets))
-    nuclei = nuclei.take(rows)
+    nuclei = _chosen(nuclei, rows)
     index = GridIndex(nuclei.bounds)
     reach = 2 * reach_px(distance_um, pixel_size)
     found: list[tuple[Rows, Contours]] = []
@@ -90,13 +90,32 @@ def _seeds(table: ObjectTable) -> Contours:
     """(n) outlines to grow from; empty rows for what does not grow."""
     grows = np.isin(table.object_type, (ObjectType.DETECTION, ObjectType.CELL))
     grows &= table.contours.kind == GeometryKind.POLYGON
-    empty = Contours.empty(1)
-    source, at = Contours.concat([table.contours, empty]), np.arange(len(table))
+    if table.nuclei is None and grows.all():
+        return table.contours
+    own = np.zeros(len(table), bool)
     if table.nuclei is not None:
-        source = Contours.concat([table.contours, table.nuclei, empty])
-        has_nucleus = np.diff(table.nuclei.object_offsets) > 0
-        at = np.where(has_nucleus, at + len(table), at)
-    return source.take(np.where(grows, at, len(source) - 1))
+        own = grows & (np.diff(table.nuclei.object_offsets) > 0)
+    return _patched(
+        Contours.empty(len(table)),
+        (np.flatnonzero(grows & ~own), table.contours.take(grows & ~own)),
+        (np.flatnonzero(own), (table.nuclei or Contours.empty(len(table))).take(own)),
+    )
+
+
+def _patched(base: Contours, *patches: tuple[Rows, Contours]) -> Contours:
+    """`base` with other outlines in some rows."""
+    at, n = np.arange(len(base)), len(base)
+    for rows, contours in patches:
+        at[rows] = n + np.arange(len(rows))
+        n += len(contours)
+    if not (at < len(base)).any():
+        at, base = at - len(base), Contours.empty()
+    return Contours.concat([base, *(contours for _, contours in patches)]).take(at)
+
+
+def _chosen(contours: Contours, rows: Rows) -> Contours:
+    """Ascending rows; the very same outlines, and no copy, where it is all of them."""
+    return contours if len(rows) == len(contours) else contours.take(rows)
 
 
 def _with_cells(
@@ -105,18 +124,14 @@ def _with_cells(
     """The table with cells, and nuclei, in the rows that grew."""
     n = len(table)
     order = np.concatenate([rows[part] for part, _ in found] or [np.zeros(0, np.int64)])
-    cells = Contours.concat([table.contours, *(cells for _, cells in found)])
-    at, nucleus = np.arange(n), np.zeros(n, np.int64)
-    at[order] = n + np.arange(len(order))
-    nucleus[rows] = 1 + np.arange(len(rows))
     object_type = table.object_type.copy()
     object_type[order] = ObjectType.CELL
-    details = {i: _of_a_cell(d) for i, d in table.select(order).details.items()}
+    detailed = table.select(order).details if table.details else {}
     return table.with_columns(
-        contours=cells.take(at),
-        nuclei=Contours.concat([Contours.empty(1), nuclei]).take(nucleus),
+        contours=_patched(table.contours, *((rows[part], cells) for part, cells in found)),
+        nuclei=nuclei if len(rows) == n else _patched(Contours.empty(n), (rows, nuclei)),
         object_type=object_type,
-        details={**table.details, **details},
+        details={**table.details, **{i: _of_a_cell(d) for i, d in detailed.items()}},
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import (
     CancelToken,
+    Contours,
     ObjectState,
     ObjectTable,
     PixelSize,
@@ -29,6 +30,7 @@ from napari_histo.ops.region_counts import WHOLE_IMAGE, count_objects, rows_in_r
 from napari_histo.ops.stain_vectors import HE, StainVectors
 from napari_histo.pipeline.grow import grow_cells
 from napari_histo.pipeline.pixel_statistics import ANNOTATIONS, groups_of, pixel_columns
+from napari_histo.pipeline.tilewise import tilewise
 
 __all__ = ["MeasureRequest", "Measured", "measure"]
 
@@ -176,19 +178,25 @@ def _shapes(
 ) -> Generator[Progress, None, Columns]:
     """Shape columns, a chunk of rows at a time."""
     found: Columns = {}
-    groups = groups_of(table, compartment)
-    total = sum(len(group.rows) * len(group.outlines) for group in groups)
-    done = 0
-    for group in groups:
-        for name, contours in group.outlines.items():
-            for start in range(0, len(group.rows), CHUNK_ROWS):
-                cancel.raise_if_cancelled()
-                yield Progress(done // 1000, total // 1000, "Measuring shapes")
-                rows = group.rows[start : start + CHUNK_ROWS]
-                part = measure_shape(contours.take(rows), size, f"{name}: " if name else "")
-                for column, values in part.items():
-                    found.setdefault(column, np.full(len(table), np.nan))[rows] = values
-                done += len(rows)
+    for group in groups_of(table, compartment):
+        chunks = [
+            (name, group.rows[start : start + CHUNK_ROWS])
+            for name in group.outlines
+            for start in range(0, len(group.rows), CHUNK_ROWS)
+        ]
+
+        def shape(
+            chunk: tuple[str, NDArray[np.int64]], outlines: dict[str, Contours] = group.outlines
+        ) -> tuple[NDArray[np.int64], Columns]:
+            name, rows = chunk
+            contours = outlines[name].take(rows)
+            return rows, measure_shape(contours, size, f"{name}: " if name else "")
+
+        def take(answer: tuple[NDArray[np.int64], Columns]) -> None:
+            for column, values in answer[1].items():
+                found.setdefault(column, np.full(len(table), np.nan))[answer[0]] = values
+
+        yield from tilewise(shape, chunks, cancel, "Measuring shapes", take)
         if "Cell" in group.outlines and "Nucleus" in group.outlines:
             found[NUCLEUS_CELL_RATIO] = nucleus_cell_ratio(found, in_um=size is not None)
     return found

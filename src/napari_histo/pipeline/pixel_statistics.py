@@ -111,11 +111,10 @@ def pixel_columns(
                 for name, values in zip(title, block, strict=True):
                     columns[name][answer[0]] = values
 
-        cells = table.contours.take(group.rows)
-        small = np.prod(cells.bounds[:, 2:] - cells.bounds[:, :2], axis=1) <= _LARGEST_PX
-        tiles = rows_by_tile(
-            np.where(small[:, None], cells.centroids, np.nan), reader.info.box, tile_px
-        )
+        bounds = table.contours.bounds[group.rows]
+        small = np.prod(bounds[:, 2:] - bounds[:, :2], axis=1) <= _LARGEST_PX
+        centroids = np.where(small[:, None], table.centroids[group.rows], np.nan)
+        tiles = rows_by_tile(centroids, reader.info.box, tile_px)
         work = [group.rows[rows] for rows in tiles]
         yield from tilewise(tile.measure, work, cancel, "Measuring pixels", take)
     return columns
