@@ -237,6 +237,25 @@ def test_an_empty_answer_is_told_and_leaves_nothing(desk):
     assert desk.state.active is None
 
 
+@pytest.mark.parametrize(
+    "gesture",
+    [
+        pytest.param(lambda c: c.click(-3, 50), id="click"),
+        pytest.param(lambda c: c.box(-30, -20, -5, -2), id="box"),
+        pytest.param(lambda c: c.squiggle([(1e5, 5), (1e5 + 9, 7)]), id="squiggle"),
+    ],
+)
+def test_a_gesture_beside_the_image_is_told_and_asks_nobody(desk, gesture):
+    gesture(desk.controller)
+    desk.settle()
+    assert not len(desk.table)
+    assert not desk.engine.requests
+    assert "outside the image" in desk.state.notice
+    desk.controller.box(-30, -20, 40, 40)  # a part of it is on the image
+    desk.settle()
+    assert len(desk.table) == 1
+
+
 def test_an_error_of_the_model_is_one_message_and_the_next_click_works(desk):
     desk.engine.error = ModelError("The model is damaged. Copy it again.")
     desk.click(200, 300)

@@ -34,7 +34,7 @@ from napari_histo.store.prompt_files import PromptedObject, scheme_of
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["PromptEngine", "PromptRequest", "prompt_objects"]
+__all__ = ["PromptEngine", "PromptRequest", "prompt_bounds", "prompt_objects"]
 
 _CHUNK = 64
 
@@ -150,7 +150,7 @@ class PromptEngine:
         extent = 0.0
         positive = [p for p in prompts if p.positive]
         if positive:
-            low, high = _bounds(positive)
+            low, high = prompt_bounds(positive)
             extent = float(((high - low) / scale).max())
         drawn = any(not isinstance(p, PointPrompt) for p in positive)
         # Clicks lie within an object, a box around it, a squiggle along most of it.
@@ -195,7 +195,7 @@ def prompt_objects(
     """
     import shapely
 
-    centres = (np.mean(_bounds(o.prompts), axis=0).tolist() for o in objects)
+    centres = (np.mean(prompt_bounds(o.prompts), axis=0).tolist() for o in objects)
     tree = shapely.STRtree([shapely.Point(x, y) for x, y in centres])
     answers: list[PromptAnswer] = []
     for start in range(0, len(objects), _CHUNK):
@@ -237,7 +237,7 @@ class _Look:
 
     @classmethod
     def at(cls, frame: Frame, patch_px: int, request: PromptRequest) -> _Look:
-        low, high = _bounds([p for p in request.prompts if p.positive] or request.prompts)
+        low, high = prompt_bounds([p for p in request.prompts if p.positive] or request.prompts)
         x, y = np.floor((low + high) / 2 / frame.scale).astype(int).tolist()
         half = patch_px // 2
         box = Box(x - half, y - half, 2 * half, 2 * half)
@@ -295,7 +295,8 @@ def _points(prompt: Prompt) -> NDArray[np.float64]:
     return np.asarray(prompt.xy, np.float64)
 
 
-def _bounds(prompts: Sequence[Prompt]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def prompt_bounds(prompts: Sequence[Prompt]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest x and y of gestures, full-resolution px."""
     if not prompts:
         raise ValueError("A request needs a gesture.")
     points = np.concatenate([_points(p) for p in prompts])

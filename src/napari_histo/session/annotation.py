@@ -25,7 +25,7 @@ from napari_histo.core import (
 )
 from napari_histo.errors import EditError, HistoError
 from napari_histo.ops import edit as shapes
-from napari_histo.pipeline.prompt import PromptEngine
+from napari_histo.pipeline.prompt import PromptEngine, prompt_bounds
 from napari_histo.session.asking import Ask, AskingLane
 from napari_histo.session.document import Document
 from napari_histo.session.history import Moment
@@ -38,6 +38,7 @@ __all__ = ["AnnotationController", "AnnotationTools"]
 _NOTHING_FOUND = (
     "Nothing was found there. Click nearer to the middle, drag a box around it, or paint it."
 )
+_OUTSIDE = "That is outside the image. Point at something on it."
 
 
 def _load_engine(reader: SlideReader, pixel_size: PixelSize | None) -> PromptEngine:
@@ -128,9 +129,19 @@ class AnnotationController(Shaping):
             self._begin(prompt, "Squiggle")
 
     def _begin(self, prompt: Prompt, name: str) -> None:
+        if self._is_outside(prompt):
+            self.state.notice = _OUTSIDE
+            return
         object_id, before = UUID(bytes=new_ids(1).tobytes()), self._moment()
         self._set_moment(Moment((), object_id, (prompt,)))
         self._ask(Ask(object_id, (prompt,), name, before))
+
+    def _is_outside(self, prompt: Prompt) -> bool:
+        """True where no part of a gesture lies on the image."""
+        assert self.state.image is not None
+        info = self.state.image.reader.info
+        low, high = prompt_bounds([prompt])
+        return bool((high < 0).any() or (low > (info.width, info.height)).any())
 
     def _refine(self, prompt: Prompt) -> None:
         object_id = self._refinable()
