@@ -20,7 +20,7 @@ from napari_histo.core import (
     PixelSize,
 )
 from napari_histo.errors import Cancelled, ImageError, PixelSizeUnknownError
-from napari_histo.ops.stain_vectors import H_DAB
+from napari_histo.ops.stain_vectors import H_DAB, HE
 from napari_histo.pipeline.colours import NormalizedReader, normalizer_of, stains_of
 from napari_histo.pipeline.measure import MeasureRequest, measure
 from napari_histo.slides import ArrayReader
@@ -213,6 +213,16 @@ def test_cancel_stops_it():
     cancel.cancel()
     with pytest.raises(Cancelled):
         finish(work)
+
+
+def test_grey_images_and_channels_have_no_stains():
+    plane = np.random.default_rng(0).integers(0, 255, (220, 300, 1)).astype(np.uint8)
+    grey = ArrayReader(plane.repeat(3, axis=2), name="grey", pixel_size=SIZE, is_rgb=True)
+    for reader, request in ((grey, {}), (noise(), {"channels": True})):
+        names = run(reader, nuclei(), **request).table.measurements
+        assert "Green: Nucleus: Mean" in names
+        assert not any("Eosin" in name for name in names)
+    assert "Eosin: Nucleus: Mean" in run(grey, nuclei(), stains=HE).table.measurements
 
 
 def test_other_colours():

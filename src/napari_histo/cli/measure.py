@@ -65,13 +65,14 @@ def measure_command(
         typer.Option(min=0, metavar="UM", help="Make cells: nuclei grown so far, without overlap."),
     ] = None,
     stains: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="he|hdab|auto|auto-hdab|none|TEXT|FILE",
-            help="Stains of a brightfield image: QuPath's defaults, estimated from the slide, no "
-            "pixel statistics at all, or what QuPath's setColorDeconvolutionStains takes.",
+            metavar="he|hdab|auto|auto-hdab|channels|none|TEXT|FILE",
+            help="Stains of an image in colours: QuPath's defaults ('he' if it is not grey), "
+            "estimated from the slide, its channels as they are, no pixel statistics at all, or "
+            "what QuPath's setColorDeconvolutionStains takes.",
         ),
-    ] = "he",
+    ] = None,
     normalize: Annotated[
         Normalization | None,
         typer.Option(help="Measure the slide in the colours of a reference."),
@@ -118,15 +119,16 @@ def measure_command(
         say_choices(slide.info, z=z, series=series)
         reader = _in_other_colours(slide, normalize, reference)
         request = MeasureRequest(
-            parse_pixel_size(pixel_size),
-            compartment,
-            expand_um,
-            stains != "none",
-            _stains_of(reader, stains),
-            neighbours_um > 0,
-            neighbours_um,
-            None if regions is None else load_objects(regions),
-            tile,
+            pixel_size=parse_pixel_size(pixel_size),
+            compartment=compartment,
+            expand_um=expand_um,
+            intensity=(stains or "").lower() != "none",
+            stains=_stains_of(reader, stains),
+            channels=(stains or "").lower() == "channels",
+            neighbours=neighbours_um > 0,
+            within_um=neighbours_um,
+            regions=None if regions is None else load_objects(regions),
+            tile_px=tile,
         )
         info = replace(slide.info, pixel_size=request.pixel_size or slide.info.pixel_size)
         if info.pixel_size is None:
@@ -140,14 +142,14 @@ def measure_command(
     out.print(f"{image.name}: {found} -> {output} ({seconds:.1f} s)")
 
 
-def _stains_of(reader: SlideReader, text: str) -> StainVectors | None:
-    """The user's word on stains; None for the defaults, and for images without colours."""
+def _stains_of(reader: SlideReader, text: str | None) -> StainVectors | None:
+    """The user's word on stains; None where `measure` decides."""
     from napari_histo.ops.stain_vectors import H_DAB, HE, StainVectors
     from napari_histo.pipeline.colours import stains_of
 
-    known = {"he": HE, "hdab": H_DAB, "none": None}
-    if text.lower() in known:
-        return known[text.lower()]
+    known = {"he": HE, "hdab": H_DAB, "none": None, "channels": None}
+    if text is None or text.lower() in known:
+        return known[(text or "none").lower()]
     if text.lower() in ("auto", "auto-hdab"):
         if not reader.info.is_rgb:
             return None

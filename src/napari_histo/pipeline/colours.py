@@ -11,13 +11,20 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Box, SlideInfo, SlideReader
 from napari_histo.errors import ImageError
+from napari_histo.ops.stain import is_gray
 from napari_histo.ops.stain_estimate import estimate_stains
 from napari_histo.ops.stain_transfer import ColourNormalizer, MacenkoNormalizer, ReinhardNormalizer
 from napari_histo.ops.stain_vectors import HE, StainVectors
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.sampling import sample_boxes
 
-__all__ = ["NormalizedReader", "normalizer_of", "sample_colours", "stains_of"]
+__all__ = [
+    "NormalizedReader",
+    "default_stains",
+    "normalizer_of",
+    "sample_colours",
+    "stains_of",
+]
 
 _WHOLE_PX = 1 << 21
 _SAMPLES = 1 << 20
@@ -42,6 +49,13 @@ def sample_colours(reader: SlideReader) -> NDArray[np.uint8]:
     boxes = sample_boxes(frame, whole_px=_WHOLE_PX)
     pixels = np.concatenate([reader.read(box).reshape(-1, 3) for box in boxes])
     return pixels[:: max(1, len(pixels) // _SAMPLES)]
+
+
+def default_stains(reader: SlideReader) -> StainVectors | None:
+    """Haematoxylin and eosin for images in colours; None for fluorescence and for grey ones."""
+    if not reader.info.is_rgb or is_gray(sample_colours(reader) / np.float32(255)):
+        return None
+    return HE
 
 
 def stains_of(reader: SlideReader, kind: StainVectors = HE) -> StainVectors:

@@ -27,7 +27,8 @@ from napari_histo.ops.measure_shape import (
 )
 from napari_histo.ops.neighbours import class_distances, neighbours, region_distances
 from napari_histo.ops.region_counts import WHOLE_IMAGE, count_objects, rows_in_regions
-from napari_histo.ops.stain_vectors import HE, StainVectors
+from napari_histo.ops.stain_vectors import StainVectors
+from napari_histo.pipeline.colours import default_stains
 from napari_histo.pipeline.grow import grow_cells
 from napari_histo.pipeline.pixel_statistics import ANNOTATIONS, groups_of, pixel_columns
 from napari_histo.pipeline.tilewise import tilewise
@@ -53,7 +54,9 @@ class MeasureRequest:
     intensity : bool
         Measure pixels.
     stains : StainVectors or None
-        Of a brightfield image; None for haematoxylin and eosin.
+        Of an image in colours; None for haematoxylin and eosin, where the image is not grey.
+    channels : bool
+        Measure the channels as they are, whatever the image.
     neighbours : bool
         Measure distances between objects, and to regions.
     within_um : float
@@ -69,6 +72,7 @@ class MeasureRequest:
     expand_um: float | None = None
     intensity: bool = True
     stains: StainVectors | None = None
+    channels: bool = False
     neighbours: bool = True
     within_um: float = 50.0
     regions: ObjectTable | None = None
@@ -147,7 +151,8 @@ def measure(
         )
     columns = yield from _shapes(table, size, request.compartment, cancel)
     if request.intensity:
-        stains = (request.stains or HE) if reader.info.is_rgb else None
+        yield Progress(0, 0, "Reading the image")
+        stains = _stains(reader, request)
         columns |= yield from pixel_columns(
             reader, table, stains, request.compartment, tile_px=request.tile_px, cancel=cancel
         )
@@ -159,6 +164,13 @@ def measure(
     summary, parents = _counts(reader, table, centroids, size, request.regions)
     table = table.with_columns(measurements={**table.measurements, **columns})
     return Measured(table, summary, parents)
+
+
+def _stains(reader: SlideReader, request: MeasureRequest) -> StainVectors | None:
+    """None for the channels as they are."""
+    if request.channels or not reader.info.is_rgb:
+        return None
+    return request.stains or default_stains(reader)
 
 
 def _with_rejected(found: Measured, table: ObjectTable, rejected: NDArray[np.bool_]) -> Measured:
