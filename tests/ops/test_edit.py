@@ -50,16 +50,19 @@ def is_clean(contours):
 
 @given(blobs(), strokes, st.floats(1, 15))
 def test_painting_adds_the_stroke_and_erasing_takes_it(blob, xy, radius):
-    stroke = edit.stroke_area(xy, radius).areas_px[0]
+    drawn = edit.stroke_area(xy, radius)
     painted, erased = edit.paint(blob, xy, radius), edit.erase(blob, xy, radius)
-    before = blob.areas_px[0]
+    before, stroke = blob.areas_px[0], drawn.areas_px[0]
+    # Vertices are rounded to 1/100 px, so an area may change by half of that along its outline.
+    length = shapely.length(np.concatenate([drawn.to_shapely(), blob.to_shapely()])).sum()
+    slack = 1 + 0.005 * length
     assert is_clean(painted)
     assert is_clean(erased)
-    assert max(before, stroke) - 0.5 <= painted.areas_px[0] <= before + stroke + 0.5
-    assert before - stroke - 0.5 <= erased.areas_px[0] <= before + 0.5
+    assert max(before, stroke) - slack <= painted.areas_px[0] <= before + stroke + slack
+    assert before - stroke - slack <= erased.areas_px[0] <= before + slack
     # |A or B| + |A and B| = |A| + |B|
     shared = before - erased.areas_px[0]
-    assert painted.areas_px[0] + shared == pytest.approx(before + stroke, abs=1.0)
+    assert painted.areas_px[0] + shared == pytest.approx(before + stroke, abs=2 * slack)
 
 
 @given(blobs(), st.tuples(points, points))
