@@ -22,6 +22,7 @@ import numpy as np
 
 FRAME_MS = 1000 / 60
 _PATIENCE_S = 30.0
+_PAUSE_MS = 300
 
 
 class Desk:
@@ -97,6 +98,7 @@ class Desk:
         from qtpy.QtTest import QTest
 
         at = self._screen(x, y)
+        self.wait(_PAUSE_MS)  # nobody clicks faster than three times a second
         self.edited = self.drawn = 0.0
         state = self.controller.state
         start = time.perf_counter()

@@ -218,7 +218,9 @@ def test_tiles_fit_into_memory_and_stay_when_the_run_goes_on(tmp_path, room_px, 
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["tile_px"] == tile_px
     again = RunRequest(SegmentRequest(seed=7), resume=True)
-    done, _ = finish(segment_slide(slide(260, 300), LatticeSegmenter(radius_px=1.0), tmp_path / "run", again))
+    done, _ = finish(
+        segment_slide(slide(260, 300), LatticeSegmenter(radius_px=1.0), tmp_path / "run", again)
+    )
     assert done.n_tiles == -(-260 // tile_px) * -(-300 // tile_px)
 
 
