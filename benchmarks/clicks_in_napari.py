@@ -135,7 +135,7 @@ def bare_network_ms(rounds: int) -> list[float]:
     with torch.inference_mode():
         for _ in range(rounds + 3):
             start = time.perf_counter()
-            model._net(x)
+            model._run(x)
             spent.append(1000 * (time.perf_counter() - start))
     return spent[3:]
 

@@ -47,6 +47,8 @@ _SAVE_FILTER = (
     "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
 )
 _SOME_FRAMES_MS = 400
+#: An answer comes within this time, most often: then the window is drawn once a gesture, not twice.
+_ANSWER_MS = 60
 #: One step of the brush's slider makes it so much larger; the first is a brush of one pixel.
 _BRUSH_STEP, _LEAST_RADIUS_PX = 1.07, 0.5
 
@@ -78,7 +80,6 @@ class AnnotateDock(QWidget):
         self._begun_with: Beginning | None = None
         self._rendering = QTimer(self)
         self._rendering.setSingleShot(True)
-        self._rendering.setInterval(0)
         self._rendering.timeout.connect(self.render_state)
         self.form.set_keys(self.keys)
         self._actions = self._make_actions()
@@ -371,8 +372,8 @@ class AnnotateDock(QWidget):
     # -- showing the state -----------------------------------------------------------------------
 
     def _render_soon(self, *_: Any) -> None:
-        """Once for all that a gesture changes."""
-        self._rendering.start()
+        """Once for all that a gesture changes, most often with the answer to it."""
+        self._rendering.start(_ANSWER_MS if self.controller.state.in_flight else 0)
 
     def render_state(self) -> None:
         """Show the state, and no widget reports this as a change by the user."""
