@@ -30,6 +30,7 @@ from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.pipeline.drawing import draw
 from napari_histo.pipeline.frame import Frame
+from napari_histo.pipeline.heap import trim_heap
 from napari_histo.pipeline.ids import anchored_ids
 from napari_histo.pipeline.proposing import Plan, Proposer, fit
 from napari_histo.pipeline.seams import Seams
@@ -205,6 +206,7 @@ class _Run:
                     settling.add(tile, self._in_tissue(found))
                     done.add(tile)
                 settling.wait(_WAITING)
+                trim_heap()
                 yield Progress(len(done), n, "Finding nuclei", self.n_objects)
             cancel.raise_if_cancelled()
             settling.wait(0)
