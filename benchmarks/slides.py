@@ -1,6 +1,6 @@
 """Whole slides: what the pipeline adds to the bare network, and what memory and time depend on.
 
-    python benchmarks/slides.py run [--model NAME] [--precision P]
+    python benchmarks/slides.py run [--model NAME] [--precision P] [--sides N ...]
     python benchmarks/slides.py merge [--objects N]
 
 `run` repeats one 1024 x 1024 tile of known nuclei 1, 4, 16 and 64 times and segments each slide in
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,14 @@ def child(*arguments: str) -> dict[str, Any] | None:
     return found
 
 
-def run(model: str, precision: str) -> None:
-    """The table of 1, 4 and 16 tiles."""
+def run(model: str, precision: str, sides: Sequence[int]) -> None:
+    """The table of slides of `sides` x `sides` tiles, and the peers on that of 16."""
     from napari_histo.testing.synthetic import draw_patch, repeat_tile
 
     patch = draw_patch("Tumor")
     rows = []
     with tempfile.TemporaryDirectory() as work:
-        for side in SIDES:
+        for side in sides:
             path = Path(work) / f"{side}.ome.tif"
             slide = repeat_tile(path, patch, side, side)
             found = child("one", str(path), f"{work}/run{side}", model, precision)
@@ -119,7 +120,8 @@ def run(model: str, precision: str) -> None:
                 f"| {row['tiles']} | {n:,} | {row['objects']:,} | {row['seconds_a_tile']:.2f} "
                 f"| {ratio:.2f} | {row['own_mb']:.0f} MB | {row['peak_mb']:.0f} MB |"
             )
-        peers(Path(work) / "4.ome.tif", model, rows[SIDES.index(4)][1])
+        if 4 in sides:
+            peers(Path(work) / "4.ome.tif", model, rows[sides.index(4)][1])
 
 
 def peers(slide: Path, model: str, ours: dict[str, float]) -> None:
@@ -206,10 +208,11 @@ def main() -> None:
     parser.add_argument("what", choices=["run", "merge"])
     parser.add_argument("--model", default="he-nuclei")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="tiles a side")
     parser.add_argument("--objects", type=int, default=1_000_000)
     args = parser.parse_args()
     if args.what == "run":
-        run(args.model, args.precision)
+        run(args.model, args.precision, list(args.sides))
     else:
         for name, value in merge(args.objects).items():
             print(f"{name}: {value:,.2f}")
