@@ -416,16 +416,23 @@ def test_fix_what_a_model_found(viewer, engine, qtbot, picture, tmp_path):
     desk.dock.controller.close()
 
 
-def test_what_was_not_saved_comes_back_and_says_so(desk):
+def test_what_was_not_saved_comes_back_and_says_so(desk, qtbot):
     desk.click(50, 50)
     desk.click(90, 50)
     before = look(desk.table)
     desk.form.close_button.click()
+    qtbot.waitUntil(lambda: desk.form.start.objects_box.currentText() == "what was not saved")
+    assert "never saved" in desk.form.start.facts.text()
     desk.start()
     assert "recovered" in desk.form.message.text()
     assert look(desk.table) == before
     desk.click(130, 50)
     assert "recovered" not in desk.form.message.text()
+
+    desk.save()
+    desk.form.close_button.click()
+    qtbot.waitUntil(lambda: desk.form.start.objects_box.currentText() == "slide.geojson")
+    assert "not" not in desk.form.start.facts.text()
 
 
 def test_a_second_window_on_one_file_is_refused_with_one_message(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from napari_histo.core import ClassScheme, Edit, ObjectTable
 from napari_histo.errors import ObjectsFileError, WriteError
 from napari_histo.store._journal_files import clear, journal_files
+from napari_histo.store._journal_lines import last_unsaved
 from napari_histo.store.journal import Journal
 from napari_histo.store.journal_recovery import Recovered, Target, recover
 from support.edits import Model
@@ -394,3 +395,23 @@ def test_what_follows_damage_is_not_built_upon(tmp_path):
     assert_same_tables(found.table, Model().go_to(9).table())
     assert "it ends within a step" in found.damage[0]
     assert "follows something that is missing" in found.damage[1]
+
+
+HEAD = {"revision": 3, "saved": {"": 0, "aa": 2}}
+EDITS = [{"revision": 4, "name": "Click", "at": "t4"}, {"revision": 5, "name": "Box", "at": "t5"}]
+
+
+@pytest.mark.parametrize(
+    ("records", "at"),
+    [
+        pytest.param([], None, id="empty file"),
+        pytest.param([HEAD], None, id="nothing done"),
+        pytest.param([HEAD, *EDITS], "t5", id="never saved"),
+        pytest.param([HEAD, *EDITS, {"saved": "bb", "revision": 4}], "t5", id="one since"),
+        pytest.param([HEAD, *EDITS, {"saved": "bb", "revision": 5}], None, id="all saved"),
+        pytest.param([HEAD, {"base": "x", "revision": 3}], None, id="a base is no edit"),
+    ],
+)
+def test_what_was_not_saved(records, at):
+    found = last_unsaved(records)
+    assert (found and found["at"]) == at

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_histo.core import ClassScheme, ObjectTable
 from napari_histo.plugin.layers import table_of
+from napari_histo.session.places import left_over_since
 from napari_histo.session.target import default_target
 
 if TYPE_CHECKING:
@@ -71,9 +72,14 @@ def beginnings(viewer: ViewerModel, image: Image, classes: ClassScheme) -> list[
     ]
     empty = Beginning("nothing yet", table=ObjectTable.empty(classes))
     other = Beginning("a file…", "GeoJSON or Parquet; what is saved goes there.", asks=True)
+    kept = None if own is None else left_over_since(own, image.name)
     if own is not None and own.exists():
-        saved = Beginning(own.name, "The objects that were saved beside the image.", target=own)
-        return [saved, *layers, other]
+        also = "" if kept is None else f", and changes up to {kept:%H:%M} that were not"
+        facts = f"The objects that were saved beside the image{also}."
+        return [Beginning(own.name, facts, target=own), *layers, other]
+    if kept is not None:
+        facts = f"Changes up to {kept:%H:%M} that were never saved; they come back."
+        return [Beginning("what was not saved", facts, target=own), *layers, empty, other]
     return [*layers, empty, other]
 
 

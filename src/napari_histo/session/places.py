@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from napari_histo.store._journal_files import (
     make_journal_folder,
     remove_leftovers,
 )
+from napari_histo.store._journal_lines import last_unsaved, read_lines
 from napari_histo.store.lock import FileLock
 
-__all__ = ["Home"]
+__all__ = ["Home", "left_over_since"]
 
 _FORMATS = ("geojson", "parquet")
 _MAX_UNTITLED = 20
@@ -118,6 +120,18 @@ class Home:
         for folder in self.folders:
             with suppress(OSError):
                 folder.rmdir()
+
+
+def left_over_since(
+    target: Path, image_name: str, data_folder: Path | None = None
+) -> datetime | None:
+    """When the last change to a target's objects was made that is not in it; None without any."""
+    folders = _folders(Path(os.path.realpath(target)), image_name, data_folder)
+    for (kind, _), path in sorted(journal_files(folders).items(), reverse=True):
+        with suppress(OSError):
+            if kind == "edits" and (unsaved := last_unsaved(read_lines(path).records)):
+                return datetime.fromisoformat(unsaved["at"])
+    return None
 
 
 def _check_format(target: Path) -> None:

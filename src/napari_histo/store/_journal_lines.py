@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-__all__ = ["Lines", "read_lines", "to_line"]
+__all__ = ["Lines", "last_unsaved", "read_lines", "to_line"]
 
 _HEAD = re.compile(rb'\{"crc32":"([0-9a-f]{8})",')
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
@@ -85,3 +85,15 @@ def _damage(content: bytes, position: int, end: int, cut: bool) -> str:
     behind = content.count(b"\n", end + 1) + (not content.endswith(b"\n"))
     also = f"; {behind:,} later steps could not be used" if behind else ""
     return f"it is damaged at byte {position:,}{also}"
+
+
+def last_unsaved(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The last edit of a file's records, unless the target was saved with it."""
+    if not records:
+        return None
+    head, *rest = records
+    saved = max(
+        [0, *head.get("saved", {}).values(), *(r["revision"] for r in rest if "saved" in r)]
+    )
+    edits = [r for r in rest if "name" in r and r["revision"] > saved]
+    return edits[-1] if edits else None
