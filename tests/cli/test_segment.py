@@ -48,7 +48,10 @@ class TestResults:
             *("--format", "labels", "--pixel-size", 0.5),
         )
         assert ran.code == 0, ran.err
-        assert sorted(p.name for p in (tmp_path / "many").iterdir()) == ["blobs.tif", "second.tif"]
+        assert sorted(p.name for p in (tmp_path / "many").glob("*.tif")) == [
+            "blobs.tif",
+            "second.tif",
+        ]
 
     def test_a_bad_image_does_not_stop_the_others(self, cli, blob_tiff, tmp_path):
         (tmp_path / "bad.tif").write_text("no image")
@@ -65,7 +68,7 @@ class TestFoldersAndPlanes:
         (tmp_path / "notes.txt").write_text("no image")
         ran = segment(cli, tmp_path, "-o", tmp_path / "out")
         assert ran.code == 0, ran.err
-        assert [p.name for p in (tmp_path / "out").iterdir()] == ["blobs.geojson"]
+        assert [p.name for p in (tmp_path / "out").glob("*.geojson")] == ["blobs.geojson"]
 
     def test_focal_planes_are_named_and_chosen(self, cli, blobs, tmp_path):
         import tifffile

@@ -19,7 +19,7 @@ def segment(cli, *arguments):
 
 @pytest.fixture
 def small_is_large(monkeypatch):
-    monkeypatch.setattr("napari_histo.cli.segment._LARGE_PX", 1000)
+    monkeypatch.setattr("napari_histo.cli._job._LARGE_PX", 1000)
 
 
 @pytest.fixture

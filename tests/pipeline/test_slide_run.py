@@ -122,7 +122,7 @@ def test_a_broken_run_goes_on_and_no_tile_is_done_twice(tmp_path, by):
             {"request": RunRequest(SegmentRequest(Box(0, 0, 99, 99), tile_px=24), resume=True)},
             "parameters.region",
         ),
-        ({"request": asked()}, "--resume"),
+        ({"request": asked()}, "Go on with it"),
     ],
     ids=["tile", "another slide", "region", "not asked to go on"],
 )

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 
 from napari_histo.cli._console import drive, err
 from napari_histo.core import CancelToken, Segmenter, SlideReader
+from napari_histo.errors import RunFolderError
 
 if TYPE_CHECKING:
     from napari_histo.ops.tissue import TissueMask
-    from napari_histo.pipeline import RunRequest, SlideRun
+    from napari_histo.pipeline import RunRequest
     from napari_histo.pipeline.slide_run import Source
 
-__all__ = ["Cluster", "Slide"]
+    #: File of the objects, their number, and where the run looked.
+    Ran = tuple[Path, int, TissueMask | None]
+
+__all__ = ["Cluster", "Slide", "folder_beside"]
 
 
 @dataclass(frozen=True)
@@ -63,18 +67,23 @@ class Slide:
     cancel: CancelToken
     cluster: Cluster | None = None
 
-    def run(self, folder: Path) -> SlideRun:
+    def run(self, folder: Path) -> Ran:
         """All objects into a run folder."""
         from napari_histo.pipeline import segment_slide
 
         is_new = not folder.exists()
         try:
-            request = replace(self.request, tissue=self._find_tissue())
+            tissue = self._find_tissue()
+            request = replace(self.request, tissue=tissue)
             with self._source() as source:
                 work = segment_slide(
                     self.reader, self.model, folder, request, self.cancel, source=source
                 )
                 done = drive(work, self.reader.info.name)
+        except RunFolderError as error:
+            raise RunFolderError(
+                f"{error} (--resume goes on with a run; -o names another folder.)"
+            ) from error
         except BaseException:
             if any((folder / "proposals").glob("*.npz")):
                 err.print(
@@ -86,18 +95,18 @@ class Slide:
             raise
         for note in done.notes:
             err.print(note, markup=False)
-        return done
+        return done.objects, done.n_objects, tissue
 
-    def run_and_export(self, target: Path) -> int:
+    def run_and_export(self, target: Path) -> Ran:
         """All objects into one file; the run folder beside it goes when that is done."""
         from napari_histo.store import check_output
 
         check_output(target)
-        folder = target.with_name(f"{target.name}.run")
-        done = self.run(folder)
-        self._export(done.objects, target)
+        folder = folder_beside(target)
+        objects, n, tissue = self.run(folder)
+        self._export(objects, target)
         shutil.rmtree(folder, ignore_errors=True)
-        return done.n_objects
+        return target, n, tissue
 
     def _export(self, objects: Path, target: Path) -> None:
         from napari_histo.store import format_of, load_objects, save_objects
@@ -148,3 +157,8 @@ class Slide:
         size = self.request.segment.pixel_size
         work = find_tissue_steps(self.reader, pixel_size=size, cancel=self.cancel)
         return drive(work, f"{self.reader.info.name}: tissue")
+
+
+def folder_beside(target: Path) -> Path:
+    """The run folder that stands beside a file until it is complete."""
+    return target.with_name(f"{target.name}.run")

@@ -16,6 +16,8 @@ SUFFIX_OF_FORMAT = {
     "labels": ".tif",
     "png": ".png",
 }
+#: Lines of a list that one message names.
+_TOLD = 10
 
 
 def pair_up(images: Sequence[Path], output: Path, format_: str | None) -> list[tuple[Path, Path]]:
@@ -24,7 +26,7 @@ def pair_up(images: Sequence[Path], output: Path, format_: str | None) -> list[t
     Parameters
     ----------
     images : sequence of Path
-        Files, and folders whose images are meant.
+        Files, folders whose images are meant, and lists of them (``.txt``).
     output : Path
         A file for one image, or a run folder where it has no suffix; a folder, made if need be,
         for several.
@@ -74,6 +76,8 @@ def is_run_folder(target: Path) -> bool:
 
 
 def _expand(image: Path) -> list[Path]:
+    if image.suffix.lower() == ".txt" and image.is_file():
+        return [file for listed in _listed(image) for file in _expand(listed)]
     if not image.is_dir() or image.suffix.lower() == ".zarr":
         return [image]
     from napari_histo.slides import SUFFIXES
@@ -83,6 +87,32 @@ def _expand(image: Path) -> list[Path]:
     if not found:
         raise ImageError(f"The folder {image} holds no images ({', '.join(sorted(SUFFIXES))}).")
     return found
+
+
+def _listed(path: Path) -> list[Path]:
+    """Paths of a list, one a line, relative to its folder; empty lines and ``#`` are left out."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"Cannot read the list {path} ({error}). It is a text in UTF-8 with one path a line."
+        ) from error
+    # Explorer's "Copy as path" puts quotes around it.
+    texts = [(n, line.strip().strip('"')) for n, line in enumerate(lines, 1)]
+    found = [(n, path.parent / Path(t).expanduser()) for n, t in texts if t and t[0] != "#"]
+    missing = [f"  line {n}: {file}" for n, file in found if not file.exists()]
+    if missing:
+        more = [f"  and {len(missing) - _TOLD} more"] if len(missing) > _TOLD else []
+        remedy = (
+            "Paths are relative to the list's folder. Correct these lines, or put # before them."
+        )
+        lines = [f"{path} lists what does not exist:", *missing[:_TOLD], *more, remedy]
+        raise ImageError("\n".join(lines))
+    if not found:
+        raise ImageError(f"The list {path} names no image; it needs one path a line.")
+    if any(file.suffix.lower() == ".txt" for _, file in found):
+        raise ImageError(f"The list {path} names another list. Put all images into one.")
+    return [file for _, file in found]
 
 
 def _stem(image: Path) -> str:

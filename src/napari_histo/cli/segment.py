@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from napari_histo.cli._arguments import DeviceName, parse_pixel_size
-from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices, say_error
-from napari_histo.cli._slide import Cluster, Slide
-from napari_histo.cli._targets import is_run_folder, pair_up
-from napari_histo.core import (
-    Box,
-    CancelToken,
-    ClassScheme,
-    PixelSize,
-    Segmenter,
-    SlideReader,
-    Thresholds,
-)
-from napari_histo.errors import Cancelled, HistoError
-
-if TYPE_CHECKING:
-    from napari_histo.pipeline import SegmentRequest
+from napari_histo.cli._batch import run_batch, run_single
+from napari_histo.cli._console import cancel_on_interrupt, err
+from napari_histo.cli._job import Job
+from napari_histo.cli._slide import Cluster
+from napari_histo.cli._targets import pair_up
+from napari_histo.core import Box, ClassScheme, PixelSize, Segmenter, Thresholds
 
 __all__ = ["segment_command"]
 
@@ -40,40 +27,13 @@ class OutputFormat(StrEnum):
     LABELS = "labels"
 
 
-#: Larger regions go by way of a run folder, full-resolution px: 8192 x 8192.
-_LARGE_PX = 1 << 26
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One run of the command; every image is treated alike."""
-
-    model: Segmenter
-    request: SegmentRequest
-    classes: ClassScheme | None
-    z: int | None
-    series: int | None
-    tissue: str | None
-    resume: bool
-    cluster: Cluster | None
-    debug: bool
-
-    @property
-    def is_run(self) -> bool:
-        """True where the user asked for what only a run folder can do."""
-        return self.resume or self.tissue is not None or self.cluster is not None
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What came of one image."""
-
-    n_objects: int
-    path: Path
-
-
 def segment_command(
-    images: Annotated[list[Path], typer.Argument(help="Images, slides, or folders of them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images, slides, folders of them, or a .txt that lists them, one a line."
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -129,7 +89,8 @@ def segment_command(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option(help="Go on with a whole-slide run that was stopped.")
+        bool,
+        typer.Option(help="Go on with what was stopped: a whole slide, or a folder of images."),
     ] = False,
     workers: Annotated[
         int | None,
@@ -167,89 +128,14 @@ def segment_command(
     if workers or scheduler:
         cluster = Cluster(model, device.value, scheduler, workers)
     names = _parse_classes(classes, segmenter)
-    job = _Job(segmenter, request, names, z, series, tissue, resume, cluster, debug)
+    job = Job(segmenter, request, names, z, series, tissue, resume, cluster, debug)
     with cancel_on_interrupt() as cancel:
-        all_well = _run_all(job, targets, cancel)
+        if targets[0][1] == output:
+            all_well = run_single(job, *targets[0], cancel)
+        else:
+            all_well = run_batch(job, targets, output, cancel)
     if not all_well:
         raise typer.Exit(1)
-
-
-def _run_all(job: _Job, targets: Sequence[tuple[Path, Path]], cancel: CancelToken) -> bool:
-    """Segment every image; a bad one is reported and the rest go on. True if all went well."""
-    done = 0
-    for image, target in targets:
-        try:
-            started = time.monotonic()
-            result = _run_one(job, image, target, cancel)
-        except Cancelled:
-            out.print(f"{done} of {len(targets)} images done; stopped in {image.name}.")
-            raise
-        except HistoError as error:
-            say_error(str(error))
-        except Exception as error:
-            if job.debug:
-                raise
-            say_error(_explained(error, image))
-        else:
-            done += 1
-            seconds = time.monotonic() - started
-            found = f"{result.n_objects:,} objects -> {result.path}"
-            out.print(f"{image.name}: {found} ({seconds:.1f} s)")
-    if len(targets) > 1:
-        out.print(f"{done} of {len(targets)} images done.")
-    return done == len(targets)
-
-
-def _explained(error: Exception, image: Path) -> str:
-    """What to tell of an error that nobody foresaw; each library words a full memory anew."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return (
-            f"Memory ran out while segmenting {image.name}. Close other programs, use smaller "
-            "tiles (--tile 512), or --device cpu if it was the graphics card's."
-        )
-    return (
-        f"Something unforeseen went wrong with {image.name} ({type(error).__name__}: {error}). "
-        "Nothing was written for it. Run it again with --debug and send us what it prints."
-    )
-
-
-def _run_one(job: _Job, image: Path, target: Path, cancel: CancelToken) -> _Done:
-    from napari_histo.slides import open_slide
-
-    with open_slide(image, z=job.z or 0, series=job.series or 0) as reader:
-        say_choices(reader.info, z=job.z, series=job.series)
-        region = job.request.region or reader.info.box
-        if job.is_run or is_run_folder(target) or region.area > _LARGE_PX:
-            return _run_slide(job, reader, target, cancel)
-        return _run_whole(job, reader, target, cancel)
-
-
-def _run_whole(job: _Job, reader: SlideReader, target: Path, cancel: CancelToken) -> _Done:
-    """A small image, in memory."""
-    from napari_histo.pipeline import segment
-    from napari_histo.store import check_output, save_objects
-
-    check_output(target)
-    result = drive(segment(reader, job.model, job.request, cancel), reader.info.name)
-    table = result.table
-    if job.classes is not None:
-        table = table.with_columns(classes=job.classes)
-    cancel.raise_if_cancelled()
-    save_objects(target, table, info=replace(reader.info, pixel_size=result.pixel_size))
-    return _Done(len(table), target)
-
-
-def _run_slide(job: _Job, reader: SlideReader, target: Path, cancel: CancelToken) -> _Done:
-    """A slide, by way of a run folder that can be gone on with."""
-    from napari_histo.pipeline import RunRequest
-
-    options = (("z", job.z or 0), ("series", job.series or 0))
-    request = RunRequest(job.request, resume=job.resume, classes=job.classes, options=options)
-    work = Slide(reader, job.model, request, job.tissue, cancel, job.cluster)
-    if is_run_folder(target):
-        done = work.run(target)
-        return _Done(done.n_objects, done.objects)
-    return _Done(work.run_and_export(target), target)
 
 
 # -- arguments ---------------------------------------------------------------------------------

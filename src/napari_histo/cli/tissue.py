@@ -42,7 +42,12 @@ class _Job:
 
 
 def tissue_command(
-    images: Annotated[list[Path], typer.Argument(help="Images, slides, or folders of them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images, slides, folders of them, or a .txt that lists them, one a line."
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option(

@@ -72,8 +72,8 @@ class RunFolder:
             self._lock = FileLock(self.path / ".lock", f"The run {self.path}")
         except DocumentLockedError as error:
             raise RunFolderError(
-                f"Another process is working on the run {self.path}. Wait for it, or give another "
-                "folder with -o."
+                f"Another process is working on the run {self.path}. Wait for it, or choose "
+                "another folder."
             ) from error
         try:
             self.facts = self._begin(asked, resume)
@@ -94,14 +94,14 @@ class RunFolder:
         if not resume:
             state = "finished" if self.is_finished else "unfinished"
             raise RunFolderError(
-                f"{self.path} holds a {state} run of {there['image'].get('name')}. Go on with it "
-                "with --resume, or give another folder with -o."
+                f"{self.path} holds a {state} run of {there['image'].get('name')}. Go on with it, "
+                "or choose another folder."
             )
         differing = differences(there, asked)
         if differing:
             raise RunFolderError(
                 f"The run in {self.path} was started otherwise ({'; '.join(differing)}). Ask for "
-                "the same again to go on with it, or give another folder with -o."
+                "the same again to go on with it, or choose another folder."
             )
         return there
 
@@ -160,7 +160,7 @@ class RunFolder:
             with suppress(OSError):
                 path.unlink()
             raise RunFolderError(
-                f"{path} is damaged and was removed; the run does that tile again with --resume."
+                f"{path} is damaged and was removed. Go on with the run: it does that tile again."
             ) from error
         parts = {f.name: arrays[f"contours_{f.name}"] for f in _CONTOURS if "contours_xy" in arrays}
         return Proposals(
@@ -205,7 +205,7 @@ class RunFolder:
             with suppress(OSError):
                 path.unlink()
             raise RunFolderError(
-                f"{path} is damaged and was removed; the run makes it again with --resume."
+                f"{path} is damaged and was removed. Go on with the run: it makes that file again."
             ) from error
 
     # -- the end ---------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def read_facts(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         if any(p.name != ".lock" for p in path.iterdir()):
             raise RunFolderError(
-                f"{path} is not empty and holds no run. Give a new folder with -o."
+                f"{path} is not empty and holds no run. Choose a new folder."
             ) from None
         return None
     except ValueError as error:
@@ -262,7 +262,7 @@ def read_facts(path: Path) -> dict[str, Any] | None:
         ) from error
     if facts.get("format_version", 0) > FORMAT_VERSION:
         raise RunFolderError(
-            f"{path} was made by a newer napari-histo. Update this one, or give another folder."
+            f"{path} was made by a newer napari-histo. Update this one, or choose another folder."
         )
     return facts
 
