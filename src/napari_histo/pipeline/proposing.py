@@ -28,6 +28,15 @@ _READERS = 2
 #: Pieces of tiles smaller than this would be mostly margin.
 _LEAST_PIECE_PX = 128
 
+#: What libraries say when memory runs out; the last is oneDNN's.
+_NO_MEMORY = (
+    "out of memory",
+    "outofmemory",
+    "not enough memory",
+    "can't allocate memory",
+    "could not create a primitive",
+)
+
 _Pixels = tuple[Tile, NDArray[Any]]
 
 
@@ -185,10 +194,7 @@ def fit(frame: Frame, model: Segmenter, pick: ChannelPick) -> tuple[Normalizer, 
 def is_out_of_memory(error: BaseException) -> bool:
     """True for the many ways in which libraries say that memory ran out."""
     words = f"{type(error).__name__} {error}".lower()
-    return isinstance(error, MemoryError) or any(
-        said in words
-        for said in ("out of memory", "outofmemory", "not enough memory", "can't allocate memory")
-    )
+    return isinstance(error, MemoryError) or any(said in words for said in _NO_MEMORY)
 
 
 def _owned(found: Proposals, own: Box, grid: TileGrid, model: Segmenter) -> NDArray[np.bool_]:
