@@ -132,6 +132,74 @@ def test_a_run_folder_stands_for_its_objects(cli, blob_tiff, nuclei, tmp_path):
     assert len(rows_of(tmp_path / "out.csv")) == 12
 
 
+class TestSeveralImages:
+    """A folder of images, a folder of objects, and one of results."""
+
+    @pytest.fixture
+    def plate(self, tmp_path, blob_tiff, nuclei):
+        """Three images with the same nuclei; those of the third are missing."""
+        for folder in ("images", "objects", "regions"):
+            (tmp_path / folder).mkdir()
+        for name in ("a.ome.tif", "b.tif", "c.tif"):
+            (tmp_path / "images" / name).write_bytes(blob_tiff.read_bytes())
+        save_objects(tmp_path / "objects" / "a.parquet", load_objects(nuclei))
+        (tmp_path / "objects" / "b").mkdir()
+        save_objects(tmp_path / "objects" / "b" / "objects.parquet", load_objects(nuclei))
+        half = Contours.from_shapely([shapely.box(0, 0, 130, 200)])
+        save_objects(tmp_path / "regions" / "b.geojson", ObjectTable.build(half))
+        return tmp_path / "images"
+
+    @pytest.fixture
+    def measure(self, cli, plate, tmp_path):
+        def run(*options, images=plate):
+            given = (tmp_path / "objects", "-o", tmp_path / "out")
+            return cli("measure", images, *given, "--pixel-size", 0.5, *options)
+
+        return run
+
+    def test_a_table_each_and_counts_of_all(self, measure, tmp_path):
+        ran = measure()
+        assert ran.code == 1  # c has no objects
+        assert "c.geojson" in ran.err
+        assert "2 of 3 images measured" in ran.out
+        assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+            "a.csv",
+            "b.csv",
+            "counts.csv",
+        ]
+        found = {(r["Image"], r["Class"]): r for r in rows_of(tmp_path / "out" / "counts.csv")}
+        assert {image for image, _ in found} == {"a.ome.tif", "b.tif"}
+        assert found["b.tif", "Positive"]["Count"] == "6"
+        density = 6 / (260 * 200 * 0.25e-6)
+        assert float(found["a.ome.tif", "Negative"]["Density per mm^2"]) == pytest.approx(density)
+
+    def test_regions_of_the_same_names(self, measure, tmp_path):
+        measure("--regions", tmp_path / "regions", "--summary", tmp_path / "counts.tsv")
+        rows = rows_of(tmp_path / "counts.tsv")
+        assert {r["Image"] for r in rows if r["Region"] != "Image"} == {"b.tif"}
+
+    def test_a_list_and_another_format(self, measure, plate, tmp_path):
+        (plate / "some.txt").write_text("b.tif\n")
+        ran = measure("--format", "geojson", images=plate / "some.txt")
+        assert ran.code == 0, ran.err
+        assert "Nucleus: Area µm^2" in load_objects(tmp_path / "out" / "b.geojson").measurements
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            pytest.param(("-o", "out.csv"), "cannot go into the one file", id="one-file"),
+            pytest.param(("--regions", "nuclei.geojson"), "is no folder", id="one-regions"),
+            pytest.param(("--summary", "out/a.csv"), "result of an image", id="summary"),
+        ],
+    )
+    def test_mistakes(self, measure, tmp_path, monkeypatch, options, says):
+        monkeypatch.chdir(tmp_path)
+        options = [tmp_path / o if "/" in o else o for o in options]
+        ran = measure(*options)
+        assert ran.code == 1
+        assert says in ran.err
+
+
 BAD = {
     "ending": (("-o", "out.xlsx"), "not known for measurements"),
     "summary": (("-o", "out.csv", "--summary", "s.txt"), "a summary is a table"),

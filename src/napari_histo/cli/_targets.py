@@ -8,13 +8,15 @@ from pathlib import Path
 
 from napari_histo.errors import ImageError, WriteError
 
-__all__ = ["SUFFIX_OF_FORMAT", "is_run_folder", "pair_up"]
+__all__ = ["SUFFIX_OF_FORMAT", "expand", "file_of", "is_run_folder", "pair_up"]
 
 SUFFIX_OF_FORMAT = {
     "geojson": ".geojson",
     "parquet": ".parquet",
     "labels": ".tif",
     "png": ".png",
+    "csv": ".csv",
+    "tsv": ".tsv",
 }
 #: Lines of a list that one message names.
 _TOLD = 10
@@ -41,7 +43,7 @@ def pair_up(images: Sequence[Path], output: Path, format_: str | None) -> list[t
     from napari_histo.store import format_of
     from napari_histo.store.write import make_folder
 
-    found = [file for image in images for file in _expand(image)]
+    found = [file for image in images for file in expand(image)]
     if images == found and len(found) == 1 and format_ is None and is_run_folder(output):
         return [_checked(found[0], output)]
     into_folder = output.is_dir() or format_of(output) is None
@@ -75,9 +77,17 @@ def is_run_folder(target: Path) -> bool:
     return format_of(target) is None and (target.is_dir() or not target.suffix)
 
 
-def _expand(image: Path) -> list[Path]:
+def file_of(image: Path, folder: Path) -> Path | None:
+    """The file of objects in a folder that bears an image's name, or a run folder's."""
+    endings = (".geojson", ".geojson.gz", ".parquet", ".tif", ".ome.zarr", "/objects.parquet")
+    names = (folder / f"{name}{end}" for name in (_stem(image), image.name) for end in endings)
+    return next((path for path in names if path.exists() and path != image), None)
+
+
+def expand(image: Path) -> list[Path]:
+    """The images that a path of the command line stands for: itself, a folder's, or a list's."""
     if image.suffix.lower() == ".txt" and image.is_file():
-        return [file for listed in _listed(image) for file in _expand(listed)]
+        return [file for listed in _listed(image) for file in expand(listed)]
     if not image.is_dir() or image.suffix.lower() == ".zarr":
         return [image]
     from napari_histo.slides import SUFFIXES
@@ -126,7 +136,7 @@ def _refuse_doubles(targets: Sequence[Path]) -> None:
     if twice:
         raise WriteError(
             f"Several images would be written to {twice[0]} in {targets[0].parent}. Rename them, "
-            "or segment them one by one."
+            "or take them one by one."
         )
 
 

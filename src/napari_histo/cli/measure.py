@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from napari_histo.cli._arguments import parse_pixel_size
-from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices
-from napari_histo.core import ObjectState
-from napari_histo.errors import WriteError
-
-if TYPE_CHECKING:
-    from napari_histo.core import SlideInfo, SlideReader
-    from napari_histo.ops.stain_vectors import StainVectors
-    from napari_histo.pipeline.measure import Measured
+from napari_histo.cli._console import cancel_on_interrupt, out, say_error
+from napari_histo.cli._measuring import TEXT, MeasureJob, check_output, check_text
+from napari_histo.cli._targets import expand, file_of, pair_up
+from napari_histo.core import CancelToken
+from napari_histo.errors import Cancelled, HistoError, ObjectsFileError, WriteError
 
 __all__ = ["measure_command"]
 
-_TEXT = (".csv", ".tsv")
+#: An image, its objects, the result, and the regions to count in.
+_Work = tuple[Path, Path, Path, Path | None]
+#: Counts of several images; ``summary.csv`` is that of 'napari-histo segment'.
+_COUNTS = "counts.csv"
 
 
 class Normalization(StrEnum):
@@ -34,10 +31,23 @@ class Normalization(StrEnum):
     REINHARD = "reinhard"
 
 
+class MeasureFormat(StrEnum):
+    """Kinds of result for several images."""
+
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
+    GEOJSON = "geojson"
+
+
 def measure_command(
-    image: Annotated[Path, typer.Argument(help="Image or slide.")],
+    image: Annotated[Path, typer.Argument(help="Image or slide; a folder or a .txt list of them.")],
     objects: Annotated[
-        Path, typer.Argument(help="Its objects: GeoJSON, GeoParquet, labels, or a run folder.")
+        Path,
+        typer.Argument(
+            help="Its objects: GeoJSON, GeoParquet, labels, or a run folder; for several images a "
+            "folder of files of their names."
+        ),
     ],
     output: Annotated[
         Path,
@@ -45,7 +55,7 @@ def measure_command(
             "--output",
             "-o",
             help="Result: .csv, .tsv, .parquet, .geojson, .geojson.gz or .sdata.zarr "
-            "(SpatialData).",
+            "(SpatialData); for several images a folder.",
         ),
     ],
     pixel_size: Annotated[
@@ -86,11 +96,18 @@ def measure_command(
     ] = 50.0,
     regions: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Annotations to count objects in, and distances to."),
+        typer.Option(
+            metavar="FILE",
+            help="Annotations to count objects in, and distances to; for several images a folder.",
+        ),
     ] = None,
     summary: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Counts and densities a region and class: .csv, .tsv."),
+        typer.Option(
+            metavar="FILE",
+            help="Counts and densities a region and class: .csv, .tsv; for "
+            "several images counts.csv in their folder.",
+        ),
     ] = None,
     tile: Annotated[
         int, typer.Option(min=64, help="Side of a tile, px; changes memory, not numbers.")
@@ -99,128 +116,96 @@ def measure_command(
     series: Annotated[
         int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
     ] = None,
+    format_: Annotated[
+        MeasureFormat | None,
+        typer.Option("--format", help="Kind of results in a folder; csv by default."),
+    ] = None,
 ) -> None:
     """Measure objects and write a table, under the names that QuPath uses.
 
     Shapes, the stains' optical density (or the channels' intensity), neighbours, and counts a
     region and class.
     """
-    from napari_histo.pipeline.measure import MeasureRequest, measure
-    from napari_histo.slides import open_slide
-    from napari_histo.store import load_objects
+    job = MeasureJob(
+        pixel_size=parse_pixel_size(pixel_size),
+        compartment=compartment,
+        expand_um=expand_um,
+        stains=stains,
+        normalize=normalize and normalize.value,
+        reference=reference,
+        neighbours_um=neighbours_um,
+        tile_px=tile,
+        z=z,
+        series=series,
+    )
+    with cancel_on_interrupt() as cancel:
+        images = expand(image)
+        if images == [image]:
+            _measure_one(job, (image, objects, output, regions), summary, cancel)
+        else:
+            format_ = format_ or MeasureFormat.CSV
+            works = _works_of(images, objects, output, regions, format_)
+            _measure_all(job, works, summary or output / _COUNTS, cancel)
+
+
+def _measure_one(job: MeasureJob, work: _Work, summary: Path | None, cancel: CancelToken) -> None:
     from napari_histo.store.measurement_csv import write_rows_csv
 
-    _check_output(output)
+    check_output(work[2])
     if summary is not None:
-        _check_text(summary)
-    started = time.monotonic()
-    table = load_objects(_objects_in(objects))
-    with open_slide(image, z=z or 0, series=series or 0) as slide, cancel_on_interrupt() as cancel:
-        say_choices(slide.info, z=z, series=series)
-        reader = _in_other_colours(slide, normalize, reference)
-        request = MeasureRequest(
-            pixel_size=parse_pixel_size(pixel_size),
-            compartment=compartment,
-            expand_um=expand_um,
-            intensity=(stains or "").lower() != "none",
-            stains=_stains_of(reader, stains),
-            channels=(stains or "").lower() == "channels",
-            neighbours=neighbours_um > 0,
-            within_um=neighbours_um,
-            regions=None if regions is None else load_objects(regions),
-            tile_px=tile,
-        )
-        info = replace(slide.info, pixel_size=request.pixel_size or slide.info.pixel_size)
-        if info.pixel_size is None:
-            err.print(f"{info.name} carries no pixel size; lengths are in px (--pixel-size).")
-        result = drive(measure(reader, table, request, cancel), image.name)
-        _save(output, result, info)
+        check_text(summary)
+    counts = job.run(*work, cancel)
     if summary is not None:
-        write_rows_csv(summary, [{"Image": info.name, **row} for row in result.summary])
-    n, seconds = len(result.table.measurements), time.monotonic() - started
-    found = f"{len(table):,} objects, {n} measurements"
-    out.print(f"{image.name}: {found} -> {output} ({seconds:.1f} s)")
+        write_rows_csv(summary, counts)
 
 
-def _stains_of(reader: SlideReader, text: str | None) -> StainVectors | None:
-    """The user's word on stains; None where `measure` decides."""
-    from napari_histo.ops.stain_vectors import H_DAB, HE, StainVectors
-    from napari_histo.pipeline.colours import stains_of
+def _measure_all(
+    job: MeasureJob, works: Sequence[_Work], summary: Path, cancel: CancelToken
+) -> None:
+    """A bad image is reported and the rest go on; counts of all are in one table."""
+    from napari_histo.store.measurement_csv import write_rows_csv
 
-    known = {"he": HE, "hdab": H_DAB, "none": None, "channels": None}
-    if text is None or text.lower() in known:
-        return known[(text or "none").lower()]
-    if text.lower() in ("auto", "auto-hdab"):
-        if not reader.info.is_rgb:
-            return None
-        found = stains_of(reader, H_DAB if text.lower().endswith("hdab") else HE)
-        err.print(f"Stains found, as QuPath takes them: {found.describe()}", markup=False)
-        return found
-    if not text.lstrip().startswith("{") and Path(text).is_file():
-        text = Path(text).read_text(encoding="utf-8")
-    return StainVectors.parse(text)
-
-
-def _in_other_colours(
-    slide: SlideReader, kind: Normalization | None, reference: Path | None
-) -> SlideReader:
-    from napari_histo.pipeline.colours import NormalizedReader, normalizer_of
-    from napari_histo.slides import open_slide
-
-    if kind is None:
-        return slide
-    with open_slide(reference) if reference else nullcontext() as wanted:
-        return NormalizedReader(slide, normalizer_of(slide, kind.value, wanted))
+    if summary in (target for _, _, target, _ in works):
+        raise WriteError(f"{summary} is the result of an image. Name another file with --summary.")
+    check_text(summary)
+    rows: list[dict[str, Any]] = []
+    failed = 0
+    for work in works:
+        try:
+            rows += job.run(*work, cancel)
+        except Cancelled:
+            raise
+        except HistoError as error:
+            say_error(str(error))
+            failed += 1
+        else:
+            write_rows_csv(summary, rows)
+    out.print(f"{len(works) - failed} of {len(works)} images measured -> {summary}")
+    if failed:
+        raise typer.Exit(1)
 
 
-def _objects_in(path: Path) -> Path:
-    """The file of objects; that of a run folder."""
-    inside = path / "objects.parquet"
-    return inside if path.is_dir() and inside.exists() else path
-
-
-def _check_output(output: Path) -> None:
-    from napari_histo.store import format_of
-    from napari_histo.store.spatialdata import check_spatialdata, is_spatialdata
-    from napari_histo.store.write import check_writable
-
-    if is_spatialdata(output):
-        check_spatialdata()
-        check_writable(output, folder=True)
-        return
-    if output.suffix.lower() not in _TEXT and format_of(output) not in ("geojson", "parquet"):
+def _works_of(
+    images: list[Path], objects: Path, output: Path, regions: Path | None, kind: MeasureFormat
+) -> list[_Work]:
+    """What to do for each image: its objects and regions bear its name."""
+    if output.suffix.lower() in TEXT or output.is_file():
         raise WriteError(
-            f"Cannot write {output}: the ending of {output.name!r} is not known for measurements. "
-            "Use .csv or .tsv for a table, .parquet or .geojson for objects with measurements, "
-            ".sdata.zarr for SpatialData."
+            f"{len(images)} images cannot go into the one file {output}. Give a folder with -o, "
+            "and with --format the kind of result."
         )
-    check_writable(output)
-
-
-def _check_text(path: Path) -> None:
-    from napari_histo.store.write import check_writable
-
-    if path.suffix.lower() not in _TEXT:
-        raise WriteError(f"Cannot write {path}: a summary is a table, .csv or .tsv.")
-    check_writable(path)
-
-
-def _save(output: Path, result: Measured, info: SlideInfo) -> None:
-    from napari_histo.store import save_objects
-    from napari_histo.store.measurement_csv import write_csv
-    from napari_histo.store.spatialdata import is_spatialdata, write_spatialdata
-
-    if is_spatialdata(output):
-        write_spatialdata(output, result.table, pixel_size=info.pixel_size)
-        return
-    if output.suffix.lower() in _TEXT:
-        rows = np.flatnonzero(result.table.state != ObjectState.REJECTED)
-        write_csv(
-            output,
-            result.table.select(rows),
-            image=info.name,
-            pixel_size=info.pixel_size,
-            parents=[result.parents[row] for row in rows],
+    for folder in filter(None, (objects, regions)):
+        if not folder.is_dir():
+            raise ObjectsFileError(
+                f"{folder} is no folder. Several images need one, with a file of the name of each."
+            )
+    targets = pair_up(images, output, kind.value)
+    return [
+        (
+            image,
+            file_of(image, objects) or objects / f"{image.stem}.geojson",
+            target,
+            regions and file_of(image, regions),
         )
-    else:
-        save_objects(output, result.table, info=info)
+        for image, target in targets
+    ]
