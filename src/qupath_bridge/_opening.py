@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from napari_histo.core import SlideReader
 from napari_histo.errors import BridgeError
+from qupath_bridge._builders import Builder
+from qupath_bridge._views import view_for
 from qupath_bridge.images import FoundImage
 from qupath_bridge.project_entry import ProjectEntry
 
 __all__ = ["OpenSlide", "open_entry"]
+
+_View = Callable[[SlideReader], SlideReader]
 
 
 class OpenSlide(Protocol):
@@ -24,32 +29,40 @@ class OpenSlide(Protocol):
 
 def open_entry(entry: ProjectEntry, found: FoundImage, open_slide: OpenSlide) -> SlideReader:
     """See `QuPathProject.open_image`."""
-    _refuse_steps(entry)
+    views = _views(entry)
     reader = open_slide(found.require(), series=entry.builder.series)
     try:
-        _check_size(entry, reader)
+        for leaf in (b for b in entry.builder.walk() if b.uri):
+            _check_size(entry, leaf, reader)
+        for view in views:
+            reader = view(reader)
+        _check_size(entry, entry.builder, reader)
     except BridgeError:
         reader.close()
         raise
     return reader
 
 
-def _refuse_steps(entry: ProjectEntry) -> None:
-    steps = [f"{step.kind} {dict(step.settings)}" for step in entry.builder.steps]
+def _views(entry: ProjectEntry) -> list[_View]:
+    """What to lay over the file, in order; refuses what cannot be done here."""
     rotation = entry.builder.argument("--rotate")
-    if rotation not in (None, "ROTATE_NONE"):
-        steps.append(f"rotated {rotation}")
-    if steps:
+    wanted = [Builder("rotated", settings={"rotation": rotation})] if rotation else []
+    wanted += entry.builder.steps
+    views = [view_for(step) for step in wanted]
+    done = [view for view in views if view is not None]
+    if len(done) < len(views):
+        steps = "; ".join(f"{step.kind} {dict(step.settings)}".strip(" {}") for step in wanted)
         raise BridgeError(
-            f"QuPath does not show the file of '{entry.name}' as it is but through: "
-            f"{'; '.join(steps)}. Objects of the project would lie elsewhere in the file. Export "
+            f"QuPath does not show the file of '{entry.name}' as it is but through: {steps}. Not "
+            "all of this can be done here, and objects of the project would lie elsewhere. Export "
             "the image from QuPath as OME-TIFF, and add that file to the project."
         )
+    return done
 
 
-def _check_size(entry: ProjectEntry, reader: SlideReader) -> None:
+def _check_size(entry: ProjectEntry, builder: Builder, reader: SlideReader) -> None:
     """A file of the same name may be another image."""
-    wanted, info = entry.builder.shape, reader.info
+    wanted, info = builder.shape, reader.info
     if wanted is not None and wanted != (info.height, info.width):
         raise BridgeError(
             f"{info.path or info.name} has {info.width} x {info.height} px, but the project says "
