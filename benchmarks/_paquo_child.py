@@ -1,0 +1,54 @@
+"""One way of QuPath's own to load objects; a process of its own, for it starts Java.
+
+``python _paquo_child.py {paquo,pathio} PROJECT GEOJSON``: prints seconds, saves where it can.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import sys
+import time
+
+ANSWER = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+
+
+def by_paquo(project: str, geojson: str) -> tuple[float, float]:
+    """Load and save through `load_geojson`; seconds of each."""
+    from paquo.projects import QuPathProject
+
+    with QuPathProject(project, mode="r+") as opened:
+        image = opened.images[0]
+        with open(geojson) as stream:  # noqa: PTH123
+            features = json.load(stream)["features"]
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        start = time.perf_counter()
+        image.hierarchy.load_geojson(features)
+        loaded = time.perf_counter()
+        image.save()
+        return loaded - start, time.perf_counter() - loaded
+
+
+def by_path_io(_: str, geojson: str) -> tuple[float, float]:
+    """Only read, with QuPath's own reader."""
+    from paquo import java
+
+    backend: object = java
+    gc.disable()
+    start = time.perf_counter()
+    backend.PathIO.readObjects(backend.File(geojson))  # type: ignore[attr-defined]
+    return time.perf_counter() - start, 0.0
+
+
+if __name__ == "__main__":
+    way = {"paquo": by_paquo, "pathio": by_path_io}[sys.argv[1]]
+    load_s, save_s = way(*sys.argv[2:])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    ANSWER.write(json.dumps({"load_s": load_s, "save_s": save_s, "peak_mb": peak}))
+    ANSWER.flush()
+    os._exit(0)

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing to an entry of a project so that nothing can be lost.
+
+QuPath locks nothing and the last save wins. So a write goes: take our lock; remember the facts of
+the entry's files; make new files beside the old ones; check these; compare the facts again; copy
+the old files aside; put the new ones in their place, each by one rename. Whoever is killed at
+whatever step leaves the old state or the new one, never half of either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import getpass
+import json
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from napari_histo.errors import DocumentLockedError, TargetChangedError, WriteError
+from qupath_bridge.changes import FileFacts
+
+__all__ = [
+    "Backup",
+    "EntryFacts",
+    "backups_of",
+    "check_may_write",
+    "keep_copy",
+    "new_files",
+    "project_lock",
+    "put_in_place",
+    "restore",
+]
+
+OWN_FOLDER = "napari-histo"
+_FILES = ("data.qpdata", "summary.json")
+_WRITE_BITS = 0o222
+
+
+@dataclass(frozen=True)
+class EntryFacts:
+    """What an entry's files are at one moment; None for a file that is not there."""
+
+    data: FileFacts | None
+    summary: FileFacts | None
+
+    @classmethod
+    def of(cls, folder: Path) -> EntryFacts:
+        """Facts of the files in ``data/<id>``; both are read whole, for their hash."""
+        return cls(*(FileFacts.of(folder / name) for name in _FILES))
+
+    def check_same(self, folder: Path, name: str) -> None:
+        """Raise TargetChangedError where the entry's files are not these any more."""
+        if self == EntryFacts.of(folder):
+            return
+        raise TargetChangedError(
+            f"QuPath or another program saved the image {name!r} meanwhile; nothing was written. "
+            "Pull its objects again, then push."
+        )
+
+
+# -- may we --------------------------------------------------------------------------------------
+
+
+def check_may_write(project_file: Path, folder: Path) -> None:
+    """Raise WriteError where the project is marked as read-only, for administrators too."""
+    nearest = next(p for p in (folder, *folder.parents) if p.exists())
+    named = [project_file, project_file.parent, nearest, *(folder / name for name in _FILES)]
+    for path in named:
+        if path.exists() and not (path.stat().st_mode & _WRITE_BITS and os.access(path, os.W_OK)):
+            raise WriteError(
+                f"{path} is read-only, so nothing was written. Make the project writable, or work "
+                "on a copy of it."
+            )
+
+
+@contextmanager
+def project_lock(project_folder: Path) -> Iterator[None]:
+    """Exclusive right of this process to write to a project, among our own programs.
+
+    QuPath knows nothing of it; against QuPath stands the comparison of the files' facts.
+
+    Raises
+    ------
+    DocumentLockedError
+        Another process of ours writes. A lock whose process on this machine is gone is taken over.
+    """
+    path = make_folder(project_folder / OWN_FOLDER) / "write.lock"
+    handle = _take_lock(path)
+    try:
+        os.write(handle, json.dumps(_self_description()).encode())
+        os.close(handle)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _take_lock(path: Path) -> int:
+    for _ in range(2):
+        try:
+            return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            holder = _holder(path)
+            if not _is_gone(holder):
+                raise _locked(path, holder) from None
+            with contextlib.suppress(OSError):
+                path.unlink()
+        except OSError as error:
+            raise _write_error(path, error) from error
+    raise _locked(path, _holder(path))
+
+
+def _holder(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_gone(holder: dict[str, object]) -> bool:
+    pid = holder.get("pid")
+    if holder.get("host") != platform.node() or not isinstance(pid, int) or os.name == "nt":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _locked(path: Path, holder: dict[str, object]) -> DocumentLockedError:
+    who = "{user} on {host} (process {pid}, since {since})".format_map(
+        {key: holder.get(key, "?") for key in ("user", "host", "pid", "since")}
+    )
+    return DocumentLockedError(
+        f"The project is being written by {who}. Wait until that is done; if that process is gone, "
+        f"remove {path}."
+    )
+
+
+def _self_description() -> dict[str, object]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = "somebody"
+    since = datetime.now().strftime("%Y-%m-%d %H:%M")
+    return {"user": user, "host": platform.node(), "pid": os.getpid(), "since": since}
+
+
+# -- copies --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Backup:
+    """Files of an entry as they were before a write.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds those of ``data.qpdata`` and ``summary.json`` that there were.
+    entry_id : str
+    taken : str
+        When, UTC: ``20260102T030405Z`` and a count.
+    """
+
+    folder: Path
+    entry_id: str
+    taken: str
+
+
+def keep_copy(project_folder: Path, entry_folder: Path, n_kept: int) -> Backup:
+    """Copy an entry's files aside; the oldest copies beyond `n_kept` go."""
+    place = project_folder / OWN_FOLDER / "before" / entry_folder.name
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target = place / now
+    work = make_folder(place / f".{now}.part")
+    try:
+        for name in _FILES:
+            if (entry_folder / name).exists():
+                shutil.copy2(entry_folder / name, work / name)
+        work.replace(target)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise _write_error(target, error) from error
+    for old in backups_of(project_folder, entry_folder.name)[n_kept:]:
+        shutil.rmtree(old.folder, ignore_errors=True)
+    return Backup(target, entry_folder.name, now)
+
+
+def backups_of(project_folder: Path, entry_id: str) -> Sequence[Backup]:
+    """Copies of an entry, the latest first."""
+    place = project_folder / OWN_FOLDER / "before" / entry_id
+    found = sorted(place.glob("[0-9]*Z"), reverse=True) if place.is_dir() else []
+    return [Backup(path, entry_id, path.name) for path in found]
+
+
+def restore(backup: Backup, entry_folder: Path) -> None:
+    """Put the bytes of a copy back; a file that was not there then goes.
+
+    Raises
+    ------
+    WriteError
+        A file cannot be written.
+    """
+    with new_files(entry_folder) as files:
+        for name, new in zip(_FILES, files, strict=True):
+            try:
+                if (backup.folder / name).exists():
+                    shutil.copy2(backup.folder / name, new)
+                else:
+                    (entry_folder / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise _write_error(entry_folder / name, error) from error
+        put_in_place(entry_folder, *(f if f.exists() else None for f in files))
+
+
+# -- new files -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def new_files(entry_folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Names for new data and a new summary beside the old ones; what is left there is removed."""
+    make_folder(entry_folder)
+    token = secrets.token_hex(4)
+    data, summary = (entry_folder / f".{OWN_FOLDER}-{token}-{name}" for name in _FILES)
+    try:
+        yield data, summary
+    finally:
+        for path in (data, summary):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def put_in_place(entry_folder: Path, data: Path | None, summary: Path | None) -> None:
+    """Make finished new files the entry's own; each by one rename, the data first."""
+    for new, name in zip((data, summary), _FILES, strict=True):
+        if new is None:
+            continue
+        try:
+            _sync(new)
+            new.replace(entry_folder / name)
+        except OSError as error:
+            raise _write_error(entry_folder / name, error) from error
+
+
+def make_folder(path: Path) -> Path:
+    """A folder, made with its parents if need be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    return path
+
+
+def check_disk(entry_folder: Path, needed_bytes: int) -> None:
+    """Raise WriteError before long work where the disk lacks room for the new files."""
+    free = shutil.disk_usage(entry_folder).free
+    if free < needed_bytes:
+        raise WriteError(
+            f"The disk of {entry_folder} has {free / 1e6:,.0f} MB free and about "
+            f"{needed_bytes / 1e6:,.0f} MB are needed; nothing was written. Free some space."
+        )
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_error(path: Path, error: OSError) -> WriteError:
+    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+    reason = "the disk is full; free some space" if full else (error.strerror or str(error))
+    return WriteError(f"Cannot write {path}: {reason}. The project is as it was.")
