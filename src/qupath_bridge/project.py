@@ -228,11 +228,12 @@ def _parse(file: Path, words: Mapping[str, Any], rules: tuple[PathRule, ...]) ->
     if not isinstance(listed, list):
         raise TypeError(f"'images' is a {type(listed).__name__}, not a list")
     entries = tuple(parse_entry(e, file.parent) for e in listed)
+    uri = words.get("uri")
     highest = max((int(e.entry_id) for e in entries), default=0)
     return QuPathProject(
         file=file,
         version=str(words.get("version") or ""),
-        uri=words.get("uri"),
+        uri=uri if isinstance(uri, str) else None,
         created_ms=int(words.get("createTimestamp") or 0),
         modified_ms=int(words.get("modifyTimestamp") or 0),
         last_id=max(highest, int(words.get("lastID") or 0)),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from napari_histo.errors import BridgeError
@@ -67,7 +68,7 @@ def image_status(
         "path": None if found.path is None else str(found.path),
         "found": found.how,
         "image_message": found.message,
-        "steps": [{"kind": s.kind, **s.settings} for s in entry.builder.steps],
+        "steps": [_finite({"kind": s.kind, **s.settings}) for s in entry.builder.steps],
         "n_objects": summary.n_objects if summary else None,
         "objects": dict(summary.by_type) if summary else {},
         "saved_ms": summary.timestamp_ms if summary else None,
@@ -75,6 +76,11 @@ def image_status(
         "state_message": check.message,
         "sync": None if changes is None else list(changes.words_for(entry.entry_id)),
     }
+
+
+def _finite(words: dict[str, Any]) -> Any:
+    """Without the NaN that QuPath may write and JSON does not know."""
+    return json.loads(json.dumps(words), parse_constant=lambda _: None)
 
 
 def _summary(entry: ProjectEntry) -> Summary | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_histo.errors import BridgeError
 from qupath_bridge._qpdata import DataState
 from qupath_bridge.project import open_project
+from qupath_bridge.status import project_status
 from support.qupath_projects import QPDATA, image, leaf, make_project, save_data
 
 GOOD = json.dumps({"version": "0.5.1", "lastID": 1, "images": [image(1, leaf("file:/a.tif"))]})
@@ -55,6 +57,34 @@ def test_a_project_cut_anywhere_is_refused(tmp_path_factory, n):
     file.write_text(GOOD[:n])
     with pytest.raises(BridgeError):
         open_project(file)
+
+
+ANY_JSON = st.sampled_from(
+    [None, 0, -1.5, "x", "", [], [1], {}, {"a": 1}, [[]], float("nan"), True]
+)
+PLACES = [
+    *((name,) for name in ("version", "uri", "createTimestamp", "lastID", "images")),
+    *(("images", 0, name) for name in ("entryID", "imageName", "metadata", "tags", "description")),
+    ("images", 0),
+    ("images", 0, "serverBuilder"),
+    *(("images", 0, "serverBuilder", name) for name in ("builderType", "uri", "args", "metadata")),
+    *(("images", 0, "serverBuilder", "metadata", n) for n in ("width", "pixelCalibration")),
+]
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(PLACES), st.sampled_from(WRONG))
+def test_any_wrong_value_is_told_or_does_no_harm(tmp_path_factory, place, value):
+    folder = tmp_path_factory.mktemp("wrong")
+    file = make_project(folder, [image(1, leaf("file:/a.tif", shape=(3, 4)), tags=["a"])])
+    words = json.loads(file.read_text())
+    at = words
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = value
+    file.write_text(json.dumps(words))
+    with suppress(BridgeError):  # anything else is a bug
+        json.dumps(project_status(open_project(folder)), allow_nan=False)
 
 
 def test_a_byte_order_mark_is_no_damage(tmp_path):
