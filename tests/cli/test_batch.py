@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import signal
 from dataclasses import replace
 
 import pytest
@@ -168,6 +169,19 @@ class TestGoingOn:
         dies(after=1)
         assert segment("--resume").code == 0
         assert len(rows_of(tmp_path / "out")) == 3
+
+    def test_cancelled_in_the_middle(self, segment, plate, tmp_path, monkeypatch):
+        mend(plate)
+
+        def propose(self, images, min_prob):
+            os.kill(os.getpid(), signal.SIGINT)
+            return PROPOSE(self, images, min_prob)
+
+        monkeypatch.setattr(ClassicalSegmenter, "propose", propose)
+        ran = segment()
+        assert ran.code == 130
+        assert "0 of 3 images done; stopped in a.png. --resume goes on" in ran.out
+        assert not list((tmp_path / "out").glob("*.geojson"))
 
     @pytest.mark.parametrize("table", [None, "image;state\na.png;done\n"], ids=["gone", "excel"])
     def test_results_count_where_the_table_is_lost(self, segment, plate, tmp_path, dies, table):

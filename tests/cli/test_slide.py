@@ -75,6 +75,7 @@ def test_it_goes_on_only_where_asked(cli, blob_tiff, tmp_path):
     again = segment(cli, blob_tiff, "-o", tmp_path / "run")
     assert again.code == 1
     assert "finished run" in again.err
+    assert "--resume goes on" in again.err
     assert segment(cli, blob_tiff, "-o", tmp_path / "run", "--resume").code == 0
     other = segment(cli, blob_tiff, "-o", tmp_path / "run", "--resume", "--prob-thresh", "0.7")
     assert "thresholds" in other.err

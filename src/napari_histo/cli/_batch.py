@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_histo import __version__
-from napari_histo.cli._console import err, out, say_error
+from napari_histo.cli._console import out, say_error
 from napari_histo.cli._job import Done, Job
 from napari_histo.cli._slide import folder_beside
 from napari_histo.cli._summary import ImageRow, State, Summary, as_table
@@ -62,8 +62,8 @@ def run_batch(
                 row = row or _run(job, image, target, cancel, in_batch=True)
             except Cancelled:
                 done = sum(row.state is not State.FAILED for row in rows)
-                out.print(f"{done} of {len(targets)} images done; stopped in {image.name}.")
-                err.print("The same command with --resume goes on.")
+                ended = f"{done} of {len(targets)} images done; stopped in {image.name}."
+                out.print(f"{ended} --resume goes on with the others.", markup=False)
                 raise
             summary.add(row)
             rows.append(row)
