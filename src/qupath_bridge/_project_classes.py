@@ -29,7 +29,7 @@ def read_classes(path: Path) -> ClassScheme:
     listed = read_json_object(path, what="List of classes", remedy=remedy).get("pathClasses")
     try:
         found = [_class(entry) for entry in listed or ()]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BridgeError(
             f"List of classes {path} is not as QuPath writes it ({error}). {remedy}"
         ) from error

@@ -54,7 +54,7 @@ def read_summary(path: Path) -> Summary | None:
     words = read_json_object(path, what="Summary", remedy=remedy)
     try:
         return _parse(words)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BridgeError(
             f"Summary {path} is not as QuPath writes it ({type(error).__name__}: {error}). {remedy}"
         ) from error

@@ -132,7 +132,7 @@ class Snapshot:
                 raise ValueError(f"its format is {words['format']!r}, not {_FORMAT!r}")
             images = {str(k): _image_facts(v) for k, v in words["images"].items()}
             return cls(int(words["created_ms"]), int(words["taken_ns"]), images)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise BridgeError(
                 f"Snapshot {path} is damaged ({type(error).__name__}: {error}). {remedy}"
             ) from error

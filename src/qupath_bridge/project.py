@@ -177,7 +177,7 @@ def open_project(path: Path | str, rules: Sequence[PathRule] = ()) -> QuPathProj
     try:
         _refuse_old(file, words)
         return _parse(file, words, tuple(rules))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BridgeError(
             f"QuPath project {file} is not as QuPath writes it ({type(error).__name__}: {error}). "
             f"{_remedy(file)}"
