@@ -21,6 +21,10 @@ __all__ = ["DataCheck", "DataState", "check_data"]
 _JAVA = b"\xac\xed\x00\x05"
 _TITLE = b"Data file version"
 _END = b"t\x00\x03EOF"  # a new Java string (0x74) of 3 bytes
+_REMEDY = (
+    "Do not save this image in QuPath, which would replace the file by an empty one: put a backup "
+    "copy of the file in its place."
+)
 
 
 class DataState(StrEnum):
@@ -54,14 +58,10 @@ def check_data(folder: Path, summary: Summary | None) -> DataCheck:
     """
     data, backup = folder / "data.qpdata", folder / "data.qpdata.bkp"
     wrong = _wrong_with(data) if data.exists() else _missing(summary)
+    if backup.exists() and (wrong is None or _wrong_with(backup) is None):
+        return DataCheck(DataState.SAVING, _saving(data, backup, wrong))
     if wrong is not None:
-        return DataCheck(DataState.DAMAGED, f"{data} {wrong}. {_remedy(backup)}")
-    if backup.exists():
-        return DataCheck(
-            DataState.SAVING,
-            f"{backup} stands beside the data: QuPath is saving this image, or was stopped while "
-            "it did. Wait; if the file stays, open the image in QuPath, look at it and save it.",
-        )
+        return DataCheck(DataState.DAMAGED, f"{data} {wrong}. {_REMEDY}")
     if data.exists():
         return DataCheck(DataState.SAVED)
     return DataCheck(DataState.EMPTY if folder.is_dir() else DataState.ABSENT)
@@ -91,13 +91,15 @@ def _wrong_with(path: Path) -> str | None:
     return None
 
 
-def _remedy(backup: Path) -> str:
-    if backup.exists() and _wrong_with(backup) is None:
-        return (
-            f"QuPath's backup {backup.name} beside it is whole: close QuPath, keep a copy of "
-            "both files, and rename the backup to data.qpdata."
-        )
+def _saving(data: Path, backup: Path, wrong: str | None) -> str:
+    """QuPath moves the old data to the backup, writes the new, and deletes the backup."""
+    to_do = (
+        "open the image in QuPath, look at it and save it"
+        if wrong is None
+        else f"close QuPath, keep a copy of both files, and rename the backup to {data.name}"
+    )
     return (
-        "Do not save this image in QuPath, which would replace the file by an empty one: put a "
-        "backup copy of the file in its place."
+        f"QuPath is saving {data} just now, or was stopped while it did: {backup.name} stands "
+        f"beside it{'' if wrong is None else f', and the file {wrong}'}. Wait and look again; if "
+        f"it stays so, {to_do}."
     )

@@ -187,20 +187,33 @@ def open_project(path: Path | str, rules: Sequence[PathRule] = ()) -> QuPathProj
 def _project_file(path: Path) -> Path:
     if path.is_file():
         return path
+    usual = path / f"project{_SUFFIX}" if path.is_dir() else path
+    if usual.is_file():
+        return usual
+    _refuse_half_saved(usual)
     if not path.is_dir():
         raise BridgeError(
             f"There is no QuPath project at {path}. Name its folder or its project.qpproj."
         )
     found = sorted(p for p in path.glob(f"*{_SUFFIX}") if p.is_file())
-    usual = path / f"project{_SUFFIX}"
-    if usual in found or len(found) == 1:
-        return usual if usual in found else found[0]
+    if len(found) == 1:
+        return found[0]
     if found:
         names = ", ".join(p.name for p in found)
         raise BridgeError(f"The folder {path} holds {len(found)} projects ({names}). Name one.")
     raise BridgeError(
         f"The folder {path} holds no QuPath project. Name the folder in which {usual.name} lies."
     )
+
+
+def _refuse_half_saved(file: Path) -> None:
+    """QuPath moves the old file to the backup, then the new one into its place."""
+    if file.with_name(file.name + ".backup").is_file():
+        raise BridgeError(
+            f"QuPath is saving {file} just now, or was stopped while it did: only its backup is "
+            f"there. Wait and try again; if it stays so, close QuPath and rename a copy of "
+            f"{file.name}.backup to {file.name}."
+        )
 
 
 def _remedy(file: Path) -> str:

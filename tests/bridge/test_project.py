@@ -150,7 +150,6 @@ def test_classes(tmp_path, words, expected):
         pytest.param(["a.qpproj", "project.qpproj"], "project.qpproj", id="the usual name"),
         pytest.param(["a.qpproj", "b.qpproj"], None, id="two"),
         pytest.param([], None, id="none"),
-        pytest.param(["project.qpproj.backup"], None, id="only a backup"),
     ],
 )
 def test_a_folder_names_its_project(tmp_path, names, chosen):

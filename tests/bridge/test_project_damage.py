@@ -51,6 +51,13 @@ def test_qupaths_backup_is_named_where_there_is_one(tmp_path):
         open_project(tmp_path)
 
 
+@pytest.mark.parametrize("name", [".", "project.qpproj"])
+def test_the_moment_in_which_qupath_puts_a_new_project_file_in_place(tmp_path, name):
+    (tmp_path / "project.qpproj.backup").write_text(GOOD)
+    with pytest.raises(BridgeError, match="is saving .* just now, or was stopped"):
+        open_project(tmp_path / name)
+
+
 @given(st.integers(0, len(GOOD) - 1))
 def test_a_project_cut_anywhere_is_refused(tmp_path_factory, n):
     file = tmp_path_factory.mktemp("cut") / "project.qpproj"
@@ -170,16 +177,22 @@ def test_states_without_data(tmp_path):
     assert "is missing, though QuPath saved 12 objects" in lost.message
 
 
-def test_qupath_saving_just_now_or_cut_off(entry):
-    backup = entry.data_file.with_name("data.qpdata.bkp")
-    backup.write_bytes(QPDATA)
-    assert entry.check_data().state == DataState.SAVING
-    entry.data_file.write_bytes(QPDATA[:50])
-    cut = entry.check_data()
-    assert cut.state == DataState.DAMAGED
-    assert "rename the backup" in cut.message
-    backup.write_bytes(b"")
-    assert "put a backup copy" in entry.check_data().message
+@pytest.mark.parametrize(
+    ("data", "backup", "state", "words"),
+    [
+        pytest.param(QPDATA, QPDATA, DataState.SAVING, "look at it and save it", id="both whole"),
+        pytest.param(QPDATA, b"", DataState.SAVING, "look at it and save it", id="backup broken"),
+        pytest.param(QPDATA[:50], QPDATA, DataState.SAVING, "rename the backup", id="new cut off"),
+        pytest.param(None, QPDATA, DataState.SAVING, "rename the backup", id="new not begun"),
+        pytest.param(QPDATA[:50], b"", DataState.DAMAGED, "put a backup copy", id="both broken"),
+    ],
+)
+def test_qupath_saving_just_now_or_cut_off(entry, data, backup, state, words):
+    entry.data_file.with_name("data.qpdata.bkp").write_bytes(backup)
+    entry.data_file.write_bytes(data) if data is not None else entry.data_file.unlink()
+    check = entry.check_data()
+    assert check.state == state
+    assert words in check.message
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"timestamp": "x"}', '{"hierarchy": {}}'])
