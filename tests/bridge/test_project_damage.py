@@ -54,7 +54,7 @@ def test_qupaths_backup_is_named_where_there_is_one(tmp_path):
 @pytest.mark.parametrize("name", [".", "project.qpproj"])
 def test_the_moment_in_which_qupath_puts_a_new_project_file_in_place(tmp_path, name):
     (tmp_path / "project.qpproj.backup").write_text(GOOD)
-    with pytest.raises(BridgeError, match="is saving .* just now, or was stopped"):
+    with pytest.raises(BridgeError, match=r"is saving .* just now, or was stopped"):
         open_project(tmp_path / name)
 
 
