@@ -172,7 +172,8 @@ class ProjectChanges:
     edited : tuple of str
         Images whose place, description, metadata or tags are different.
     changed : tuple of str
-        Images whose saved objects are different.
+        Images whose saved data are different, byte by byte. QuPath's save of what nobody changed
+        gives the same bytes, but for the first one after the project moved: the data hold its path.
     untouched : tuple of str
         All others.
     """

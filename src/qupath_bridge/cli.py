@@ -97,8 +97,9 @@ def _print_status(found: dict[str, Any]) -> None:
     for image in found["images"]:
         # Texts, not markup: a name may hold brackets.
         table.add_row(*(Text(t) for t in _row(image)[: len(table.columns)]))
-    # In a file or a pipe there is no edge to wrap at.
-    out.print(table, width=None if out.is_terminal else _PIPE_WIDTH)
+    if not out.is_terminal:  # a file or a pipe has no edge to wrap at
+        out.width = _PIPE_WIDTH
+    out.print(table)
     out.print(_summary_line(found), markup=False)
     if found["removed"]:
         out.print(f"Removed since the snapshot: {', '.join(found['removed'])}", markup=False)

@@ -1,12 +1,15 @@
 """Make a project with QuPath itself: one image seen through several steps, each with annotations.
 
+Or change it as a user of QuPath would, to see what is noticed.
+
 Run as a child process, never imported: it starts a JVM, which cannot be restarted in one process
 and must not share napari's::
 
-    python make_project_with_qupath.py IMAGE FOLDER
+    python make_project_with_qupath.py make IMAGE FOLDER
+    python make_project_with_qupath.py change FOLDER
 
-``FOLDER/seen/<id>.png`` is each image as QuPath shows it. Prints one JSON object: the version, and
-by id the name, the URIs, height and width as QuPath tells them.
+``FOLDER/seen/<id>.png`` is each image as QuPath shows it. ``make`` prints one JSON object: the
+version, and by id the name, the URIs, height and width as QuPath tells them.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ BufferedImage = java.JClass("java.awt.image.BufferedImage")
 AffineTransform = java.JClass("java.awt.geom.AffineTransform")
 ImageIO = java.JClass("javax.imageio.ImageIO")
 Projects = java.JClass("qupath.lib.projects.Projects")
+ProjectIO = java.JClass("qupath.lib.projects.ProjectIO")
 ROIs = java.JClass("qupath.lib.roi.ROIs")
 PathObjects = java.JClass("qupath.lib.objects.PathObjects")
 ImagePlane = java.JClass("qupath.lib.regions.ImagePlane")
@@ -56,14 +60,19 @@ def views(plain: Any) -> Iterator[tuple[str, Any]]:
     yield "pyramidize", ImageServers.pyramidalizeTiled(plain, 8, 8, [1.0, 2.0])
 
 
+def annotate(data: Any, x: float) -> None:
+    """Add a square annotation."""
+    roi = ROIs.createRectangleROI(x, 1.0, 3.0, 3.0, ImagePlane.getDefaultPlane())
+    data.getHierarchy().addObject(PathObjects.createAnnotationObject(roi))
+
+
 def add(project: Any, name: str, server: Any, seen: Path) -> dict[str, Any]:
     """Add an image with two annotations, save it, and keep what QuPath shows."""
     entry = project.addImage(server.getBuilder())
     entry.setImageName(name)
     data = entry.readImageData()
     for x in (1.0, 5.0):
-        roi = ROIs.createRectangleROI(x, 1.0, 3.0, 3.0, ImagePlane.getDefaultPlane())
-        data.getHierarchy().addObject(PathObjects.createAnnotationObject(roi))
+        annotate(data, x)
     entry.saveImageData(data)
     if server.nChannels() == 3:
         shown = server.readRegion(RegionRequest.createInstance(server))
@@ -75,7 +84,7 @@ def add(project: Any, name: str, server: Any, seen: Path) -> dict[str, Any]:
     }
 
 
-def main(image: Path, folder: Path) -> None:
+def make(image: Path, folder: Path) -> None:
     """Make the project in `folder`, which is made."""
     seen = folder / "seen"
     seen.mkdir(parents=True)
@@ -89,6 +98,21 @@ def main(image: Path, folder: Path) -> None:
     ANSWER.flush()
 
 
+def change(folder: Path) -> None:
+    """Draw in image 1, save 2 as it was, rename 3, put metadata to 4, describe 5, remove 6."""
+    project = ProjectIO.loadProject(java.File(str(folder / "project.qpproj")), BufferedImage)
+    drawn, saved, renamed, noted, described, removed, *_ = list(project.getImageList())
+    data = drawn.readImageData()
+    annotate(data, 9.0)
+    drawn.saveImageData(data)
+    saved.saveImageData(saved.readImageData())
+    renamed.setImageName("another name")
+    noted.putMetadataValue("round", "2")
+    described.setDescription("seen")
+    project.removeImage(removed, False)
+    project.syncChanges()
+
+
 if __name__ == "__main__":
     gc.disable()  # JPype would run a full collection here for each one of Java's
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    {"make": make, "change": change}[sys.argv[1]](*map(Path, sys.argv[2:]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from PIL import Image
 from napari_histo.errors import BridgeError
 from napari_histo.slides import open_slide
 from qupath_bridge._qpdata import DataState
-from qupath_bridge.changes import Snapshot, changes_since
+from qupath_bridge.changes import ProjectChanges, Snapshot, changes_since
 from qupath_bridge.locate import find_qupath, searched_places
 from qupath_bridge.project import QuPathProject, open_project
 from qupath_bridge.status import project_status
@@ -41,16 +42,11 @@ class Made:
     images: dict[str, dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def run_qupath(*arguments: Path | str) -> str:
     install = find_qupath()
-    if install is None or importlib.util.find_spec("paquo") is None:
-        pytest.skip(f"needs paquo, and QuPath in one of {list(map(str, searched_places()))}")
-    folder = tmp_path_factory.mktemp("study")
-    pixels = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
-    Image.fromarray(pixels).save(folder / "a slide+1 #ä.png")
-    answer = subprocess.run(
-        [sys.executable, CHILD, folder / "a slide+1 #ä.png", folder / "project"],
+    assert install is not None
+    done = subprocess.run(
+        [sys.executable, CHILD, *arguments],
         env={**os.environ, **install.environment()},
         capture_output=True,
         text=True,
@@ -58,8 +54,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         timeout=300,
         check=False,
     )
-    assert answer.returncode == 0, answer.stderr
-    words = json.loads(answer.stdout)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    if find_qupath() is None or importlib.util.find_spec("paquo") is None:
+        pytest.skip(f"needs paquo, and QuPath in one of {list(map(str, searched_places()))}")
+    folder = tmp_path_factory.mktemp("study")
+    pixels = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "a slide+1 #ä.png")
+    answer = run_qupath("make", folder / "a slide+1 #ä.png", folder / "project")
+    words = json.loads(answer)
     return Made(open_project(folder / "project"), words["version"], words["images"])
 
 
@@ -125,3 +132,23 @@ def test_reading_leaves_every_file_as_it_was(made: Made, tmp_path: Path) -> None
     snapshot.save(tmp_path / "snapshot.json")
     assert changes_since(snapshot, open_project(made.project.folder)).changed == ()
     assert folder_hash(made.project.folder) == before
+
+
+def test_what_a_user_of_qupath_did_is_noticed(made: Made, tmp_path: Path) -> None:
+    # In its place: QuPath writes the project's path into what it saves.
+    folder, kept = made.project.folder, tmp_path / "kept"
+    shutil.copytree(folder, kept)
+    snapshot = Snapshot.of(made.project)
+    try:
+        run_qupath("change", folder)
+        found = changes_since(snapshot, open_project(folder))
+    finally:
+        shutil.rmtree(folder)
+        shutil.move(kept, folder)
+    assert found == ProjectChanges(
+        removed=("6",),
+        renamed=("3",),
+        edited=("4", "5"),
+        changed=("1",),
+        untouched=("2", "7", "8", "9"),
+    )
