@@ -20,12 +20,17 @@ Events: ``{"event": "ready", "qupath": "0.5.1", ...}`` once; then for a command 
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any, TextIO
+
+from platformdirs import user_cache_dir
 
 _SCRIPTS = ("packet", "outlines", "build", "read", "entry")  # in the order of their needs
 
@@ -50,12 +55,43 @@ class Worker:
         self._entry, self._builder = self._compiled("Entry", "Builder")
 
     def _compiled(self, *wanted: str) -> list[Any]:
-        """Classes of our Groovy files; the compiler ships with QuPath."""
-        loader = self._class("groovy.lang.GroovyClassLoader")()
-        for name in _SCRIPTS:
-            text = resources.files("qupath_bridge").joinpath("scripts", "bulk", f"{name}.groovy")
-            loader.parseClass(text.read_text(encoding="utf-8"), f"{name}.groovy")
+        """Classes of our Groovy files; the compiler ships with QuPath.
+
+        Compiling takes longer than all else of a start, so the result is kept in the user's cache
+        for these very files, this QuPath and this version of Groovy.
+        """
+        texts = [_script(name) for name in _SCRIPTS]
+        groovy = str(self._class("groovy.lang.GroovySystem").getVersion())
+        key = hashlib.sha256("\0".join([self.version, groovy, *texts]).encode()).hexdigest()[:16]
+        folder = Path(user_cache_dir("napari-histo", appauthor=False)) / "qupath-bridge" / key
+        if not folder.is_dir():
+            folder = self._compile(texts, folder)
+        place = self._file(str(folder)).toURI().toURL()
+        parent = self._class("groovy.lang.GroovyClassLoader")()
+        urls = self._class("java.net.URL")[:]([place])
+        loader = self._class("java.net.URLClassLoader")(urls, parent)
         return [self._class(loader.loadClass(name)) for name in wanted]
+
+    def _compile(self, texts: list[str], folder: Path) -> Path:
+        """Compile into `folder`, whole or not at all; into a passing one where that cannot be."""
+        self._tell("Compiling scripts, once for this QuPath")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+        except OSError:
+            work = folder = Path(tempfile.mkdtemp(prefix="qupath-bridge-"))
+        settings = self._class("org.codehaus.groovy.control.CompilerConfiguration")()
+        settings.setTargetDirectory(self._file(str(work)))
+        unit = self._class("org.codehaus.groovy.control.CompilationUnit")(settings)
+        for name, text in zip(_SCRIPTS, texts, strict=True):
+            unit.addSource(f"{name}.groovy", text)
+        unit.compile()
+        if work == folder:
+            return folder
+        try:
+            return work.rename(folder)
+        except OSError:  # another worker was first
+            return folder if folder.is_dir() else work
 
     def read(self, data: str, classes: list[dict[str, Any]], folder: str) -> dict[str, Any]:
         """Objects of a data file into arrays."""
@@ -120,6 +156,11 @@ class Worker:
 
     def _file(self, path: str) -> Any:
         return self._class("java.io.File")(path)
+
+
+def _script(name: str) -> str:
+    place = resources.files("qupath_bridge").joinpath("scripts", "bulk", f"{name}.groovy")
+    return place.read_text(encoding="utf-8")
 
 
 def _plain(answer: Any) -> dict[str, Any]:

@@ -125,7 +125,8 @@ class OutlineSink implements Closeable {
     }
 
     void add(ROI roi) {
-        if (roi != null && !roi.isEmpty()) write(roi)
+        // Whether a polygon is empty QuPath learns from its area, which takes longer than all this.
+        if (roi != null && (roi instanceof PolygonROI || !roi.isEmpty())) write(roi)
         objects.put(nParts)
         kind.putByte(roi == null || roi.isArea() ? Words.POLYGON
             : roi.isPoint() ? Words.POINT : Words.LINE)
@@ -139,7 +140,10 @@ class OutlineSink implements Closeable {
 
     private void write(ROI roi) {
         // The geometry of a polygon is mended where it crosses itself: slow, and not what was drawn.
-        if (roi instanceof PolygonROI) { ring(roi.getAllPoints(), true); part() }
+        if (roi instanceof PolygonROI) {
+            List<Point2> points = roi.getAllPoints()
+            if (!points.isEmpty()) { ring(points, true); part() }
+        }
         else if (roi.isPoint()) for (Point2 p in roi.getAllPoints()) { ring([p], false); part() }
         else write(roi.getGeometry())
     }
