@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
+import numpy as np
+
 from napari_histo.core import ObjectTable, ObjectType
 from napari_histo.errors import BridgeError
 from qupath_bridge._qpdata import DataState
@@ -10,7 +14,15 @@ from qupath_bridge.client import JavaError
 from qupath_bridge.project import ProjectEntry
 from qupath_bridge.safety import EntryFacts
 
-__all__ = ["check_count", "check_types", "expected_bytes", "limit_s", "refused", "whole"]
+__all__ = [
+    "check_count",
+    "check_ids",
+    "check_types",
+    "expected_bytes",
+    "limit_s",
+    "refused",
+    "whole",
+]
 
 # A start, and the slowest that a machine still at work would be.
 _BASE_S, _BYTES_PER_S, _OBJECTS_PER_S = 60.0, 1e6, 2_000.0
@@ -49,6 +61,17 @@ def check_types(table: ObjectTable) -> None:
         )
 
 
+def check_ids(table: ObjectTable) -> None:
+    """Raise BridgeError where an id stands twice."""
+    ids, counts = np.unique(table.object_id, axis=0, return_counts=True)
+    if (counts > 1).any():
+        double = UUID(bytes=ids[counts > 1][0].tobytes())
+        raise BridgeError(
+            f"The id {double} stands twice among the objects to write; nothing was written. Give "
+            "one of them a new id."
+        )
+
+
 def refused(entry: ProjectEntry, error: JavaError) -> BridgeError:
     """What to tell the user where QuPath raised during a write."""
     text = f"QuPath could not write {entry.name!r}: {error.reason}. The project is as it was."
@@ -57,6 +80,15 @@ def refused(entry: ProjectEntry, error: JavaError) -> BridgeError:
     return BridgeError(
         f"{text} Check that the image {entry.uri} opens in QuPath; if it was moved, open the "
         "project there once and tell it the new place."
+    )
+
+
+def unreadable(entry: ProjectEntry, error: JavaError) -> BridgeError:
+    """What to tell the user where QuPath raised during a read."""
+    return BridgeError(
+        f"QuPath cannot read {entry.data_file}: {error.kind.rpartition('.')[2]}, {error.reason}. "
+        "The file may be damaged: do not save this image in QuPath, which would replace it; put a "
+        "backup copy in its place."
     )
 
 

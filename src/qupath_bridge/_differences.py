@@ -70,7 +70,7 @@ def _same(old: ObjectTable, a: Rows, new: ObjectTable, b: Rows) -> NDArray[np.bo
     same &= _same_words(old.classes.names, old.class_id[a], new.classes.names, new.class_id[b])
     same &= _same_words(old.sources, old.source_id[a], new.sources, new.source_id[b])
     for name in old.measurements.keys() | new.measurements.keys():
-        # QuPath rounds measurements to single precision, its lists of doubles until 0.5 too.
+        # QuPath rounds measurements to single precision, those in its lists of doubles too.
         x, y = _column(old, name)[a], _column(new, name)[b]
         same &= _equal(x.astype(np.float32), y.astype(np.float32))
     same &= same_outlines(old.contours, a, new.contours, b)

@@ -18,10 +18,12 @@ from napari_histo.core.bridge import ImageEntry, WriteMode, WriteReport
 from napari_histo.errors import WriteError
 from qupath_bridge._bridge_checks import (
     check_count,
+    check_ids,
     check_types,
     expected_bytes,
     limit_s,
     refused,
+    unreadable,
     whole,
 )
 from qupath_bridge._class_file import add_classes, in_project_colours
@@ -46,6 +48,7 @@ __all__ = ["QuPathBridge", "run"]
 Result = TypeVar("Result")
 
 _N_KEPT = 5
+_LARGE_BYTES = 50_000_000
 
 
 class QuPathBridge:
@@ -61,8 +64,9 @@ class QuPathBridge:
         Copies of an image's data to keep, one a write.
     limits : Limits, optional
         Of the Java process.
-    client : WorkerClient, optional
-        A running one; it must belong to this project, for classes live as long as Java does.
+    client, checker : WorkerClient, optional
+        Running ones, the second to check what the first wrote. They must belong to this project,
+        for QuPath keeps one colour a class name as long as Java lives.
 
     Notes
     -----
@@ -78,12 +82,13 @@ class QuPathBridge:
         n_kept: int = _N_KEPT,
         limits: Limits | None = None,
         client: WorkerClient | None = None,
+        checker: WorkerClient | None = None,
     ) -> None:
         self._file = open_project(project).file
         self._read_only = read_only
         self._n_kept = n_kept
-        self._limits = limits or Limits()
-        self._client = client or WorkerClient(limits=self._limits)
+        self._client = client or WorkerClient(limits=limits)
+        self._checker = checker or WorkerClient(limits=limits)
 
     def __enter__(self) -> QuPathBridge:
         return self
@@ -92,8 +97,9 @@ class QuPathBridge:
         self.close()
 
     def close(self) -> None:
-        """End the Java process."""
+        """End the Java processes."""
         self._client.close()
+        self._checker.close()
 
     @property
     def project(self) -> QuPathProject:
@@ -138,7 +144,10 @@ class QuPathBridge:
                 "classes": describe_classes(project.classes),
                 "folder": folder,
             }
-            answer = yield from self._ask("read", arguments, limit_s(found), cancel)
+            try:
+                answer = yield from self._ask("read", arguments, limit_s(found), cancel)
+            except JavaError as error:
+                raise unreadable(found, error) from error
             table = unpack(Path(folder), project.classes)
         check_count(found, len(table))
         if answer["n_double_ids"]:
@@ -179,6 +188,7 @@ class QuPathBridge:
             As of `reading`.
         """
         found = whole(self.project.entry(entry.entry_id))
+        check_ids(table)
         before = EntryFacts.of(found.folder)
         current = yield from self.reading(entry, cancel)
         change = differences(current, table)
@@ -299,8 +309,10 @@ class QuPathBridge:
     ) -> Generator[Progress, None, None]:
         """Read the new file in another process; what one wrote the same might misread alike."""
         allowed_s, arguments = limit_s(entry, answer["n_objects"]), {"data": str(data)}
-        with WorkerClient(limits=self._limits) as other:
-            seen = yield from other.call("count", arguments, limit_s=allowed_s, cancel=cancel)
+        yield Progress(0, 0, "Checking the new file")
+        seen = yield from self._checker.call("count", arguments, limit_s=allowed_s, cancel=cancel)
+        if data.stat().st_size > _LARGE_BYTES:
+            self._checker.kill()  # Java gives no memory back
         for name in ("n_objects", "id_sum"):
             if seen[name] != answer[name]:
                 raise WriteError(

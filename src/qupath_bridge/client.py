@@ -167,6 +167,8 @@ class WorkerClient:
         self.kill()
         yield Progress(0, 0, "Starting QuPath's Java")
         environment = {**os.environ, **self._java_options(), **self._qupath_folder()}
+        self._log.seek(0)
+        self._log.truncate()  # the last words are to be this process's
         command = self._command or [sys.executable, "-m", "qupath_bridge.worker"]
         self._process = subprocess.Popen(
             command,

@@ -1,6 +1,6 @@
-"""Make a QuPath project with one blank image by plain paquo; run as a child process.
+"""Make a QuPath project with blank images by plain paquo; run as a child process.
 
-``python make_project.py FOLDER [--width N] [--class NAME RRGGBB ...]``
+``python make_project.py FOLDER [--images N] [--width N] [--class NAME RRGGBB ...]``
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from paquo.projects import QuPathProject
 from PIL import Image
 
 
-def main(folder: Path, width: int, classes: list[tuple[str, str]]) -> None:
+def main(folder: Path, n_images: int, width: int, classes: list[tuple[str, str]]) -> None:
     folder.mkdir(parents=True)
-    image = folder / "slide.png"
-    Image.new("RGB", (width, width), (240, 230, 240)).save(image)
     with QuPathProject(folder / "project", mode="x") as project:
-        project.add_image(image, image_type=QuPathImageType.BRIGHTFIELD_H_E)
+        for i in range(n_images):
+            image = folder / f"slide {i}.png"
+            Image.new("RGB", (width, width), (240, 230, 240)).save(image)
+            project.add_image(image, image_type=QuPathImageType.BRIGHTFIELD_H_E)
         if classes:
             project.path_classes = [
                 QuPathPathClass(name, color=f"#{colour}") for name, colour in classes
@@ -32,7 +33,9 @@ if __name__ == "__main__":
     gc.disable()
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=1)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--class", nargs=2, action="append", default=[], dest="classes")
     arguments = parser.parse_args()
-    main(arguments.folder, arguments.width, [(a, b) for a, b in arguments.classes])
+    classes = [(name, colour) for name, colour in arguments.classes]
+    main(arguments.folder, arguments.images, arguments.width, classes)

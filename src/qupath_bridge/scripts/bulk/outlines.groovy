@@ -125,11 +125,16 @@ class OutlineSink implements Closeable {
     }
 
     void add(ROI roi) {
-        // Whether a polygon is empty QuPath learns from its area, which takes longer than all this.
-        if (roi != null && (roi instanceof PolygonROI || !roi.isEmpty())) write(roi)
+        if (roi != null && isDrawn(roi)) write(roi)
         objects.put(nParts)
         kind.putByte(roi == null || roi.isArea() ? Words.POLYGON
             : roi.isPoint() ? Words.POINT : Words.LINE)
+    }
+
+    /** QuPath learns whether a polygon is empty from its area, which takes longer than all else. */
+    private static boolean isDrawn(ROI roi) {
+        if (roi instanceof PolygonROI) return true
+        return !roi.isEmpty()
     }
 
     /** What the coordinates stand for, where they alone do not say it. */

@@ -1,0 +1,305 @@
+"""The bridge and a real QuPath: the conformance suite, and each trap of plain paquo.
+
+Needs paquo and a QuPath where paquo finds it; skipped with the reason otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from napari_histo.core import (
+    CancelToken,
+    ClassDef,
+    ClassScheme,
+    Contours,
+    Details,
+    ObjectTable,
+    ObjectType,
+)
+from napari_histo.errors import (
+    BridgeError,
+    Cancelled,
+    DocumentLockedError,
+    TargetChangedError,
+    WriteError,
+)
+from napari_histo.testing.project_bridge import CASES, ProjectBridgeConformance
+from qupath_bridge.bridge import QuPathBridge, run
+from qupath_bridge.client import Limits, WorkerClient
+from qupath_bridge.locate import find_qupath, searched_places
+from qupath_bridge.safety import project_lock
+
+pytestmark = [pytest.mark.qupath, pytest.mark.slow]
+
+MAKE = Path(__file__).with_name("make_project.py")
+LIMITS = Limits(heap_mb=1000)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A project of two images that plain paquo made; its images stay where they are."""
+    if importlib.util.find_spec("paquo") is None:
+        pytest.skip("paquo is not installed: pip install 'napari-histo[qupath]'")
+    install = find_qupath()
+    if install is None:
+        pytest.skip(f"no QuPath in {', '.join(map(str, searched_places()))}; set PAQUO_QUPATH_DIR")
+    folder = tmp_path_factory.mktemp("template") / "made"
+    done = subprocess.run(
+        [sys.executable, str(MAKE), str(folder), "--images", "2"],
+        env={**os.environ, **install.environment(), "PAQUO_JAVA_OPTS": '["-Xmx1g"]'},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder / "project"
+
+
+@pytest.fixture(scope="module")
+def processes(template):
+    """Three processes: one writes, one checks, one reads again; classes are alike in all tests."""
+    clients = [WorkerClient(limits=LIMITS) for _ in range(3)]
+    yield clients
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def project(template, tmp_path):
+    return Path(shutil.copytree(template, tmp_path / "project"))
+
+
+@pytest.fixture
+def bridge(project, processes):
+    return QuPathBridge(project, client=processes[0], checker=processes[1])
+
+
+@pytest.fixture
+def entry(bridge):
+    return bridge.images()[0]
+
+
+class TestConformance(ProjectBridgeConformance):
+    @pytest.fixture
+    def bridge(self, project, processes):
+        self.reader = QuPathBridge(project, client=processes[2])
+        return QuPathBridge(project, client=processes[0], checker=processes[1])
+
+    def again(self, bridge):
+        return self.reader
+
+
+def circles(n, radius=5.0):
+    shapes = [shapely.Point(20 * i + 9, 9).buffer(radius) for i in range(n)]
+    return ObjectTable.build(
+        Contours.from_shapely(shapes), class_id=0, classes=ClassScheme.of("Tumor")
+    )
+
+
+def hashes(folder):
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def data_of(project, entry):
+    return project / "data" / entry.entry_id / "data.qpdata"
+
+
+# -- nothing is lost -----------------------------------------------------------------------------
+
+
+def test_a_damaged_file_is_refused_and_left_alone(bridge, project, entry):
+    bridge.write_objects(entry, circles(50))
+    data = data_of(project, entry)
+    data.write_bytes(data.read_bytes()[:-3000])
+    before = hashes(project)
+    with pytest.raises(BridgeError, match="cut short"):
+        bridge.read_objects(entry)
+    with pytest.raises(BridgeError, match="cut short"):
+        bridge.write_objects(entry, circles(1))
+    assert hashes(project) == before
+
+
+def test_a_file_with_a_hole_is_refused(bridge, project, entry):
+    bridge.write_objects(entry, circles(300))
+    data = data_of(project, entry)
+    raw = bytearray(data.read_bytes())
+    raw[len(raw) // 2 : len(raw) // 2 + 2000] = bytes(2000)
+    data.write_bytes(raw)
+    with pytest.raises(BridgeError):
+        bridge.write_objects(entry, circles(1))
+    assert data.read_bytes() == raw
+
+
+def test_reading_writes_nothing(bridge, project, entry):
+    before = hashes(project)
+    bridge.read_objects(entry)
+    assert hashes(project) == before
+
+
+def test_a_read_only_project_is_not_touched(bridge, project, entry):
+    for path in (data_of(project, entry), project / "project.qpproj"):
+        mode = path.stat().st_mode
+        path.chmod(0o444)
+        before = hashes(project)
+        with pytest.raises(WriteError, match="read-only"):
+            bridge.write_objects(entry, circles(1))
+        assert hashes(project) == before
+        path.chmod(mode)
+
+
+def test_a_save_by_another_program_meanwhile_is_kept(bridge, project, entry):
+    """At every step of the push, until the last one before the new file is put in place."""
+    table = circles(3)
+    bridge.write_objects(entry, table)
+    data = data_of(project, entry)
+    theirs = data.read_bytes()
+    changed = table.with_columns(det_prob=np.float32([0.5, 0.5, 0.5]))
+    n_steps, message = 0, ""
+    while message != "Putting the new file in place":
+        n_steps += 1
+        work = bridge.writing(entry, changed)
+        for _ in range(n_steps):
+            message = next(work).message
+        stamp = data.stat().st_mtime_ns
+        os.utime(data, ns=(stamp, stamp + 1_000_000_000))
+        with pytest.raises(TargetChangedError, match="meanwhile"):
+            run(work)
+        assert data.read_bytes() == theirs
+    assert n_steps >= 5
+    assert not list(project.rglob("*.lock"))
+    assert not list(data.parent.glob(".napari-histo*"))
+
+
+def kill(*clients):
+    """End their processes as a crash would, and wait until they are gone."""
+    for client in clients:
+        if client.pid is not None:
+            os.kill(client.pid, 9)
+        while client.pid is not None:
+            time.sleep(0.01)
+
+
+def test_killed_in_every_phase_the_project_is_as_it_was(bridge, project, entry, processes):
+    bridge.write_objects(entry, circles(5))
+    data = data_of(project, entry)
+    before = data.read_bytes()
+    steps = [step.message for step in bridge.writing(entry, circles(7))]
+    bridge.undo(entry)
+    assert data.read_bytes() == before
+    assert len(steps) >= 5
+    for n in range(1, len(steps)):
+        for client in processes[:2]:  # a start would be a step more
+            run(client.call("count", {"data": str(data)}, limit_s=60))
+        work = bridge.writing(entry, circles(7))
+        for _ in range(n):
+            next(work)
+        kill(*processes[:2])
+        with contextlib.suppress(BridgeError):
+            run(work)
+        # The old state, or the new one where the process that was killed had done its part.
+        if data.read_bytes() != before:
+            assert len(bridge.read_objects(entry)) == 12
+            bridge.undo(entry)
+        assert data.read_bytes() == before
+        assert not list(data.parent.glob(".napari-histo*"))
+
+
+def test_cancelled_the_project_is_as_it_was(bridge, project, entry):
+    cancel, before = CancelToken(), data_of(project, entry).read_bytes()
+    work = bridge.writing(entry, circles(5), cancel=cancel)
+    while next(work).message != "Saving objects":
+        pass
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        run(work)
+    assert data_of(project, entry).read_bytes() == before
+
+
+def test_undo_restores_the_bytes(bridge, project, entry):
+    data = data_of(project, entry)
+    bridge.write_objects(entry, circles(5))
+    files = [data, data.with_name("summary.json")]
+    before = [f.read_bytes() for f in files]
+    bridge.write_objects(entry, circles(2), "replace")
+    assert bridge.undo(entry)
+    assert [f.read_bytes() for f in files] == before
+
+
+def test_copies_are_kept_for_some_writes(project, processes, entry):
+    bridge = QuPathBridge(project, client=processes[0], checker=processes[1], n_kept=2)
+    for i in range(4):
+        bridge.write_objects(entry, circles(i + 1))
+    assert len(list((project / "napari-histo" / "before" / entry.entry_id).iterdir())) == 2
+
+
+def test_two_of_us_do_not_write_at_once(bridge, project, entry):
+    with project_lock(project), pytest.raises(DocumentLockedError, match="process"):
+        bridge.write_objects(entry, circles(1))
+    bridge.write_objects(entry, circles(1))
+
+
+def test_a_missing_image_is_told_and_its_objects_still_read(bridge, project, entry, template):
+    bridge.write_objects(entry, circles(3))
+    file = project / "project.qpproj"
+    file.write_text(file.read_text().replace("slide%200.png", "gone.png"))
+    assert len(bridge.read_objects(entry)) == 3
+    before = data_of(project, entry).read_bytes()
+    with pytest.raises(BridgeError, match=r"gone\.png"):
+        bridge.write_objects(entry, circles(1))
+    assert data_of(project, entry).read_bytes() == before
+
+
+# -- hierarchy and classes -----------------------------------------------------------------------
+
+
+def test_children_stay_with_a_changed_parent_and_rise_from_a_removed_one(bridge, entry):
+    box = ObjectTable.build(
+        Contours.from_shapely([shapely.box(0, 0, 200, 50)]), object_type=ObjectType.ANNOTATION
+    )
+    inside = circles(3)
+    parent = box.uuid(0)
+    inside = inside.with_columns(details={k: Details(parent_id=parent) for k in inside.uuids()})
+    bridge.write_objects(entry, ObjectTable.concat([box, inside]))
+    named = box.with_columns(details={parent: Details(name="new name")})
+    assert bridge.write_objects(entry, named).changed == 1
+    back = bridge.read_objects(entry)
+    assert {back.details[k].parent_id for k in inside.uuids()} == {parent}
+    assert back.details[parent].name == "new name"
+    run(bridge.pushing(entry, box.select([]), box.object_id))
+    back = bridge.read_objects(entry)
+    assert sorted(back.uuids()) == sorted(inside.uuids())
+    assert not back.details
+
+
+def test_new_classes_reach_the_projects_list_and_its_colours_win(bridge, project, entry):
+    bridge.write_objects(entry, circles(1).with_columns(classes=ClassScheme.of("Of the project")))
+    rgb = bridge.project.classes[0].rgb
+    ours = ClassScheme(
+        (ClassDef("Of the project", (1, 2, 3)), ClassDef("New: Positive", (4, 5, 6)))
+    )
+    bridge.write_objects(entry, circles(2).with_columns(classes=ours, class_id=np.int32([0, 1])))
+    expected = ClassScheme((ClassDef("Of the project", rgb), new))
+    assert bridge.project.classes == expected
+    assert bridge.read_objects(entry).classes == expected
+
+
+def test_the_summary_is_as_qupath_writes_it(bridge, project, entry):
+    bridge.write_objects(entry, CASES["cell with nucleus"]())
+    summary = bridge.project.entry(entry.entry_id).summary()
+    assert summary.n_objects == 1
+    data = data_of(project, entry)
+    assert summary.timestamp_ms == data.stat().st_mtime_ns // 1_000_000
