@@ -2,7 +2,7 @@
 """The command ``qupath-bridge``: results to stdout, everything else to stderr.
 
 Exit codes: 0 fine, 1 an error (one message on stderr), 2 wrong arguments, 3 the project was read
-but something in it is damaged.
+but something in it is damaged, 4 conflicts wait for an answer.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rich.text import Text
 
 from napari_histo.errors import Cancelled, HistoError
 from qupath_bridge.changes import Snapshot, changes_since
+from qupath_bridge.cli_sync import add_to
 from qupath_bridge.images import PathRule
 from qupath_bridge.locate import find_qupath, searched_places
 from qupath_bridge.project import open_project
@@ -53,6 +54,9 @@ MapOption = Annotated[
         help="What lay under the folder OLD lies under NEW now. May be given several times.",
     ),
 ]
+
+
+add_to(app)
 
 
 @app.callback()
