@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import ClassScheme, Details, ObjectTable
-from qupath_bridge._align import BASE, OURS, THEIRS
+from qupath_bridge._align import BASE, OURS, THEIRS, is_in
 from qupath_bridge._fields import details_from
 from qupath_bridge._plan import Plan
 from qupath_bridge._repair import content_id
@@ -67,7 +67,6 @@ def copies(plan: Plan, merged: ObjectTable) -> tuple[ObjectTable, dict[UUID, UUI
     table, rows = plan.aligned.tables[THEIRS], plan.aligned.rows[THEIRS]
     picked = table.select(rows[lines])
     originals = picked.uuids()
-    known = set(merged.uuids())
     made = {old: content_id(picked, i) for i, old in enumerate(originals)}
     details = {}
     for line, old in zip(lines.tolist(), originals, strict=True):
@@ -81,7 +80,7 @@ def copies(plan: Plan, merged: ObjectTable) -> tuple[ObjectTable, dict[UUID, UUI
         details[new] = replace(details[new], metadata=metadata)
     raw = b"".join(made[old].bytes for old in originals)
     ids = np.frombuffer(raw, np.uint8).reshape(-1, 16).copy()
-    fresh = [i for i, old in enumerate(originals) if made[old] not in known]
+    fresh = ~is_in(ids, merged.object_id)
     return replace(picked, object_id=ids, details=details).select(fresh), made
 
 

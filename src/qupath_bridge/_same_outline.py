@@ -66,8 +66,10 @@ def _same_chunk(a: Contours, rows_a: Rows, b: Contours, rows_b: Rows) -> Mask:
 def _near(a: NDArray[np.floating], b: NDArray[np.floating]) -> Mask:
     """(n,) whether points (n, 2) are the same."""
     a = a.astype(np.float64)
-    near: Mask = (np.abs(a - b) <= TOLERANCE_PX + _FLOAT32 * np.abs(a)).all(axis=1)
-    return near
+    near = np.abs(a - b) <= TOLERANCE_PX + _FLOAT32 * np.abs(a)
+    # Column by column: numpy's own ``all(axis=1)`` over two takes five times as long.
+    both: Mask = near[:, 0] & near[:, 1]
+    return both
 
 
 def _all_in(mask: Mask, offsets: NDArray[np.integer]) -> Mask:
@@ -146,7 +148,9 @@ class _Rings:
         return rings
 
     def take(self, chosen: Rows) -> _Rings:
-        """The chosen rings."""
+        """The chosen rings, ascending or not."""
+        if len(chosen) == len(self.closed) and (np.diff(chosen) == 1).all():
+            return self
         lengths = np.diff(self.offsets)[chosen]
         ends = np.cumsum(lengths)
         index = np.repeat(self.offsets[chosen] - (ends - lengths), lengths)
@@ -162,7 +166,7 @@ def _not_repeated(xy: Points, offsets: NDArray[np.integer], closed: Mask) -> Mas
     rounded = np.round(xy, 2)
     before = np.roll(rounded, 1, axis=0)
     before[starts] = rounded[ends - 1]
-    keep: Mask = (rounded != before).any(axis=1)
+    keep: Mask = (rounded[:, 0] != before[:, 0]) | (rounded[:, 1] != before[:, 1])
     keep[starts[~closed[filled]]] = True
     none = np.add.reduceat(keep, starts) == 0 if len(starts) else np.zeros(0, bool)
     keep[starts[none]] = True
@@ -188,8 +192,12 @@ def _same_rings(a: _Rings, b: _Rings) -> Mask:
         if not len(tried):
             return same
         first, second, start = a.take(tried), b.take(tried), shift[shift >= 0]
-        for step in (1, -1):
-            same[tried] |= _all_in(_near(first.xy, _walk(second, start, step)), first.offsets)
+        last = np.diff(second.offsets) - 1
+        for step, end in ((1, 0), (-1, last)):
+            # A line that runs on from its last vertex to its first would be another line.
+            whole = second.closed | (start == end)
+            walked = _near(first.xy, _walk(second, start, step))
+            same[tried] |= whole & _all_in(walked, first.offsets)
     return same
 
 

@@ -96,6 +96,6 @@ def recoded(table: ObjectTable, classes: ClassScheme) -> ObjectTable:
 
 def _places(table: ObjectTable, upserts: ObjectTable) -> NDArray[np.int64]:
     """Row that each of `upserts` had; behind all others for new ones."""
-    n = len(table)
-    group, first = groups_of(np.concatenate([table.object_id, upserts.object_id]))
-    return np.minimum(first[group[n:]], n)
+    rows = np.flatnonzero(is_in(table.object_id, upserts.object_id))
+    group, first = groups_of(np.concatenate([table.object_id[rows], upserts.object_id]))
+    return np.append(rows, np.full(len(upserts), len(table)))[first[group[len(rows) :]]]
