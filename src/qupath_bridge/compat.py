@@ -2,7 +2,7 @@
 """What differs between QuPath's versions 0.4 to 0.7 and touches this bridge.
 
 Read from QuPath's public source at the tags ``v0.2.3``, ``v0.3.2``, ``v0.4.4``, ``v0.5.1``,
-``v0.6.0`` and ``v0.7.0`` (https://github.com/qupath/qupath); tested on 0.5.1. The rows say where the
+``v0.6.0`` and ``v0.7.0`` (https://github.com/qupath/qupath); run on 0.5.1. The rows say where the
 bridge meets a difference; a call that is the same in all of them stands nowhere.
 """
 
