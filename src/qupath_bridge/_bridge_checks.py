@@ -8,19 +8,21 @@ from uuid import UUID
 import numpy as np
 
 from napari_histo.core import ObjectTable, ObjectType
-from napari_histo.errors import BridgeError
+from napari_histo.errors import BridgeError, WriteError
 from qupath_bridge._qpdata import DataState
-from qupath_bridge.client import JavaError
+from qupath_bridge.client import Answer, JavaError
 from qupath_bridge.project import ProjectEntry
 from qupath_bridge.safety import EntryFacts
 
 __all__ = [
     "check_count",
     "check_ids",
+    "check_read_back",
     "check_types",
     "expected_bytes",
     "limit_s",
     "refused",
+    "stamp_of",
     "whole",
 ]
 
@@ -36,6 +38,13 @@ def whole(entry: ProjectEntry) -> ProjectEntry:
     if check.state in (DataState.DAMAGED, DataState.SAVING):
         raise BridgeError(check.message)
     return entry
+
+
+def stamp_of(entry: ProjectEntry) -> tuple[tuple[int, int] | None, ...]:
+    """Size and time of the entry's files: enough to see a save during a read."""
+    files = (entry.data_file, entry.folder / "summary.json")
+    stats = [path.stat() if path.exists() else None for path in files]
+    return tuple(None if s is None else (s.st_size, s.st_mtime_ns) for s in stats)
 
 
 def check_count(entry: ProjectEntry, n: int) -> None:
@@ -70,6 +79,17 @@ def check_ids(table: ObjectTable) -> None:
             f"The id {double} stands twice among the objects to write; nothing was written. Give "
             "one of them a new id."
         )
+
+
+def check_read_back(entry: ProjectEntry, written: Answer, seen: Answer) -> None:
+    """Raise WriteError where another process reads other objects than were written."""
+    for name in ("n_objects", "id_sum"):
+        if seen[name] != written[name]:
+            raise WriteError(
+                f"The new data of {entry.name!r} do not read back as they were written ({name}: "
+                f"{written[name]} written, {seen[name]} read); the project is as it was. Try "
+                "again, and check the disk if it happens again."
+            )
 
 
 def refused(entry: ProjectEntry, error: JavaError) -> BridgeError:

@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -15,20 +15,22 @@ from numpy.typing import NDArray
 
 from napari_histo.core import CancelToken, ObjectTable, ObjectType, Progress
 from napari_histo.core.bridge import ImageEntry, WriteMode, WriteReport
-from napari_histo.errors import WriteError
+from napari_histo.errors import BridgeError, WriteError
 from qupath_bridge._bridge_checks import (
     check_count,
     check_ids,
+    check_read_back,
     check_types,
     expected_bytes,
     limit_s,
     refused,
+    stamp_of,
     unreadable,
     whole,
 )
 from qupath_bridge._class_file import add_classes, in_project_colours
 from qupath_bridge._differences import differences
-from qupath_bridge.client import Answer, JavaError, Limits, WorkerClient
+from qupath_bridge.client import Answer, JavaError, Limits, WorkerClient, run
 from qupath_bridge.packet import describe_classes, pack, unpack
 from qupath_bridge.project import ProjectEntry, QuPathProject, open_project
 from qupath_bridge.safety import (
@@ -45,9 +47,7 @@ from qupath_bridge.safety import (
 
 __all__ = ["QuPathBridge", "run"]
 
-Result = TypeVar("Result")
-
-_N_KEPT = 5
+_N_KEPT, _N_TRIES = 5, 3
 _LARGE_BYTES = 50_000_000
 
 
@@ -135,28 +135,19 @@ class QuPathBridge:
             The image is not in the project any more, or its data are damaged.
         """
         project = self.project
-        found = whole(project.entry(entry.entry_id))
-        if not found.data_file.exists():
-            return ObjectTable.empty(project.classes)
-        with tempfile.TemporaryDirectory(prefix="qupath-bridge-") as folder:
-            arguments = {
-                "data": str(found.data_file),
-                "classes": describe_classes(project.classes),
-                "folder": folder,
-            }
-            try:
-                answer = yield from self._ask("read", arguments, limit_s(found), cancel)
-            except JavaError as error:
-                raise unreadable(found, error) from error
-            table = unpack(Path(folder), project.classes)
-        check_count(found, len(table))
-        if answer["n_double_ids"]:
-            warnings.warn(
-                f"{answer['n_double_ids']} objects of {found.name!r} bear the id of another; they "
-                "were given ids of their own.",
-                stacklevel=2,
-            )
-        return table
+        for _ in range(_N_TRIES):
+            found = whole(project.entry(entry.entry_id))
+            stamp = stamp_of(found)
+            if not found.data_file.exists():
+                return ObjectTable.empty(project.classes)
+            table = yield from self._read(project, found, cancel)
+            if stamp == stamp_of(found):
+                check_count(found, len(table))
+                return table
+        raise BridgeError(
+            f"{found.name!r} was saved by another program each time it was read. Wait until that "
+            "is done, then try again."
+        )
 
     def writing(
         self,
@@ -265,6 +256,28 @@ class QuPathBridge:
 
     # -- steps -----------------------------------------------------------------------------------
 
+    def _read(
+        self, project: QuPathProject, entry: ProjectEntry, cancel: CancelToken | None
+    ) -> Generator[Progress, None, ObjectTable]:
+        with tempfile.TemporaryDirectory(prefix="qupath-bridge-") as folder:
+            arguments = {
+                "data": str(entry.data_file),
+                "classes": describe_classes(project.classes),
+                "folder": folder,
+            }
+            try:
+                answer = yield from self._ask("read", arguments, limit_s(entry), cancel)
+            except JavaError as error:
+                raise unreadable(entry, error) from error
+            table = unpack(Path(folder), project.classes)
+        if answer["n_double_ids"]:
+            warnings.warn(
+                f"{answer['n_double_ids']} objects of {entry.name!r} bear the id of another; they "
+                "were given ids of their own.",
+                stacklevel=2,
+            )
+        return table
+
     def _check_may_write(self, project: QuPathProject, entry: ProjectEntry) -> None:
         if self._read_only:
             raise WriteError(f"{project.file} was opened for reading; nothing was written.")
@@ -313,20 +326,4 @@ class QuPathBridge:
         seen = yield from self._checker.call("count", arguments, limit_s=allowed_s, cancel=cancel)
         if data.stat().st_size > _LARGE_BYTES:
             self._checker.kill()  # Java gives no memory back
-        for name in ("n_objects", "id_sum"):
-            if seen[name] != answer[name]:
-                raise WriteError(
-                    f"The new data of {entry.name!r} do not read back as they were written "
-                    f"({name}: {answer[name]} written, {seen[name]} read); the project is as it "
-                    "was. Try again, and check the disk if it happens again."
-                )
-
-
-def run(work: Generator[Progress, None, Result]) -> Result:
-    """Drive a generator of `Progress` to its end; its return value."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+        check_read_back(entry, answer, seen)

@@ -20,18 +20,29 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
 from napari_histo.core import CancelToken, Progress
 from napari_histo.errors import BridgeError, Cancelled, MissingDependencyError
+from qupath_bridge._process_facts import cannot_start, memory_mb, pump
 from qupath_bridge.locate import find_qupath, searched_places
 
-__all__ = ["Answer", "JavaError", "Limits", "WorkerClient"]
+__all__ = ["Answer", "JavaError", "Limits", "WorkerClient", "run"]
 
 Answer = dict[str, Any]
+Result = TypeVar("Result")
 _POLL_S = 0.1
 _LOG_LINES = 15
+
+
+def run(work: Generator[Progress, None, Result]) -> Result:
+    """Drive a generator of `Progress` to its end; its return value."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 class JavaError(BridgeError):
@@ -182,7 +193,7 @@ class WorkerClient:
         )
         self._lines = queue.SimpleQueue()
         reader = threading.Thread(
-            target=_pump, args=(self._process.stdout, self._lines), daemon=True
+            target=pump, args=(self._process.stdout, self._lines), daemon=True
         )
         reader.start()
         ready = yield from self._events(None, self._limits.start_s, cancel)
@@ -226,7 +237,7 @@ class WorkerClient:
             if event is None:
                 continue
             if event.get("event") == "failed":
-                raise MissingDependencyError(_cannot_start(str(event.get("message"))))
+                raise MissingDependencyError(cannot_start(str(event.get("message"))))
             if event.get("id") != wanted:
                 continue  # left over from a command whose caller went away
             if event["event"] == "progress":
@@ -264,7 +275,7 @@ class WorkerClient:
                 f"QuPath's Java took longer than {limit_s:.0f} s and was stopped. The file may be "
                 "damaged, or the machine busy: try again, or allow more time."
             )
-        allowed, used = self._limits.memory_mb, _memory_mb(self.pid)
+        allowed, used = self._limits.memory_mb, memory_mb(self.pid)
         if allowed is not None and used is not None and used > allowed:
             raise BridgeError(
                 f"QuPath's Java took {used:,.0f} MB of memory, more than the {allowed:,} MB "
@@ -283,26 +294,3 @@ class WorkerClient:
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - 8000))
         return "\n".join(self._log.read().splitlines()[-_LOG_LINES:])
-
-
-def _pump(stream: IO[str] | None, lines: queue.SimpleQueue[str | None]) -> None:
-    """Lines of a stream until it ends, then None."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in stream or ():
-            lines.put(line)
-    lines.put(None)
-
-
-def _cannot_start(reason: str) -> str:
-    if "paquo" in reason or "jpype" in reason:
-        return f"paquo is not installed ({reason}): pip install 'napari-histo[qupath]'."
-    return f"QuPath's Java does not start: {reason}. Check the installation of QuPath."
-
-
-def _memory_mb(pid: int | None) -> float | None:
-    """Resident memory of a process; None where the system does not tell in a file."""
-    try:
-        text = Path(f"/proc/{pid}/statm").read_text(encoding="ascii")
-        return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except (OSError, ValueError, AttributeError, IndexError):
-        return None

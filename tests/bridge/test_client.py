@@ -11,8 +11,7 @@ import pytest
 
 from napari_histo.core import CancelToken, Progress
 from napari_histo.errors import BridgeError, Cancelled, MissingDependencyError
-from qupath_bridge.bridge import run
-from qupath_bridge.client import JavaError, Limits, WorkerClient
+from qupath_bridge.client import JavaError, Limits, WorkerClient, run
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 

@@ -36,8 +36,8 @@ from napari_histo.errors import (
     WriteError,
 )
 from napari_histo.testing.project_bridge import CASES, ProjectBridgeConformance
-from qupath_bridge.bridge import QuPathBridge, run
-from qupath_bridge.client import Limits, WorkerClient
+from qupath_bridge.bridge import QuPathBridge
+from qupath_bridge.client import Limits, WorkerClient, run
 from qupath_bridge.locate import find_qupath, searched_places
 from qupath_bridge.safety import project_lock
 
@@ -184,6 +184,19 @@ def test_a_save_by_another_program_meanwhile_is_kept(bridge, project, entry):
     assert not list(data.parent.glob(".napari-histo*"))
 
 
+def test_two_writers_lose_nothing_of_each_other(bridge, project, entry, processes):
+    other = QuPathBridge(project, client=processes[2], checker=processes[1])
+    ours, theirs = circles(3), circles(4)
+    run(processes[0].call("count", {"data": str(data_of(project, entry))}, limit_s=60))
+    work = bridge.writing(entry, ours)
+    assert next(work).message == "Reading objects"
+    other.write_objects(entry, theirs)
+    with pytest.raises(TargetChangedError):
+        run(work)
+    bridge.write_objects(entry, ours)
+    assert sorted(other.read_objects(entry).uuids()) == sorted(ours.uuids() + theirs.uuids())
+
+
 def kill(*clients):
     """End their processes as a crash would, and wait until they are gone."""
     for client in clients:
@@ -302,3 +315,17 @@ def test_the_summary_is_as_qupath_writes_it(bridge, project, entry):
     assert summary.n_objects == 1
     data = data_of(project, entry)
     assert summary.timestamp_ms == data.stat().st_mtime_ns // 1_000_000
+
+
+def test_a_real_project_of_0_2_is_read_with_ids_that_stay(data_dir, processes):
+    """Its files hold no ids; QuPath would give others at each reading."""
+    folder = data_dir / "qupath" / "projects"
+    files = sorted(folder.glob("*v0.2.0*/**/project.qpproj"))
+    if not files:
+        pytest.skip(f"no project of QuPath 0.2 in {folder}")
+    before = hashes(files[0].parent)
+    old = QuPathBridge(files[0], client=processes[2], checker=processes[1])
+    tables = [old.read_objects(entry) for entry in old.images()]
+    assert sum(map(len, tables)) == 51
+    assert [t.uuids() for t in tables] == [old.read_objects(e).uuids() for e in old.images()]
+    assert hashes(files[0].parent) == before

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small things that the client of the worker process needs to know of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+from pathlib import Path
+from typing import IO
+
+__all__ = ["cannot_start", "memory_mb", "pump"]
+
+
+def pump(stream: IO[str] | None, lines: queue.SimpleQueue[str | None]) -> None:
+    """Lines of a stream until it ends, then None."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in stream or ():
+            lines.put(line)
+    lines.put(None)
+
+
+def cannot_start(reason: str) -> str:
+    """What to tell the user where the process said that it cannot work."""
+    if "paquo" in reason or "jpype" in reason:
+        return f"paquo is not installed ({reason}): pip install 'napari-histo[qupath]'."
+    return f"QuPath's Java does not start: {reason}. Check the installation of QuPath."
+
+
+def memory_mb(pid: int | None) -> float | None:
+    """Resident memory of a process; None where the system does not tell in a file."""
+    try:
+        text = Path(f"/proc/{pid}/statm").read_text(encoding="ascii")
+        return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (OSError, ValueError, AttributeError, IndexError):
+        return None
