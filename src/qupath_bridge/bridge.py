@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,6 +201,7 @@ class QuPathBridge:
         removed: NDArray[np.uint8],
         *,
         expected: EntryFacts | None = None,
+        mark: str = "",
         cancel: CancelToken | None = None,
     ) -> Generator[Progress, None, WriteReport]:
         """Write whole rows and remove ids (k, 16) uint8, as a merge decided.
@@ -209,6 +210,8 @@ class QuPathBridge:
         ----------
         expected : EntryFacts
             Facts of the entry's files at the reading that the merge is based on.
+        mark : str
+            A word for this write, kept in the image's data; see `marks`.
 
         Raises
         ------
@@ -227,7 +230,7 @@ class QuPathBridge:
                 expected.check_same(found.folder, found.name)
             check_disk(found.folder, expected_bytes(before, len(upserts)))
             answer = yield from self._write(
-                project, found, upserts, removed, data, summary, cancel=cancel
+                project, found, upserts, removed, (data, summary), mark=mark, cancel=cancel
             )
             yield from self._verify(found, data, answer, cancel)
             yield Progress(0, 0, "Putting the new file in place")
@@ -237,6 +240,21 @@ class QuPathBridge:
             add_classes(project, upserts)
         counts = ("added", "changed", "removed", "unchanged")
         return WriteReport(*(answer[name] for name in counts))
+
+    def marks(
+        self, entry: ImageEntry, cancel: CancelToken | None = None
+    ) -> Generator[Progress, None, list[str]]:
+        """Marks of the writes that an image's data are based on, the latest first.
+
+        QuPath keeps what it has read. Where it had an image open while that was written here, and
+        saves it later, its data lack the mark of that write.
+        """
+        found = whole(self.project.entry(entry.entry_id))
+        if not found.data_file.exists():
+            return []
+        arguments = {"data": str(found.data_file)}
+        answer = yield from self._ask("marks", arguments, limit_s(found), cancel)
+        return str(answer["marks"]).split()
 
     def undo(self, entry: ImageEntry) -> bool:
         """Put back an image's data as they were before the last write; False where none is kept.
@@ -294,9 +312,9 @@ class QuPathBridge:
         entry: ProjectEntry,
         upserts: ObjectTable,
         removed: NDArray[np.uint8],
-        data: Path,
-        summary: Path,
+        files: tuple[Path, Path],
         *,
+        mark: str,
         cancel: CancelToken | None,
     ) -> Generator[Progress, None, Answer]:
         table = in_project_colours(upserts, project.classes)
@@ -308,8 +326,9 @@ class QuPathBridge:
                 "data": str(entry.data_file),
                 "folder": folder,
                 "removed": [str(UUID(bytes=raw.tobytes())) for raw in removed],
-                "new_data": str(data),
-                "new_summary": str(summary),
+                "mark": mark or uuid4().hex,
+                "new_data": str(files[0]),
+                "new_summary": str(files[1]),
             }
             allowed_s = limit_s(entry, len(upserts))
             try:

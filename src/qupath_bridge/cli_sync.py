@@ -227,7 +227,11 @@ def _facts(found: Comparison, direction: Direction, dry_run: bool) -> dict[str, 
     merged = found.merge
     moves = found.writes_ours(direction) or found.writes_theirs(direction)
     state = ("would change" if dry_run else "written") if moves else "in step"
-    facts: dict[str, Any] = {"state": state, "open_conflicts": merged.n_open}
+    facts: dict[str, Any] = {
+        "state": state,
+        "open_conflicts": merged.n_open,
+        "was_overwritten": found.is_overwritten,
+    }
     if direction != "push":
         facts["to_file"] = _counts(merged.to_ours.report)
     if direction != "pull":
@@ -246,6 +250,12 @@ def _counts(report: WriteReport) -> dict[str, int]:
 def _print(found: Comparison, direction: Direction, dry_run: bool) -> None:
     facts = _facts(found, direction, dry_run)
     out.print(f"{found.pair.entry.name}: {facts['state']}", markup=False)
+    if found.is_overwritten:
+        err.print(
+            "QuPath had this image open during the last sync and saved over it: what it lacks "
+            "since then is written again. Reload the image in QuPath after a sync.",
+            markup=False,
+        )
     if facts["state"] == "in step" and not facts["conflicts"]:
         return
     out.print(dry_run_table(found.merge), markup=False, end="")

@@ -6,6 +6,10 @@ first what takes it back, then the project, then our file, then the base of the 
 place is looked at once more just before it is written, and is left alone where it changed. Whoever
 is killed between two steps loses nothing: the next sync finds the same changes on both sides.
 
+QuPath keeps what it has read: an image that it had open during our write, and saves later, is
+without what we wrote. Each write leaves a mark in the image's data; where ours is missing, the
+merge goes by the base before that write, so that what QuPath passed over is written again.
+
 Colours of classes are the project's, for QuPath keeps one a name for all its images.
 """
 
@@ -18,6 +22,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 import numpy as np
 
@@ -71,9 +76,50 @@ class Pair:
         return self.folder / "base.parquet"
 
     @property
+    def pushed(self) -> Pushed:
+        """Our last write to the project."""
+        return Pushed(self.folder / "pushed")
+
+    @property
     def undo_folder(self) -> Path:
         """What takes the last sync back."""
         return self.folder / "undo"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What is remembered of our last write to the project: its mark, and the base before it.
+
+    Attributes
+    ----------
+    folder : Path
+        There or not.
+    """
+
+    folder: Path
+
+    def keep(self, mark: str, base: ObjectTable) -> None:
+        """Remember a write that was made."""
+        work = self.folder.with_name(f"{self.folder.name}.part")
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        save_base(work / "base.parquet", base)
+        (work / "mark").write_text(mark, encoding="utf-8")
+        self.forget()
+        work.rename(self.folder)
+
+    def forget(self) -> None:
+        """It was taken back."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def mark(self) -> str | None:
+        """Mark of the write; None where there was none."""
+        path = self.folder / "mark"
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def base(self) -> ObjectTable:
+        """The base before the write."""
+        return load_base(self.folder / "base.parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +135,15 @@ class Comparison:
         Of our file when it was read.
     theirs : EntryFacts
         Of the image's files in the project when they were read.
+    is_overwritten : bool
+        QuPath saved a state from before our last write over it.
     """
 
     pair: Pair
     merge: Merge
     ours: FileFacts | None
     theirs: EntryFacts
+    is_overwritten: bool = False
 
     def writes_ours(self, direction: Direction) -> bool:
         """Whether our file has to be written."""
@@ -125,10 +174,13 @@ def compare(
     theirs = yield from bridge.reading(pair.entry, cancel)
     ours_facts = FileFacts.of(pair.file)
     ours = ObjectTable.empty() if ours_facts is None else read_geojson(pair.file)
-    base = load_base(pair.base_file)
+    mark = pair.pushed.mark()
+    seen = [] if mark is None else (yield from bridge.marks(pair.entry, cancel))
+    is_overwritten = mark is not None and mark not in seen
+    base = pair.pushed.base() if is_overwritten else load_base(pair.base_file)
     base, ours = (in_project_colours(table, theirs.classes) for table in (base, ours))
     merged = merge(base, ours, theirs, policy, answers=answers)
-    return Comparison(pair, merged, ours_facts, theirs_facts)
+    return Comparison(pair, merged, ours_facts, theirs_facts, is_overwritten)
 
 
 def carry_out(
@@ -155,10 +207,9 @@ def carry_out(
         if writes_ours or found.writes_theirs(direction):
             _keep_undo(found, direction)
         if found.writes_theirs(direction):
-            delta = merged.to_theirs
-            yield from bridge.pushing(
-                pair.entry, delta.upserts, delta.deletions, expected=found.theirs, cancel=cancel
-            )
+            yield from _push(bridge, found, cancel)
+        elif found.is_overwritten and direction != "pull":
+            pair.pushed.forget()  # nothing of that write is wanted any more
         if writes_ours:
             yield Progress(0, 0, f"Writing {pair.file.name}")
             _check_same(pair.file, found.ours)
@@ -196,10 +247,27 @@ def undo(
         if pair.file.exists():
             _write_ours(pair, kept.ours.apply(read_geojson(pair.file)))
         save_base(pair.base_file, kept.base)
+    pair.pushed.forget()
     shutil.rmtree(pair.undo_folder)
 
 
 # -- steps ---------------------------------------------------------------------------------------
+
+
+def _push(
+    bridge: QuPathBridge, found: Comparison, cancel: CancelToken | None
+) -> Generator[Progress]:
+    """Write the project's side, and remember it once it is written."""
+    pair, delta, mark = found.pair, found.merge.to_theirs, uuid4().hex
+    yield from bridge.pushing(
+        pair.entry,
+        delta.upserts,
+        delta.deletions,
+        expected=found.theirs,
+        mark=mark,
+        cancel=cancel,
+    )
+    pair.pushed.keep(mark, found.merge.before[0])
 
 
 def _moves(delta: Delta) -> bool:

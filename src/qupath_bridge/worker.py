@@ -9,8 +9,10 @@ Commands ``{"id": 7, "command": NAME, "arguments": {...}}``:
 
 - ``read``: ``data`` (path of a ``data.qpdata``), ``classes``, ``folder`` to fill
 - ``count``: ``data``; how many objects it holds, and all their ids combined by exclusive or
-- ``write``: ``project``, ``entry``, ``data``, ``folder`` to read, ``removed`` (ids), ``new_data``
-  and ``new_summary``, the files to make. Nothing else in the project is touched.
+- ``marks``: ``data``; the marks of writes that it is based on
+- ``write``: ``project``, ``entry``, ``data``, ``folder`` to read, ``removed`` (ids), ``mark`` of
+  this write, ``new_data`` and ``new_summary``, the files to make. Nothing else in the project is
+  touched.
 
 Events: ``{"event": "ready", "qupath": "0.5.1", ...}`` once; then for a command any number of
 ``{"id": 7, "event": "progress", "message": ...}`` and last ``"done"`` with ``result`` or
@@ -104,6 +106,11 @@ class Worker:
         self._tell("Counting objects")
         return _plain(self._entry.count(self._file(data)))
 
+    def marks(self, data: str) -> dict[str, Any]:
+        """Marks of writes that a data file is based on."""
+        self._tell("Looking who saved last")
+        return _plain(self._entry.marks(self._file(data)))
+
     def write(
         self,
         *,
@@ -112,6 +119,7 @@ class Worker:
         data: str,
         folder: str,
         removed: list[str],
+        mark: str,
         new_data: str,
         new_summary: str,
     ) -> dict[str, Any]:
@@ -122,6 +130,7 @@ class Worker:
             self._tell("Building objects")
             changes = [self._file(data), self._file(folder), self._strings(removed)]
             report = _plain(self._entry.change(image, *changes))
+            self._entry.mark(image, mark)
             self._tell("Saving objects")
             saved = self._entry.save(image, self._file(new_data), self._file(new_summary))
             return {**report, **_plain(saved)}
@@ -202,6 +211,7 @@ def serve(commands: TextIO, events: TextIO) -> None:
     commands_of: dict[str, Callable[..., dict[str, Any]]] = {
         "read": worker.read,
         "count": worker.count,
+        "marks": worker.marks,
         "write": worker.write,
     }
     send("ready", qupath=worker.version, pid=os.getpid())

@@ -32,6 +32,7 @@ class PlainProject:
         self.store(ObjectTable.empty(SCHEME))
         self.project = SimpleNamespace(entry=lambda _: SimpleNamespace(folder=folder))
         self.n_writes = 0
+        self.of_table = []
 
     @property
     def table(self):
@@ -44,11 +45,16 @@ class PlainProject:
         yield from ()
         return self.table
 
-    def pushing(self, entry, upserts, removed, *, expected=None, cancel=None):
+    def marks(self, entry, cancel=None):
+        yield from ()
+        return self.of_table
+
+    def pushing(self, entry, upserts, removed, *, expected=None, mark="", cancel=None):
         yield from ()
         if expected is not None:
             expected.check_same(self.folder, "image")
         self.store(Delta(upserts, removed, self.table.classes).apply(self.table))
+        self.of_table = [mark, *self.of_table]
         self.n_writes += 1
 
 
@@ -257,3 +263,28 @@ def test_a_first_look_at_an_empty_image_leaves_nothing_behind(project, pair, tmp
     assert not pair.file.exists()
     assert not pair.folder.exists()
     assert EntryFacts.of(project.folder).data is not None
+
+
+@pytest.mark.usefixtures("in_step")
+def test_what_qupath_saved_over_is_written_again(project, pair):
+    """It had the image open before our write; its save is of that time, and of its own changes."""
+    opened, marks = project.table, project.of_table
+    write_geojson(pair.file, ObjectTable.concat([ours(pair).select([0, 1, 2]), squares(2, seed=7)]))
+    bring(project, pair)
+    project.store(ObjectTable.concat([classed(opened, 0, "Stroma"), squares(1, seed=30)]))
+    project.of_table = marks
+    found = bring(project, pair)
+    assert found.is_overwritten
+    assert len(found.merge.conflicts) == 0
+    assert look(ours(pair)) == look(project.table)
+    assert len(project.table) == 3 + 2 + 1
+    assert project.table.class_names[0] == "Stroma"
+    assert not bring(project, pair).is_overwritten
+
+
+@pytest.mark.usefixtures("in_step")
+def test_another_ones_later_write_is_no_such_save(project, pair):
+    project.of_table = ["another", *project.of_table]
+    project.store(project.table.select([0, 1]))
+    assert not bring(project, pair).is_overwritten
+    assert len(ours(pair)) == 2

@@ -101,9 +101,8 @@ def test_two_people_one_with_qupath_and_one_here(tmp_path):
     write_geojson(here, table)
 
     untouched = folder_hash(project)
-    (planned,) = json.loads(
-        command("sync", project, "--objects", here.parent, "--dry-run", "--json")
-    )["images"]
+    planning = command("sync", project, "--objects", here.parent, "--dry-run", "--json")
+    (planned,) = json.loads(planning)["images"]
     assert planned["state"] == "would change"
     assert planned["to_project"]["added"] == 6
     assert folder_hash(project) == untouched
@@ -130,3 +129,16 @@ def test_two_people_one_with_qupath_and_one_here(tmp_path):
     assert class_of(here, table.uuid(2)) == "Necrosis"
     command("undo", project, "--objects", here.parent)
     assert class_of(here, table.uuid(2)) == "Stroma"
+
+    # QuPath had the image open all the time, and saves it after the sync.
+    data = project / "data" / "1"
+    opened = {path: path.read_bytes() for path in (data / "data.qpdata", data / "summary.json")}
+    command("sync", project, "--objects", here.parent, "--policy", "ours")
+    for path, content in opened.items():
+        path.write_bytes(content)
+    answered = ["--policy", "ours", "--json"]
+    (again,) = json.loads(command("sync", project, "--objects", here.parent, *answered))["images"]
+    assert again["was_overwritten"]
+    assert again["to_project"]["changed"] == 1
+    command("pull", project, "--objects", there.parent, "--policy", "theirs")
+    assert class_of(there, table.uuid(2)) == class_of(here, table.uuid(2)) == "Stroma"

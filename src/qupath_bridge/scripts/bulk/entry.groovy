@@ -95,6 +95,10 @@ class Upsert {
 /** One image of a project, by the files that its data live in. */
 @CompileDynamic
 class Entry {
+    /** Image property with the marks of our last writes, the latest first. QuPath keeps it. */
+    static final String MARKS = 'napari-histo.marks'
+    static final int N_MARKS = 20
+
     /** All objects of a data file into `folder`; needs neither the project nor the image. */
     static Map read(File data, File folder) {
         return Packer.pack(PathIO.readHierarchy(data).getRootObject(), folder, seed(data))
@@ -104,6 +108,17 @@ class Entry {
     static Map count(File data) {
         List<PathObject> objects = Walk.below(PathIO.readHierarchy(data).getRootObject())
         return [n_objects: objects.size(), id_sum: Walk.idSum(objects)]
+    }
+
+    /** Marks of our writes that a data file is based on. */
+    static Map marks(File data) {
+        new ObjectInputStream(new BufferedInputStream(new FileInputStream(data))).withCloseable {
+            it.readUTF()
+            // Text, settings, the hierarchy, a map of properties, and the word EOF.
+            def part = it.readObject()
+            while (!(part instanceof Map) && part != 'EOF') part = it.readObject()
+            return [marks: part instanceof Map ? part.get(MARKS) ?: '' : '']
+        }
     }
 
     /** A name for a file whose objects have no ids, as those of QuPath before 0.4; else null. */
@@ -129,6 +144,12 @@ class Entry {
         if (imageData == null) imageData = new ImageData(server)
         imageData.setProperty('PROJECT_ENTRY_ID', fullId)
         return imageData
+    }
+
+    /** Remember a write in the data themselves. */
+    static void mark(ImageData imageData, String mark) {
+        def before = imageData.getProperty(MARKS) ?: ''
+        imageData.setProperty(MARKS, [mark, *before.tokenize()].take(N_MARKS).join(' '))
     }
 
     /** Change the objects by id, and fire the one event that QuPath's caches wait for. */
