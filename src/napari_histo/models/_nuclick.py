@@ -60,7 +60,9 @@ class NuClickSegmenter:
         self._dtype = getattr(torch, self.precision)
         self._net = copy.deepcopy(net).eval().to(self.device, self._dtype)
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._run = _as_one_call(self._net, self._example())
+        # Elsewhere a trace would first be compiled for seconds, and nobody waits for the lock.
+        on_cpu = self.device == "cpu"
+        self._run = _as_one_call(self._net, self._example()) if on_cpu else self._net
 
     def __repr__(self) -> str:
         return f"<NuClickSegmenter {self._info.name} on {self.device}, {self.precision}>"
