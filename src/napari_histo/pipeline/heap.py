@@ -13,8 +13,8 @@ def trim_heap() -> None:
     """Give the system what the allocator keeps for later; nothing where it is not glibc's.
 
     glibc (malloc_trim, mallopt(3)) keeps freed memory in one arena a thread. Of tiles of many
-    shapes in several threads that was 100 to 150 MB after 16 of them; giving it back takes a few
-    milliseconds.
+    shapes in several threads that was 100 to 150 MB after 16 of them; giving it back takes 10 to
+    15 ms.
     """
     trim = _malloc_trim()
     if trim is not None:

@@ -46,6 +46,8 @@ _PACKAGES = ("napari-histo", "torch", "stardist", "numpy", "scipy", "scikit-imag
 #: Tiles that wait for their seams while the network goes on.
 _WAITING = 4
 _SAMPLE_PX = 256
+#: Memory is given back this often at most: a graphics card does many tiles in that time.
+_TRIM_S = 0.5
 
 #: Runs tiles in some order, and gives what was found in each: here, or on other machines.
 Source = Callable[[Plan, Sequence[int], CancelToken], Iterator[list[tuple[int, Proposals]]]]
@@ -198,6 +200,7 @@ class _Run:
         todo = [tile for tile in self.tiles if tile not in done]
         store.log(f"{n} tiles, {n - len(todo)} of them done before")
         yield Progress(len(done), n, "Reading the slide")
+        trimmed = time.monotonic()
         with ThreadPoolExecutor(1, thread_name_prefix="seams") as pool:
             settling = _Settling(self, pool)
             settling.restore(done)
@@ -206,7 +209,9 @@ class _Run:
                     settling.add(tile, self._in_tissue(found))
                     done.add(tile)
                 settling.wait(_WAITING)
-                trim_heap()
+                if time.monotonic() - trimmed > _TRIM_S:
+                    trim_heap()
+                    trimmed = time.monotonic()
                 yield Progress(len(done), n, "Finding nuclei", self.n_objects)
             cancel.raise_if_cancelled()
             settling.wait(0)
