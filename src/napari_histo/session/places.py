@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -129,9 +130,18 @@ def left_over_since(
     folders = _folders(Path(os.path.realpath(target)), image_name, data_folder)
     for (kind, _), path in sorted(journal_files(folders).items(), reverse=True):
         with suppress(OSError):
-            if kind == "edits" and (unsaved := last_unsaved(read_lines(path).records)):
-                return datetime.fromisoformat(unsaved["at"])
+            stat = path.stat()
+            at = _last_unsaved_at(path, stat.st_mtime_ns, stat.st_size) if kind == "edits" else None
+            if at is not None:
+                return at
     return None
+
+
+@lru_cache(maxsize=8)
+def _last_unsaved_at(path: Path, _mtime_ns: int, _size: int) -> datetime | None:
+    """Of one journal, read once for each state of it: the panel asks with every layer."""
+    unsaved = last_unsaved(read_lines(path).records)
+    return None if unsaved is None else datetime.fromisoformat(unsaved["at"])
 
 
 def _check_format(target: Path) -> None:
