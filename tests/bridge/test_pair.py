@@ -11,8 +11,8 @@ import pytest
 from napari_histo.core import ClassScheme, Contours, ObjectTable, new_ids
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError, DocumentLockedError, TargetChangedError
+from napari_histo.session.document import Document
 from napari_histo.store.geojson import read_geojson, write_geojson
-from napari_histo.store.lock import FileLock
 from napari_histo.store.parquet import read_parquet, write_parquet
 from qupath_bridge.bridge import run
 from qupath_bridge.delta import Delta
@@ -212,13 +212,12 @@ def test_a_place_that_moved_on_meanwhile_is_not_written(project, pair, place):
 @pytest.mark.usefixtures("in_step")
 def test_a_file_that_is_being_annotated_is_left_alone(project, pair):
     project.store(project.table.select([0, 1, 2]))
-    journal = pair.file.with_name(f".{pair.file.name}.journal")
-    journal.mkdir()
-    lock = FileLock(journal / "lock", "image")
-    with pytest.raises(DocumentLockedError, match="already being edited"):
+    with (
+        Document.open(pair.file, "image"),  # as the Annotate panel does
+        pytest.raises(DocumentLockedError, match="already being edited"),
+    ):
         bring(project, pair)
     assert len(ours(pair)) == 5
-    lock.release()
     bring(project, pair)
     assert len(ours(pair)) == 3
 
