@@ -11,6 +11,8 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 ANSWER = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
@@ -22,7 +24,7 @@ def by_paquo(project: str, geojson: str) -> tuple[float, float]:
 
     with QuPathProject(project, mode="r+") as opened:
         image = opened.images[0]
-        with open(geojson) as stream:  # noqa: PTH123
+        with Path(geojson).open() as stream:
             features = json.load(stream)["features"]
         gc.collect()
         gc.freeze()
@@ -38,10 +40,10 @@ def by_path_io(_: str, geojson: str) -> tuple[float, float]:
     """Only read, with QuPath's own reader."""
     from paquo import java
 
-    backend: object = java
+    backend: Any = java
     gc.disable()
     start = time.perf_counter()
-    backend.PathIO.readObjects(backend.File(geojson))  # type: ignore[attr-defined]
+    backend.PathIO.readObjects(backend.File(geojson))
     return time.perf_counter() - start, 0.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_pixel_size_turns_along():
 
 def test_only_what_is_asked_for_is_read():
     class Spy(ArrayReader):
-        asked: list[Box] = []  # noqa: RUF012
+        asked: ClassVar[list[Box]] = []
 
         def read(self, box, level=0):
             self.asked.append(box)

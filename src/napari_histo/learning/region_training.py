@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -372,8 +372,8 @@ def _rate(done: float) -> float:
     return _PEAK_RATE * (0.005 + 0.5 * (1 + math.cos(math.pi * (done - _WARM) / (1 - _WARM))))
 
 
-def _mean(values: object) -> float:
-    known = np.array([v for v in values if not math.isnan(v)])  # type: ignore[attr-defined]
+def _mean(values: Iterable[float]) -> float:
+    known = np.array([v for v in values if not math.isnan(v)])
     return float(known.mean()) if len(known) else math.nan
 
 

@@ -95,7 +95,8 @@ def _same(a: ObjectTable, row_a: int, b: ObjectTable, row_b: int) -> bool:
 
 def _nuclei(one: ObjectTable, other: ObjectTable) -> tuple[np.ndarray, np.ndarray]:
     none = np.zeros((0, 2), np.float32)
-    return tuple(none if t.nuclei is None else t.nuclei.xy for t in (one, other))  # type: ignore[return-value]
+    a, b = (none if table.nuclei is None else table.nuclei.xy for table in (one, other))
+    return a, b
 
 
 def _equal(x: np.ndarray, y: np.ndarray) -> bool:
