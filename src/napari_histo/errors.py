@@ -13,6 +13,7 @@ __all__ = [
     "EditError",
     "HistoError",
     "ImageError",
+    "LearningError",
     "MissingDependencyError",
     "ModelError",
     "ModelUnavailableError",
@@ -74,6 +75,10 @@ class ObjectsFileError(HistoError):
 
 class RunFolderError(HistoError):
     """The folder of a whole-slide run is another's, was asked for otherwise, or is damaged."""
+
+
+class LearningError(HistoError):
+    """A learning project is damaged, or lacks what a step needs."""
 
 
 class StainError(HistoError):
