@@ -20,15 +20,31 @@ from napari_histo.core.objects import Details, ObjectState, ObjectTable, ObjectT
 from napari_histo.core.pixel_size import PixelSize
 from napari_histo.core.progress import CancelToken, Progress
 from napari_histo.core.prompts import BoxPrompt, PointPrompt, Prompt, ScribblePrompt
+from napari_histo.core.round_examples import collect_regions
+from napari_histo.core.round_regions import (
+    REGION_CLASSES,
+    region_facts,
+    regions_as_table,
+    regions_in,
+)
+from napari_histo.core.rounds import (
+    CollectedRegion,
+    Origin,
+    QueriedRegion,
+    QueryStatus,
+    RoundFacts,
+)
 from napari_histo.core.slide import SlideInfo, SlideReader
 from napari_histo.core.tiles import Tile, TileGrid
 
 __all__ = [
+    "REGION_CLASSES",
     "Box",
     "BoxPrompt",
     "CancelToken",
     "ClassDef",
     "ClassScheme",
+    "CollectedRegion",
     "Contours",
     "Details",
     "Edit",
@@ -37,6 +53,7 @@ __all__ = [
     "ObjectState",
     "ObjectTable",
     "ObjectType",
+    "Origin",
     "PixelSize",
     "PointPrompt",
     "Progress",
@@ -45,6 +62,9 @@ __all__ = [
     "PromptPatch",
     "PromptSegmenter",
     "Proposals",
+    "QueriedRegion",
+    "QueryStatus",
+    "RoundFacts",
     "ScribblePrompt",
     "Segmenter",
     "SlideInfo",
@@ -53,7 +73,11 @@ __all__ = [
     "Tile",
     "TileGrid",
     "TrainableSegmenter",
+    "collect_regions",
     "new_ids",
     "pack_argb",
+    "region_facts",
+    "regions_as_table",
+    "regions_in",
     "unpack_rgb",
 ]
