@@ -286,6 +286,49 @@ class Desk:
             return
         self._saves.submit(Job(lambda _: work(), lambda _: self._saved(), self.fail))
 
+    def prepare_save(self) -> Callable[[], None] | None:
+        """Fix all objects as they stand; what comes back saves them, in any thread.
+
+        None where the file holds them all. Errors are those of `Document.prepare_save`.
+        """
+        document = self._document
+        if document is None or not document.n_unsaved:
+            return None
+        return document.prepare_save(self.objects.table())
+
+    def hand_over(self) -> Callable[[], None]:
+        """As `close`, so that others may write the file; all edits are saved first.
+
+        Returns
+        -------
+        callable
+            Saves and lets go of the file, in any thread. Where saving fails it raises, and the
+            edits stay in the journal.
+
+        Raises
+        ------
+        HistoError
+            Nothing can be saved; the objects stay open.
+        """
+        document, save = self._document, self.prepare_save()
+        self._document = None
+        self.close()
+
+        def finish() -> None:
+            try:
+                if save is not None:
+                    save()
+            finally:
+                if document is not None:
+                    document.close()
+
+        return finish
+
+    def refresh(self) -> None:
+        """Tell what is safe, after a save from `prepare_save`."""
+        if self._document is not None:
+            self._refresh()
+
     def _saved(self) -> None:
         self.state.notice = ""
         self._refresh()
