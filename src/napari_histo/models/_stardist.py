@@ -139,16 +139,30 @@ class StarDistSegmenter:
             )
         return found
 
+    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features (b, d) of length 1, from the encoder, of images as for `propose`."""
+        import torch
+
+        self._check_channels(images)
+        with torch.inference_mode():
+            features: NDArray[np.float32] = self._net.embed(self._batch(images)).cpu().numpy()
+        return features
+
+    def _batch(self, images: NDArray[np.float32]) -> torch.Tensor:
+        """Images (b, h, w, c) as the network wants them, at least as large."""
+        import torch
+
+        batch = torch.from_numpy(_pad_to(images, self.config.divisor)).permute(0, 3, 1, 2)
+        return batch.to(self.device, self._dtype).contiguous(memory_format=torch.channels_last)
+
     def _forward(
         self, images: NDArray[np.float32]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Probabilities (b, gh, gw), distances (b, rays, gh, gw) and class shares, float32."""
         import torch
 
-        batch = torch.from_numpy(_pad_to(images, self.config.divisor)).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            batch = batch.to(self.device, self._dtype).contiguous(memory_format=torch.channels_last)
-            logits, dist, classes = self._net(batch)
+            logits, dist, classes = self._net(self._batch(images))
             shares = None if classes is None else classes.softmax(dim=1)
             return logits[:, 0].sigmoid(), dist, shares
 

@@ -249,6 +249,23 @@ class StarDistNet(nn.Module):
         own = self.layers["features_class"](x) if "features_class" in self.layers else x
         return prob, dist, self._head("prob_class", own)
 
+    def embed(self, image: Tensor) -> Tensor:
+        """What an image looks like to the encoder: mean and spread of its two deepest levels.
+
+        Parameters
+        ----------
+        image
+            As of `forward`.
+
+        Returns
+        -------
+        ``(b, d)`` float32, of length 1.
+        """
+        levels = [x.float().flatten(2) for x in self._encode(self._to_grid(image))[-2:]]
+        parts = [part for x in levels for part in (x.mean(2), x.std(2, correction=0))]
+        # Each part has the same say, however large its values are.
+        return F.normalize(torch.cat([F.normalize(part) for part in parts], dim=1))
+
     def set_trunk_dtype(self, dtype: torch.dtype) -> StarDistNet:
         """Compute everything but the heads in `dtype`; in place, returns itself.
 
@@ -272,18 +289,23 @@ class StarDistNet(nn.Module):
             x = F.max_pool2d(x, pool)
         return x
 
-    def _unet(self, x: Tensor) -> Tensor:
-        config = self.config
-        convs, depth, pool = config.unet_n_conv_per_depth, config.unet_n_depth, config.unet_pool
-        skips = []
-        for d in range(depth):
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        """What each level of the U-Net sees, from fine to coarse; the last is the bottom."""
+        config, levels = self.config, []
+        convs = config.unet_n_conv_per_depth
+        for d in range(config.unet_n_depth):
             for i in range(convs):
                 x = self._layer(f"down_level_{d}_no_{i}", x)
-            skips.append(x)
-            x = F.max_pool2d(x, pool)
+            levels.append(x)
+            x = F.max_pool2d(x, config.unet_pool)
         for i in [*range(convs - 1), convs]:
             x = self._layer(f"middle_{i}", x)
-        for d in reversed(range(depth)):
+        return [*levels, x]
+
+    def _unet(self, x: Tensor) -> Tensor:
+        convs, pool = self.config.unet_n_conv_per_depth, self.config.unet_pool
+        *skips, x = self._encode(x)
+        for d in reversed(range(self.config.unet_n_depth)):
             x = F.interpolate(x, scale_factor=(float(pool[0]), float(pool[1])), mode="nearest")
             x = torch.cat([x, skips[d]], dim=1)
             for i in [*range(convs - 1), convs]:
