@@ -4,12 +4,31 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 from pathlib import Path
 from typing import IO
 
-__all__ = ["cannot_start", "memory_mb", "pump"]
+__all__ = ["cannot_start", "java_environment", "memory_mb", "pump"]
+
+# Java's serialisation keeps a hash table of every object that it has written, by identity. With
+# Java's random identity hashes each look-up misses the processor's caches, which was 80 % of
+# QuPath's saving; numbers in sequence lie beside each other.
+_SEQUENTIAL = "-XX:+UnlockExperimentalVMOptions -XX:hashCode=3"
+_THROUGHPUT = "-XX:+UseParallelGC"
+
+
+def java_environment(heap_mb: int | None) -> dict[str, str]:
+    """Variables that make Java fast at saving many objects, and bound its heap (MiB)."""
+    given = os.environ.get("JAVA_TOOL_OPTIONS", "")
+    others = given + os.environ.get("PAQUO_JAVA_OPTS", "")
+    # Java does not start with two collectors named.
+    wanted = [given, _SEQUENTIAL, "" if "GC" in others else _THROUGHPUT]
+    options = {"JAVA_TOOL_OPTIONS": " ".join(filter(None, wanted))}
+    if heap_mb is not None:
+        options["PAQUO_JAVA_OPTS"] = json.dumps([f"-Xmx{heap_mb}m"])
+    return options
 
 
 def pump(stream: IO[str] | None, lines: queue.SimpleQueue[str | None]) -> None:

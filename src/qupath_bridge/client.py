@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from napari_histo.core import CancelToken, Progress
 from napari_histo.errors import BridgeError, Cancelled, MissingDependencyError
-from qupath_bridge._process_facts import cannot_start, memory_mb, pump
+from qupath_bridge._process_facts import cannot_start, java_environment, memory_mb, pump
 from qupath_bridge.locate import find_qupath, searched_places
 
 __all__ = ["Answer", "JavaError", "Limits", "WorkerClient", "run"]
@@ -177,7 +177,11 @@ class WorkerClient:
             return
         self.kill()
         yield Progress(0, 0, "Starting QuPath's Java")
-        environment = {**os.environ, **self._java_options(), **self._qupath_folder()}
+        environment = {
+            **os.environ,
+            **java_environment(self._limits.heap_mb),
+            **self._qupath_folder(),
+        }
         self._log.seek(0)
         self._log.truncate()  # the last words are to be this process's
         command = self._command or [sys.executable, "-m", "qupath_bridge.worker"]
@@ -198,11 +202,6 @@ class WorkerClient:
         reader.start()
         ready = yield from self._events(None, self._limits.start_s, cancel)
         self.qupath_version = ready.get("qupath")
-
-    def _java_options(self) -> dict[str, str]:
-        if self._limits.heap_mb is None:
-            return {}
-        return {"PAQUO_JAVA_OPTS": json.dumps([f"-Xmx{self._limits.heap_mb}m"])}
 
     def _qupath_folder(self) -> dict[str, str]:
         if self._command:

@@ -83,15 +83,14 @@ class Builder {
     }
 
     private PathObject typed(int row, ROI roi, PathClass pathClass, MeasurementList list, ImagePlane plane) {
-        switch (types.get(row)) {
-            case Words.DETECTION: return PathObjects.createDetectionObject(roi, pathClass, list)
-            case Words.ANNOTATION: return PathObjects.createAnnotationObject(roi, pathClass, list)
-            case Words.TILE: return PathObjects.createTileObject(roi, pathClass, list)
-            case Words.CELL:
-                ROI nucleus = nuclei == null || nuclei.isEmpty(row) ? null : nuclei.roi(row, 0, plane)
-                return PathObjects.createCellObject(roi, nucleus, pathClass, list)
-            default: throw new IllegalArgumentException("object type ${types.get(row)} cannot be made")
-        }
+        // No switch: Groovy would ask a general method for each object.
+        int type = types.get(row)
+        if (type == Words.DETECTION) return PathObjects.createDetectionObject(roi, pathClass, list)
+        if (type == Words.ANNOTATION) return PathObjects.createAnnotationObject(roi, pathClass, list)
+        if (type == Words.TILE) return PathObjects.createTileObject(roi, pathClass, list)
+        if (type != Words.CELL) throw new IllegalArgumentException("object type $type cannot be made")
+        ROI nucleus = nuclei == null || nuclei.isEmpty(row) ? null : nuclei.roi(row, 0, plane)
+        return PathObjects.createCellObject(roi, nucleus, pathClass, list)
     }
 
     private MeasurementList measured(int row) {

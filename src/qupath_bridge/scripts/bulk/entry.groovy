@@ -16,7 +16,7 @@ import qupath.lib.objects.hierarchy.PathObjectHierarchy
 @CompileStatic
 class Upsert {
     private final PathObject root
-    private final Map<UUID, PathObject> old = new HashMap<>(), fresh = new HashMap<>()
+    private final Map<UUID, PathObject> old, fresh = new HashMap<>()
     private final Set<PathObject> leaving = Collections.newSetFromMap(new IdentityHashMap<>())
     int nDoubles
 
@@ -24,6 +24,7 @@ class Upsert {
         this.root = root
         List<PathObject> present = Walk.below(root)
         nDoubles = Walk.mendIds(present, seed)
+        old = new HashMap<>(2 * present.size())
         for (PathObject object in present) old.put(object.getID(), object)
     }
 
@@ -55,16 +56,24 @@ class Upsert {
         Map<PathObject, List<PathObject>> homes = new IdentityHashMap<>()
         Map<PathObject, List<PathObject>> parents = new IdentityHashMap<>()
         for (PathObject object in leaving) {
-            parents.computeIfAbsent(object.getParent(), { new ArrayList<PathObject>() }).add(object)
+            of(parents, object.getParent()).add(object)
+            if (!object.hasChildObjects()) continue
             List<PathObject> staying = []
             for (PathObject child in object.getChildObjectsAsArray())
                 if (!leaving.contains(child)) staying.add(child)
             if (staying.isEmpty()) continue
-            homes.computeIfAbsent(home(object), { new ArrayList<PathObject>() }).addAll(staying)
+            of(homes, home(object)).addAll(staying)
             object.removeChildObjects(staying)
         }
         parents.each { PathObject parent, List<PathObject> children -> parent.removeChildObjects(children) }
         homes.each { PathObject parent, List<PathObject> children -> parent.addChildObjects(children) }
+    }
+
+    /** The list of a parent; computeIfAbsent would wrap its closure anew for each object. */
+    private static List<PathObject> of(Map<PathObject, List<PathObject>> groups, PathObject parent) {
+        List<PathObject> group = groups.get(parent)
+        if (group == null) groups.put(parent, group = new ArrayList<PathObject>())
+        return group
     }
 
     private PathObject home(PathObject object) {
@@ -86,7 +95,7 @@ class Upsert {
                 PathObject named = fresh.get(id) ?: old.get(id)
                 if (named != null && !leaving.contains(named)) parent = named
             }
-            groups.computeIfAbsent(parent, { new ArrayList<PathObject>() }).add(built.objects.get(row))
+            of(groups, parent).add(built.objects.get(row))
         }
         groups.each { PathObject parent, List<PathObject> children -> parent.addChildObjects(children) }
     }

@@ -50,7 +50,7 @@ class Outlines {
             // QuPath closes a polygon itself.
             if (stop - start > 1 && xy.get(2 * start) == xy.get(2 * stop - 2)
                     && xy.get(2 * start + 1) == xy.get(2 * stop - 1)) stop--
-            return ROIs.createPolygonROI(column(start, stop, 0), column(start, stop, 1), plane)
+            return ROIs.createPolygonROI(vertices(start, stop), plane)
         }
         double[] x = column(start, stop, 0), y = column(start, stop, 1)
         if (x.length == 2) return ROIs.createLineROI(x[0], y[0], x[1], y[1], plane)
@@ -72,6 +72,14 @@ class Outlines {
         int start = rings.get(parts.get(objects.get(row)))
         int stop = rings.get(parts.get(objects.get(row + 1)))
         return ROIs.createPointsROI(column(start, stop, 0), column(start, stop, 1), plane)
+    }
+
+    /** In an array as long as need be: QuPath would let a list grow for each outline. */
+    private List<Point2> vertices(int start, int stop) {
+        Point2[] found = new Point2[stop - start]
+        for (int i = start; i < stop; i++)
+            found[i - start] = new Point2(xy.get(2 * i), xy.get(2 * i + 1))
+        return Arrays.asList(found)
     }
 
     private double[] column(int start, int stop, int axis) {
