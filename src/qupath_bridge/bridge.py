@@ -124,6 +124,10 @@ class QuPathBridge:
 
     # -- with progress ---------------------------------------------------------------------------
 
+    def facts(self, entry: ImageEntry) -> EntryFacts:
+        """Facts of an image's files now; another save changes them."""
+        return EntryFacts.of(self.project.entry(entry.entry_id).folder)
+
     def reading(
         self, entry: ImageEntry, cancel: CancelToken | None = None
     ) -> Generator[Progress, None, ObjectTable]:

@@ -10,6 +10,9 @@ QuPath keeps what it has read: an image that it had open during our write, and s
 without what we wrote. Each write leaves a mark in the image's data; where ours is missing, the
 merge goes by the base before that write, so that what QuPath passed over is written again.
 
+The project may be QuPath's own (`qupath_bridge.bridge`) or a folder through which QuPath and we
+exchange files (`qupath_bridge.exchange`): `SyncBridge` is all that is asked of it.
+
 Colours of classes are the project's, for QuPath keeps one a name for all its images.
 """
 
@@ -21,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
@@ -33,14 +36,14 @@ from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.lock import FileLock
 from qupath_bridge._align import is_in
 from qupath_bridge._class_file import in_project_colours
-from qupath_bridge.bridge import QuPathBridge
+from qupath_bridge._pushes import Pushes
+from qupath_bridge._sync_bridge import SyncBridge
 from qupath_bridge.changes import FileFacts
 from qupath_bridge.delta import Delta, recoded
-from qupath_bridge.safety import EntryFacts
 from qupath_bridge.snapshot import load_base, load_undo, save_base, save_undo
 from qupath_bridge.sync import Answers, Merge, Policy, merge
 
-__all__ = ["Comparison", "Direction", "Pair", "carry_out", "compare", "undo"]
+__all__ = ["Comparison", "Direction", "Pair", "SyncBridge", "carry_out", "compare", "undo"]
 
 #: What is written: both places, ours alone, or the project alone.
 Direction = Literal["sync", "pull", "push"]
@@ -76,50 +79,14 @@ class Pair:
         return self.folder / "base.parquet"
 
     @property
-    def pushed(self) -> Pushed:
-        """Our last write to the project."""
-        return Pushed(self.folder / "pushed")
+    def pushed(self) -> Pushes:
+        """Our last writes to the project."""
+        return Pushes(self.folder / "pushed")
 
     @property
     def undo_folder(self) -> Path:
         """What takes the last sync back."""
         return self.folder / "undo"
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What is remembered of our last write to the project: its mark, and the base before it.
-
-    Attributes
-    ----------
-    folder : Path
-        There or not.
-    """
-
-    folder: Path
-
-    def keep(self, mark: str, base: ObjectTable) -> None:
-        """Remember a write that was made."""
-        work = self.folder.with_name(f"{self.folder.name}.part")
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        save_base(work / "base.parquet", base)
-        (work / "mark").write_text(mark, encoding="utf-8")
-        self.forget()
-        work.rename(self.folder)
-
-    def forget(self) -> None:
-        """It was taken back."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def mark(self) -> str | None:
-        """Mark of the write; None where there was none."""
-        path = self.folder / "mark"
-        return path.read_text(encoding="utf-8") if path.exists() else None
-
-    def base(self) -> ObjectTable:
-        """The base before the write."""
-        return load_base(self.folder / "base.parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,17 +100,20 @@ class Comparison:
         "Ours" is our file, "theirs" the project.
     ours : FileFacts or None
         Of our file when it was read.
-    theirs : EntryFacts
-        Of the image's files in the project when they were read.
+    theirs : object
+        `SyncBridge.facts` of the image when it was read.
     is_overwritten : bool
-        QuPath saved a state from before our last write over it.
+        QuPath saved a state from before a write of ours over it, or did not take all of it.
+    marks : tuple of str
+        Of the writes that the project's side is based on.
     """
 
     pair: Pair
     merge: Merge
     ours: FileFacts | None
-    theirs: EntryFacts
+    theirs: Any
     is_overwritten: bool = False
+    marks: tuple[str, ...] = ()
 
     def writes_ours(self, direction: Direction) -> bool:
         """Whether our file has to be written."""
@@ -155,7 +125,7 @@ class Comparison:
 
 
 def compare(
-    bridge: QuPathBridge,
+    bridge: SyncBridge,
     pair: Pair,
     policy: Policy = "ask",
     answers: Answers | None = None,
@@ -170,21 +140,23 @@ def compare(
     ObjectsFileError
         Our file is damaged.
     """
-    theirs_facts = EntryFacts.of(bridge.project.entry(pair.entry.entry_id).folder)
+    theirs_facts = bridge.facts(pair.entry)
     theirs = yield from bridge.reading(pair.entry, cancel)
     ours_facts = FileFacts.of(pair.file)
     ours = ObjectTable.empty() if ours_facts is None else read_geojson(pair.file)
-    mark = pair.pushed.mark()
-    seen = [] if mark is None else (yield from bridge.marks(pair.entry, cancel))
-    is_overwritten = mark is not None and mark not in seen
-    base = pair.pushed.base() if is_overwritten else load_base(pair.base_file)
+    known = pair.pushed.marks()
+    seen = (yield from bridge.marks(pair.entry, cancel)) if known else []
+    base = load_base(pair.base_file)
+    is_overwritten = not set(known) <= set(seen)
+    if is_overwritten:
+        base = pair.pushed.base_without(base, seen)
     base, ours = (in_project_colours(table, theirs.classes) for table in (base, ours))
     merged = merge(base, ours, theirs, policy, answers=answers)
-    return Comparison(pair, merged, ours_facts, theirs_facts, is_overwritten)
+    return Comparison(pair, merged, ours_facts, theirs_facts, is_overwritten, tuple(seen))
 
 
 def carry_out(
-    bridge: QuPathBridge,
+    bridge: SyncBridge,
     found: Comparison,
     direction: Direction = "sync",
     cancel: CancelToken | None = None,
@@ -206,10 +178,11 @@ def carry_out(
     with _not_open_in_napari(pair.file) if writes_ours else _nothing():
         if writes_ours or found.writes_theirs(direction):
             _keep_undo(found, direction)
+        if found.is_overwritten:
+            save_base(pair.base_file, merged.before[0])
+            pair.pushed.forget(found.marks)  # the base knows now
         if found.writes_theirs(direction):
             yield from _push(bridge, found, cancel)
-        elif found.is_overwritten and direction != "pull":
-            pair.pushed.forget()  # nothing of that write is wanted any more
         if writes_ours:
             yield Progress(0, 0, f"Writing {pair.file.name}")
             _check_same(pair.file, found.ours)
@@ -225,9 +198,7 @@ def carry_out(
         save_base(pair.base_file, base)
 
 
-def undo(
-    bridge: QuPathBridge, pair: Pair, cancel: CancelToken | None = None
-) -> Generator[Progress]:
+def undo(bridge: SyncBridge, pair: Pair, cancel: CancelToken | None = None) -> Generator[Progress]:
     """Take the last sync back in both places; what was done since to other objects stays.
 
     Raises
@@ -254,9 +225,7 @@ def undo(
 # -- steps ---------------------------------------------------------------------------------------
 
 
-def _push(
-    bridge: QuPathBridge, found: Comparison, cancel: CancelToken | None
-) -> Generator[Progress]:
+def _push(bridge: SyncBridge, found: Comparison, cancel: CancelToken | None) -> Generator[Progress]:
     """Write the project's side, and remember it once it is written."""
     pair, delta, mark = found.pair, found.merge.to_theirs, uuid4().hex
     yield from bridge.pushing(
@@ -267,7 +236,7 @@ def _push(
         mark=mark,
         cancel=cancel,
     )
-    pair.pushed.keep(mark, found.merge.before[0])
+    pair.pushed.keep(mark, found.merge.before[0], delta)
 
 
 def _moves(delta: Delta) -> bool:

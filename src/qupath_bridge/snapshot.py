@@ -21,7 +21,15 @@ from napari_histo.store.parquet import read_parquet, write_parquet
 from qupath_bridge.delta import Delta
 from qupath_bridge.sync import Merge
 
-__all__ = ["Undo", "load_base", "load_undo", "save_base", "save_undo"]
+__all__ = [
+    "Undo",
+    "load_base",
+    "load_delta",
+    "load_undo",
+    "save_base",
+    "save_delta",
+    "save_undo",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +73,8 @@ def save_undo(folder: Path, merge: Merge) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_base(folder / "base.parquet", merge.before[0])
-    _save_delta(folder, "ours", merge.undo_ours)
-    _save_delta(folder, "theirs", merge.undo_theirs)
+    save_delta(folder, "ours", merge.undo_ours)
+    save_delta(folder, "theirs", merge.undo_theirs)
 
 
 def load_undo(folder: Path) -> Undo:
@@ -78,16 +86,18 @@ def load_undo(folder: Path) -> Undo:
         A file is missing or damaged.
     """
     base = read_parquet(folder / "base.parquet")
-    return Undo(base, _load_delta(folder, "ours"), _load_delta(folder, "theirs"))
+    return Undo(base, load_delta(folder, "ours"), load_delta(folder, "theirs"))
 
 
-def _save_delta(folder: Path, name: str, delta: Delta) -> None:
+def save_delta(folder: Path, name: str, delta: Delta) -> None:
+    """Write ``<name>.parquet`` and ``<name>.gone.parquet``."""
     write_parquet(folder / f"{name}.parquet", delta.upserts.with_columns(classes=delta.classes))
     gone = ObjectTable.build(Contours.empty(len(delta.deletions)), object_id=delta.deletions)
     write_parquet(folder / f"{name}.gone.parquet", gone)
 
 
-def _load_delta(folder: Path, name: str) -> Delta:
+def load_delta(folder: Path, name: str) -> Delta:
+    """Read what `save_delta` wrote."""
     upserts = read_parquet(folder / f"{name}.parquet")
     gone = read_parquet(folder / f"{name}.gone.parquet")
     # Which colours change was told when the undo was made; to write all of them does no harm.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,13 +23,12 @@ SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], np.float32)
 
 
 class PlainProject:
-    """One image whose objects lie in a file named as QuPath's, for `QuPathBridge`."""
+    """One image whose objects lie in a file named as QuPath's, as a `SyncBridge`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
         self.store(ObjectTable.empty(SCHEME))
-        self.project = SimpleNamespace(entry=lambda _: SimpleNamespace(folder=folder))
         self.n_writes = 0
         self.of_table = []
 
@@ -40,6 +38,9 @@ class PlainProject:
 
     def store(self, table):
         write_parquet(self.folder / "data.qpdata", table)
+
+    def facts(self, entry):
+        return EntryFacts.of(self.folder)
 
     def reading(self, entry, cancel=None):
         yield from ()
@@ -287,3 +288,32 @@ def test_another_ones_later_write_is_no_such_save(project, pair):
     project.store(project.table.select([0, 1]))
     assert not bring(project, pair).is_overwritten
     assert len(ours(pair)) == 2
+
+
+@pytest.mark.usefixtures("in_step")
+def test_qupath_may_have_had_it_open_over_several_syncs(project, pair):
+    """What it saves then lacks the writes of all of them."""
+    opened, marks = project.table, project.of_table
+    for seed in (7, 8):
+        write_geojson(pair.file, ObjectTable.concat([ours(pair), squares(2, seed=seed)]))
+        bring(project, pair)
+    project.store(opened)
+    project.of_table = marks
+    found = bring(project, pair)
+    assert found.is_overwritten
+    assert len(ours(pair)) == len(project.table) == 5 + 2 + 2
+
+
+@pytest.mark.usefixtures("in_step")
+def test_a_later_write_knows_better_than_one_that_was_lost(project, pair):
+    """The first was not taken, the second was; what QuPath did since to both is its own."""
+    write_geojson(pair.file, classed(ours(pair), 0, "Stroma"))
+    bring(project, pair)
+    write_geojson(pair.file, classed(ours(pair), 0, "Tumor"))
+    bring(project, pair)
+    latest, *_ = project.of_table
+    project.of_table = [latest]
+    project.store(classed(project.table, 0, "Stroma"))
+    found = bring(project, pair)
+    assert len(found.merge.conflicts) == 0
+    assert ours(pair).class_names[0] == project.table.class_names[0] == "Stroma"
