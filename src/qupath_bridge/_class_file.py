@@ -49,14 +49,15 @@ def add_classes(project: QuPathProject, table: ObjectTable) -> None:
     _append(project, [c for c in table.classes if c in used])
 
 
-def list_classes(project: QuPathProject, classes: Iterable[ClassDef]) -> bool:
+def list_classes(
+    project: QuPathProject, classes: Iterable[ClassDef], after: ClassScheme = DEFAULT_CLASSES
+) -> bool:
     """Write classes that the project lacks to its list; whether there were any.
 
-    A project without a list shows QuPath's own classes, and one with a list no others. So these
-    come first where there was none.
+    A project without a list shows QuPath's own classes, and one with a list no others. So where
+    there was none, those of `after` come first.
     """
-    wanted = list(classes)
-    return _append(project, wanted if len(project.classes) else [*DEFAULT_CLASSES, *wanted])
+    return _append(project, [*([] if len(project.classes) else after), *classes])
 
 
 def _append(project: QuPathProject, classes: Iterable[ClassDef]) -> bool:

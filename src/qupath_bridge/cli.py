@@ -21,6 +21,7 @@ from rich.text import Text
 
 from napari_histo.errors import Cancelled, HistoError
 from qupath_bridge.changes import Snapshot, changes_since
+from qupath_bridge.cli_init import add_to as add_init
 from qupath_bridge.cli_sync import add_to
 from qupath_bridge.images import PathRule
 from qupath_bridge.locate import find_qupath, searched_places
@@ -56,6 +57,7 @@ MapOption = Annotated[
 ]
 
 
+add_init(app)
 add_to(app)
 
 

@@ -13,6 +13,8 @@ Commands ``{"id": 7, "command": NAME, "arguments": {...}}``:
 - ``write``: ``project``, ``entry``, ``data``, ``folder`` to read, ``removed`` (ids), ``mark`` of
   this write, ``new_data`` and ``new_summary``, the files to make. Nothing else in the project is
   touched.
+- ``add``: ``project``, ``image``, ``type`` (a name of QuPath's ``ImageType``, or nothing); puts the
+  images of a file into the project, which is made where there is none
 
 Events: ``{"event": "ready", "qupath": "0.5.1", ...}`` once; then for a command any number of
 ``{"id": 7, "event": "progress", "message": ...}`` and last ``"done"`` with ``result`` or
@@ -34,7 +36,14 @@ from typing import Any, TextIO
 
 from platformdirs import user_cache_dir
 
-_SCRIPTS = ("packet", "outlines", "build", "read", "entry")  # in the order of their needs
+_SCRIPTS = (
+    "packet",
+    "outlines",
+    "build",
+    "read",
+    "entry",
+    "project",
+)  # in the order of their needs
 
 
 class Worker:
@@ -54,7 +63,7 @@ class Worker:
         self._class = backend.JClass
         self.version = str(backend.qupath_version)
         _quiet(self._class)
-        self._entry, self._builder = self._compiled("Entry", "Builder")
+        self._entry, self._builder, self._images = self._compiled("Entry", "Builder", "Images")
 
     def _compiled(self, *wanted: str) -> list[Any]:
         """Classes of our Groovy files; the compiler ships with QuPath.
@@ -137,6 +146,12 @@ class Worker:
         finally:
             image.getServer().close()
 
+    def add(self, project: str, image: str, type: str) -> dict[str, Any]:
+        """The images of a file as entries of a project."""
+        self._tell("Opening the image")
+        answer = _plain(self._images.add(self._file(project), self._file(image), type))
+        return {**answer, "images": json.loads(answer["images"])}
+
     def _image_data(self, project: str, entry_id: str, data: str) -> Any:
         loaded = self._class("qupath.lib.projects.ProjectIO").loadProject(
             self._file(project), self._class("java.awt.image.BufferedImage")
@@ -213,6 +228,7 @@ def serve(commands: TextIO, events: TextIO) -> None:
         "count": worker.count,
         "marks": worker.marks,
         "write": worker.write,
+        "add": worker.add,
     }
     send("ready", qupath=worker.version, pid=os.getpid())
     for line in commands:

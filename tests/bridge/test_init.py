@@ -1,0 +1,154 @@
+"""``qupath-bridge init``: what is refused without Java, and what QuPath makes of image files."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_histo.errors import BridgeError, MissingDependencyError
+from qupath_bridge import project_images
+from qupath_bridge.client import run
+from qupath_bridge.locate import QuPathInstall, find_qupath
+from qupath_bridge.project import open_project
+from qupath_bridge.project_images import adding, check_new
+
+
+def command(*arguments, rc=0, **environment):
+    """Run ``init``; its stdout and stderr."""
+    words = [sys.executable, "-m", "qupath_bridge.cli", "init", *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == rc, done.stderr[-2000:]
+    return done.stdout, done.stderr
+
+
+# -- without Java --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        pytest.param(lambda p: (p / "project.qpproj").touch(), "--add", id="a project"),
+        pytest.param(lambda p: (p / "project.qpproj.backup").touch(), "--add", id="half saved"),
+        pytest.param(lambda p: (p / "notes.txt").touch(), "not empty", id="other files"),
+    ],
+)
+def test_folders_that_are_refused(tmp_path, make, said):
+    make(tmp_path)
+    with pytest.raises(BridgeError, match=said):
+        check_new(tmp_path)
+
+
+def test_folders_that_are_fine(tmp_path):
+    check_new(tmp_path)
+    check_new(tmp_path / "not there yet")
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "f").touch()
+    for name in ("f", "my.qpproj"):
+        with pytest.raises(BridgeError, match="file"):
+            check_new(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["p"], "Name the images", id="no images"),
+        pytest.param(["p", "a.tif", "--add", "--class", "X"], "leave it out", id="classes to add"),
+        pytest.param(["p", "a.tif", "--add"], "no QuPath project", id="nothing to add to"),
+    ],
+)
+def test_one_message(arguments, said):
+    assert said in command(*arguments, rc=1)[1]
+
+
+def test_without_qupath_it_is_said_what_needs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(project_images, "find_qupath", lambda: None)
+    with pytest.raises(MissingDependencyError, match="needs QuPath itself"):
+        run(adding(tmp_path / "p", [tmp_path / "a.tif"]))
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_project_of_a_newer_qupath_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        project_images, "find_qupath", lambda: QuPathInstall(tmp_path / "q", "0.5.1")
+    )
+    file = tmp_path / "project.qpproj"
+    file.write_text('{"version": "0.6.0-rc3", "lastID": 1, "images": []}')
+    before = file.read_bytes()
+    with pytest.raises(BridgeError, match=r"0\.6\.0-rc3"):
+        run(adding(tmp_path, [tmp_path / "a.tif"]))
+    assert file.read_bytes() == before
+
+
+# -- with QuPath ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """Two of one name, a large one without levels, and four that are none."""
+    if find_qupath() is None or importlib.util.find_spec("paquo") is None:
+        pytest.skip("needs paquo and a QuPath; PAQUO_QUPATH_DIR names its folder")
+    monkeypatch.setenv("PAQUO_JAVA_OPTS", '["-Xmx1g"]')
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 255, (30, 40, 3), np.uint8)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(small).save(tmp_path / folder / "slide.png")
+    Image.fromarray(np.zeros((100, 5000), np.uint8)).save(tmp_path / "large.tif")
+    whole = (tmp_path / "a" / "slide.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "empty.tif").touch()
+    names = ["a/slide.png", "b/slide.png", "large.tif", "cut.png", "text.png", "empty.tif", "none"]
+    return {name: tmp_path / name for name in names}
+
+
+@pytest.mark.qupath
+@pytest.mark.slow
+def test_good_images_are_added_and_each_bad_one_is_named(tmp_path, images):
+    folder = tmp_path / "project"
+    said, wrong = command(folder, "--images", *images.values(), "--json", rc=1)
+    files = json.loads(said)["files"]
+    assert [f["state"] for f in files] == ["added"] * 3 + ["failed"] * 4
+    for name in ("cut.png", "text.png", "empty.tif", "none"):
+        assert f"{name} was not added" in wrong
+    project = open_project(folder)
+    names = ["slide.png", "slide.png (b)", "large.tif"]
+    assert [e.name for e in project.images()] == names
+    assert [f["images"][0]["n_levels"] for f in files[:3]][2] > 1
+    assert all(project.find_image(e).path for e in project.entries)
+    assert [e.thumbnail is not None for e in project.entries] == [True, True, False]
+    assert project.classes.names[:2] == ("Tumor", "Stroma")
+    assert list(project.problems()) == []
+
+
+@pytest.mark.qupath
+@pytest.mark.slow
+def test_types_classes_and_adding_later(tmp_path, images):
+    folder = tmp_path / "project"
+    first, second, grey = list(images.values())[:3]
+    said, wrong = command(folder, first, grey, "--type", "he", "--class", "Tumor: Positive", rc=1)
+    assert "slide.png: 40 x 30 px, 1 level, pixel size unknown" in said
+    assert "8-bit RGB" in wrong
+    project = open_project(folder)
+    assert project.classes.names == ("Tumor: Positive",)
+    assert b"BRIGHTFIELD_H_E" in project.entries[0].data_file.read_bytes()
+    said, _ = command(folder, "--add", first, second, "--json")
+    assert [f["state"] for f in json.loads(said)["files"]] == ["there", "added"]
+    assert [e.name for e in open_project(folder).images()] == ["slide.png", "slide.png (b)"]
+    kept = list((folder / "napari-histo" / "before" / "project").iterdir())
+    assert len(kept) == 1
+
+
+@pytest.mark.qupath
+@pytest.mark.slow
+def test_of_a_project_without_images_nothing_is_left(tmp_path, images):
+    command(tmp_path / "project", images["cut.png"], rc=1)
+    assert not (tmp_path / "project").exists()
