@@ -14,7 +14,9 @@ from scipy import ndimage
 from skimage.io import imread
 from skimage.transform import resize
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+
+from napari_histo.learning.stardist_patches import PatchShape, sampling_grid, warp_nearest
+from napari_histo.learning.stardist_patches import warp as warp_image
 
 NEVER = {("tnbc", p) for p in ("04", "08", "11")}  # the final test's patients
 _PERCENTILE_PIXELS = 4096
@@ -110,18 +112,6 @@ def rescale(
     return image.astype(np.float32), labels.astype(np.int32)
 
 
-@dataclass(frozen=True)
-class PatchShape:
-    """How patches are cut: side in pixels, and the spread of magnification (log2, 1 sigma)."""
-
-    side: int
-    log2_scale_sigma: float = 0.35
-    log2_scale_max: float = 1.0
-    stretch: float = 0.12
-    elastic_px: float = 3.0
-    on_object: float = 0.85
-
-
 def cut_patch(
     source: LabelledImage, shape: PatchShape, rng: np.random.Generator
 ) -> tuple[Tensor, NDArray[np.int32], NDArray[np.bool_]]:
@@ -139,12 +129,8 @@ def warp(
     source: LabelledImage, grid: Tensor
 ) -> tuple[Tensor, NDArray[np.int32], NDArray[np.bool_]]:
     """Image, labels and what lies inside of the frame, sampled at a grid of `sampling_grid`."""
-    image = F.grid_sample(source.image[None], grid, padding_mode="reflection", align_corners=False)
-    # 1 is added so that 0 can mean "outside".
-    ids = torch.from_numpy(source.labels.astype(np.float32) + 1)[None, None]
-    warped = F.grid_sample(ids, grid, mode="nearest", align_corners=False)[0, 0].numpy()
-    labels = np.maximum(warped.astype(np.int32) - 1, 0)
-    return image[0], labels, warped > 0
+    labels = warp_nearest(source.labels, grid)
+    return warp_image(source.image, grid), np.maximum(labels, 0), labels >= 0
 
 
 def _sampling_grid(source: LabelledImage, shape: PatchShape, rng: np.random.Generator) -> Tensor:
@@ -153,36 +139,6 @@ def _sampling_grid(source: LabelledImage, shape: PatchShape, rng: np.random.Gene
     )
     centre = _centre(source, shape, rng)
     return sampling_grid(source.labels.shape, shape, rng, centre=centre, zoom=2.0**log2)
-
-
-def sampling_grid(
-    size: tuple[int, ...],
-    shape: PatchShape,
-    rng: np.random.Generator,
-    *,
-    centre: NDArray[np.float64],
-    zoom: float,
-) -> Tensor:
-    """Where each patch pixel comes from, in grid_sample's -1..1.
-
-    ``size`` is the source's (h, w); ``centre`` (x, y) px of it; ``zoom`` > 1 enlarges.
-    """
-    factors = zoom * (1 + rng.uniform(-shape.stretch, shape.stretch, 2))
-    angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.integers(4) * np.pi / 2
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = turn @ np.diag([1 / factors[0], rng.choice([-1, 1]) / factors[1]])
-    axis = np.arange(shape.side) - (shape.side - 1) / 2
-    xy = np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)
-    xy = (xy + _elastic(shape, rng)) @ matrix.T + centre
-    return torch.from_numpy(((xy * 2 + 1) / size[::-1] - 1).astype(np.float32))[None]
-
-
-def _elastic(shape: PatchShape, rng: np.random.Generator) -> NDArray[np.float64] | float:
-    if rng.random() < 0.6:
-        return 0.0
-    knots = torch.from_numpy(rng.normal(0, shape.elastic_px, (1, 2, 6, 6)))
-    smooth = F.interpolate(knots, (shape.side, shape.side), mode="bicubic", align_corners=True)
-    return np.asarray(smooth[0].permute(1, 2, 0).numpy())
 
 
 def _centre(
@@ -197,3 +153,11 @@ def _centre(
         centre = rng.uniform((0, 0), (h, w))
     margin = np.minimum(0.4 * shape.side, (h / 2, w / 2))
     return np.asarray(np.clip(centre, margin, np.array([h, w]) - margin)[::-1])
+
+
+def normalise(
+    x: Tensor, pixels: Tensor, percentiles: tuple[float, float]
+) -> tuple[Tensor, float, float]:
+    """(x - low) / (high - low), low and high over all channels of the whole image's ``pixels``."""
+    low, high = np.percentile(pixels.numpy(), percentiles)
+    return (x - float(low)) / max(float(high - low), 1e-3), float(low), float(high)

@@ -1,16 +1,15 @@
-"""What every training run shares: schedule, checkpoints, averaged weights and the log."""
+"""What every training run shares: schedule, checkpoints and the log."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -59,34 +58,6 @@ class State(Generic[Net]):
         for name in ("net", "ema", "optimiser"):
             getattr(self, name).load_state_dict(saved[name])
         self.step, self.spent_s, self.best = saved["step"], saved["spent_s"], saved["best"]
-
-
-@torch.no_grad()
-def update_ema(ema: nn.Module, net: nn.Module, step: int, decay: float = 0.999) -> None:
-    decay = min(decay, (1 + step) / (10 + step))
-    for kept, new in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(new, 1 - decay)
-        else:
-            kept.copy_(new)
-
-
-def renew_batch_statistics(net: nn.Module, stream: Iterator[tuple[Tensor, ...]], n: int) -> None:
-    """Running means and variances as the plain average over ``n`` training batches.
-
-    Averaged weights need statistics of their own (Izmailov et al., UAI 2018).
-    """
-    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    device = next(net.parameters()).device
-    net.train()
-    for _ in range(n):
-        image = next(stream)[0].to(device)
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            net(image)
-    net.eval()
 
 
 def log(path: Path, record: dict[str, Any]) -> None:

@@ -14,17 +14,16 @@ from skimage.io import imread
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from _augment import fluo_colour, fluo_texture, he_colour, he_texture, jitter_range, normalise
-from _images import (
-    LabelledImage,
-    PatchShape,
-    labelled_image,
-    read_split,
-    rescale,
-    sampling_grid,
-    warp,
-)
+from _images import LabelledImage, labelled_image, normalise, read_split, rescale, warp
 from napari_histo.core import PointPrompt, Prompt
+from napari_histo.learning.augment import (
+    fluo_colour,
+    fluo_texture,
+    he_colour,
+    he_texture,
+    jitter_range,
+)
+from napari_histo.learning.stardist_patches import PatchShape, sampling_grid
 from napari_histo.models._nuclick_maps import EXCLUDE, draw_maps
 from napari_histo.ops.gestures import Mask, box, click, squiggle
 from napari_histo.testing.synthetic import make_gland_field

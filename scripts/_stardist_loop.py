@@ -1,4 +1,4 @@
-"""Targets, losses, schedule, checkpoints and validation of a StarDist network."""
+"""Steps and validation of a StarDist network that ships with the package."""
 
 from __future__ import annotations
 
@@ -9,68 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stardist.geometry import polygons_to_label, star_dist
+from stardist.geometry import polygons_to_label
 from stardist.matching import matching
 from stardist.nms import non_maximum_suppression
-from stardist.utils import edt_prob
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from _augment import normalise
-from _images import LabelledImage
-from _loop import Schedule, State, update_ema
+from _images import LabelledImage, normalise
+from _loop import Schedule, State
+from napari_histo.learning.stardist_state import update_ema
+from napari_histo.learning.stardist_targets import LOSS_WEIGHTS, Batch, loss_terms
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
-
-Example = tuple[Tensor, NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]
-
-
-def targets(
-    labels: NDArray[np.int32], shapely: NDArray[np.bool_], config: StarDistConfig
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Object probability, ray lengths and their weight on the grid, by stardist's own code."""
-    gy, gx = config.grid
-    prob = edt_prob(labels[::gy, ::gx])
-    dist = star_dist(labels, config.n_rays, mode="cpp", grid=config.grid)
-    return prob, dist.transpose(2, 0, 1), prob * shapely[::gy, ::gx]
-
-
-def collate(examples: Sequence[Example], config: StarDistConfig) -> tuple[Tensor, ...]:
-    """Images, prob, dist, weight of dist, weight of prob, all ``(b, ., h, w)``."""
-    gy, gx = config.grid
-    image = torch.stack([e[0] for e in examples]).contiguous(memory_format=torch.channels_last)
-    made = [targets(labels, shapely, config) for _, labels, _, shapely in examples]
-    prob, dist, weight = (torch.from_numpy(np.stack(t)) for t in zip(*made, strict=True))
-    known = torch.from_numpy(np.stack([k[::gy, ::gx] for _, _, k, _ in examples])).float()
-    return image, prob[:, None], dist, weight[:, None], known[:, None]
-
-
-def loss_terms(prob_logits: Tensor, dist: Tensor, target: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Binary cross entropy, weighted mean absolute error, and -log of the polar IoU.
-
-    The first two are the stock losses (the second divided by its weight); the third is PolarMask's
-    (Xie et al., CVPR 2020) with squared rays, so that it is the overlap of areas.
-    """
-    prob, true, weight, known = target
-    bce = F.binary_cross_entropy_with_logits(prob_logits.float(), prob, reduction="none")
-    inside = weight[:, 0] > 0  # a fifth of the pixels: the ray losses cost little there
-    w = weight[:, 0][inside]
-    dist, true = (t.permute(0, 2, 3, 1)[inside].float() for t in (dist, true))
-    total = w.sum().clamp(min=1)
-    short, long = torch.minimum(dist, true).clamp(min=0.5), torch.maximum(dist, true).clamp(min=0.5)
-    iou = short.square().sum(1) / long.square().sum(1)
-    return {
-        "bce": (bce * known).sum() / known.sum().clamp(min=1),
-        "mae": (w * (dist - true).abs().mean(1)).sum() / total,
-        "iou": -(w * iou.log()).sum() / total,
-    }
-
-
-LOSS_WEIGHTS = {"bce": 1.0, "mae": 0.05, "iou": 0.3}
 
 
 def train_steps(
     state: State[StarDistNet],
-    batches: Iterator[tuple[Tensor, ...]],
+    batches: Iterator[Batch],
     schedule: Schedule,
     device: torch.device,
 ) -> Iterator[dict[str, float]]:
@@ -78,13 +32,13 @@ def train_steps(
     state.net.train()
     while state.spent_s < schedule.minutes * 60:
         start = time.monotonic()
-        image, *target = (t.to(device) for t in next(batches))
+        batch = next(batches).to(device.type)
         rate = schedule.rate(state.spent_s / 60)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         with torch.autocast(device.type, torch.bfloat16):
-            prob, dist, _ = state.net(image)
-        terms = loss_terms(prob, dist, target)
+            outputs = state.net(batch.image)
+        terms = loss_terms(outputs, batch)
         loss = torch.stack([LOSS_WEIGHTS[k] * v for k, v in terms.items()]).sum()
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

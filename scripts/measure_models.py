@@ -22,9 +22,9 @@ import numpy as np
 from skimage.io import imsave
 from torch import Tensor
 
-from _augment import stain_shift
 from _cards import WEIGHTS, write_card
 from _images import LabelledImage, rescale
+from napari_histo.learning.augment import stain_shift
 from train_stardist import RECIPES
 
 CLI = [str(Path(sys.executable).with_name("napari-histo"))]

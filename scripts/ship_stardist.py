@@ -9,16 +9,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, astuple
+from itertools import islice
 from pathlib import Path
 
 import torch
 
-from _augment import normalise
 from _cards import WEIGHTS, make_card, write_card
-from _images import LabelledImage
-from _loop import renew_batch_statistics
+from _images import LabelledImage, normalise
 from _stardist_loop import Score, best_thresholds, outline, predict
 from napari_histo.core import Thresholds
+from napari_histo.learning.stardist_state import renew_batch_statistics
 from napari_histo.models._model_folder import SHIPPED_WEIGHTS
 from napari_histo.models._stardist_files import save_shipped
 from napari_histo.models._stardist_net import StarDistNet, fold_batch_norm
@@ -53,7 +53,8 @@ def ship(name: str, args: argparse.Namespace) -> None:
     net = StarDistNet(recipe.net)
     net.load_state_dict(saved["ema"])
     train = recipe.read(args.data, "train")
-    renew_batch_statistics(net, batches(recipe, train, seed=0), args.renew)
+    stream = islice(batches(recipe, train, seed=0), args.renew)
+    renew_batch_statistics(net, (b.image for b in stream))
     thresholds = choose(net, recipe.read(args.data, "val", recipe.validation), recipe)
     if args.dry:
         return

@@ -22,9 +22,10 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader
 
 from _cards import WEIGHTS
-from _loop import Schedule, State, log, update_ema
+from _loop import Schedule, State, log
 from _prompt_data import PERCENTILES, Batches, Source, read_sources, real_glands, synthetic_glands
 from napari_histo.core import PointPrompt
+from napari_histo.learning.stardist_state import update_ema
 from napari_histo.models._nuclick_maps import draw_maps, encode
 from napari_histo.models._nuclick_net import ClickNet
 from napari_histo.models._stardist_files import load_shipped

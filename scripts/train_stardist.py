@@ -13,24 +13,27 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from _augment import (
+from _images import LabelledImage, cut_patch, normalise, read_split
+from _loop import Schedule, State, log
+from _stardist_loop import best_thresholds, train_steps, validate
+from napari_histo.learning.augment import (
     Step,
     fluo_colour,
     fluo_texture,
     he_colour,
     he_texture,
     jitter_range,
-    normalise,
 )
-from _images import LabelledImage, PatchShape, cut_patch, read_split
-from _loop import Schedule, State, log, renew_batch_statistics
-from _stardist_loop import Example, best_thresholds, collate, train_steps, validate
+from napari_histo.learning.stardist_patches import PatchShape
+from napari_histo.learning.stardist_state import renew_batch_statistics
+from napari_histo.learning.stardist_targets import Batch, Patch
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 
 # Brings each group's median nucleus near that of TNBC at 0.25 µm/px (20.5 px across).
@@ -110,7 +113,7 @@ def shares(recipe: Recipe, images: list[LabelledImage]) -> np.ndarray:
     return raw / raw.sum()
 
 
-def example(source: LabelledImage, recipe: Recipe, rng: np.random.Generator) -> Example:
+def example(source: LabelledImage, recipe: Recipe, rng: np.random.Generator) -> Patch:
     """One augmented, normalised patch; the draw of colour also shifts the percentiles."""
     image, labels, known = cut_patch(source, recipe.patch, rng)
     colour = recipe.colour(rng)
@@ -120,15 +123,15 @@ def example(source: LabelledImage, recipe: Recipe, rng: np.random.Generator) -> 
     image = normalise(recipe.texture(image, rng), pixels, recipe.percentiles)[0]
     if rng.random() < 0.7:
         image = jitter_range(image, rng)
-    return image, labels, known, known & ~np.isin(labels, source.cut)
+    return Patch(image, labels, known, ~np.isin(labels, source.cut))
 
 
-def batches(recipe: Recipe, images: list[LabelledImage], seed: int) -> Iterator[tuple[Tensor, ...]]:
+def batches(recipe: Recipe, images: list[LabelledImage], seed: int) -> Iterator[Batch]:
     rng = np.random.default_rng(seed)
     chance = shares(recipe, images)
     while True:
         drawn = rng.choice(len(images), recipe.batch, p=chance)
-        yield collate([example(images[i], recipe, rng) for i in drawn], recipe.net)
+        yield Batch.of([example(images[i], recipe, rng) for i in drawn], recipe.net)
 
 
 def start(recipe: Recipe, device: torch.device, init: Path | None) -> State[StarDistNet]:
@@ -172,11 +175,11 @@ def check(
     state: State[StarDistNet],
     val: list[LabelledImage],
     out: Path,
-    stream: Iterator[tuple[Tensor, ...]],
+    stream: Iterator[Batch],
 ) -> None:
     """Validate the averaged weights, and write the checkpoints."""
     device = next(state.ema.parameters()).device
-    renew_batch_statistics(state.ema, stream, 160 // recipe.batch)
+    renew_batch_statistics(state.ema, (b.image for b in islice(stream, 160 // recipe.batch)))
     scores = validate(state.ema, val, device, percentiles=recipe.percentiles)
     (prob, nms), figures = best_thresholds(scores)
     record = {"step": state.step, "spent_s": round(state.spent_s), "prob": prob, "nms": nms}

@@ -1,4 +1,4 @@
-"""StarDist's compiled geometry, without its Keras side. The only file that imports `stardist`."""
+"""StarDist's compiled geometry, without its Keras side."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ __all__ = [
     "list_prompt_models",
     "load_model",
     "load_prompt_model",
+    "model_folder",
 ]
 
 DEFAULT_MODEL = "he-nuclei"
@@ -149,13 +150,20 @@ def load_model(name: str, *, device: str = "auto", precision: str = "auto") -> S
             f"The model {name!r} tells tissues apart; it does not find objects. Use it with "
             "'napari-histo regions predict', or choose another model here."
         )
+    return _load_stardist(model_folder(name), info, device=device, precision=precision)
+
+
+def model_folder(name: str) -> Path:
+    """Where the files of a model with weights lie; a published one is downloaded first.
+
+    Raises
+    ------
+    ModelUnavailableError
+        A published model that is not here and could not be downloaded.
+    """
     if name in _PUBLISHED:
-        folder = _download(_PUBLISHED[name])
-    elif name in _shipped():
-        folder = _SHIPPED / name
-    else:
-        folder = Path(name)
-    return _load_stardist(folder, info, device=device, precision=precision)
+        return _download(_PUBLISHED[name])
+    return _SHIPPED / name if name in _shipped() else Path(name)
 
 
 def load_prompt_model(
@@ -174,7 +182,7 @@ def load_prompt_model(
         raise ModelError(f"The model {name!r} does not answer clicks. Models that do: {names}.")
     from napari_histo.models._nuclick import NuClickSegmenter, load_click_net
 
-    folder = _SHIPPED / name if name in _shipped() else Path(name)
+    folder = model_folder(name)
     net = load_click_net(folder / SHIPPED_WEIGHTS)
     return NuClickSegmenter(net, info, device=device, precision=precision)
 

@@ -1,8 +1,8 @@
 """What scanners, stains and microscopes do to an image, at random.
 
-Each step maps ``(c, n)`` or ``(c, h, w)`` float32 in 0..1. ``Colour`` steps work pixel by pixel,
-so that the same draw can be applied to a patch and to the pixels of its whole image, whose
-percentiles normalise both: training then sees what prediction does.
+Each step maps ``(c, n)`` or ``(c, h, w)`` float32 in 0..1. Those of colour work pixel by pixel, so
+that the same draw can be applied to a patch and to the pixels of its whole image, whose percentiles
+normalise both: training then sees what prediction does.
 """
 
 from __future__ import annotations
@@ -14,20 +14,30 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from napari_histo.ops.stain import OD_FROM_HED
+
+__all__ = [
+    "Step",
+    "fluo_colour",
+    "fluo_texture",
+    "he_colour",
+    "he_texture",
+    "jitter_range",
+    "stain_shift",
+]
 
 Step = Callable[[Tensor], Tensor]
 
-# Ruifrok & Johnston (2001): optical density of haematoxylin, eosin, DAB.
-_HED = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+_HED = OD_FROM_HED / np.linalg.norm(OD_FROM_HED, axis=1, keepdims=True)
 
 
 def he_colour(rng: np.random.Generator) -> Step:
     """Stain amounts, stain vectors, brightness, contrast, gamma; now and then no colour at all."""
-    stains = _HED / np.linalg.norm(_HED, axis=1, keepdims=True)
-    other = stains + rng.normal(0, 0.05, (3, 3)) * (rng.random() < 0.6)
+    other = _HED + rng.normal(0, 0.05, (3, 3)) * (rng.random() < 0.6)
     amount = np.exp(rng.normal(0, 0.25, 3)) if rng.random() < 0.8 else np.ones(3)
-    matrix = np.linalg.inv(stains) @ np.diag(amount) @ np.clip(other, 0, None)
+    matrix = np.linalg.inv(_HED) @ np.diag(amount) @ np.clip(other, 0, None)
     mix = torch.from_numpy(matrix.T.astype(np.float32))
     base = torch.from_numpy(rng.normal(0, 0.015, (3, 1)).astype(np.float32))
     gain = torch.from_numpy(rng.normal(1, 0.04, (3, 1)).astype(np.float32)) * rng.uniform(0.85, 1.1)
@@ -50,8 +60,7 @@ def he_colour(rng: np.random.Generator) -> Step:
 
 def stain_shift(haematoxylin: float, eosin: float, hue: float = 0.0) -> Step:
     """A fixed change of stain amounts, and of hue (radians), to measure robustness with."""
-    stains = _HED / np.linalg.norm(_HED, axis=1, keepdims=True)
-    matrix = np.linalg.inv(stains) @ np.diag([haematoxylin, eosin, 1.0]) @ stains
+    matrix = np.linalg.inv(_HED) @ np.diag([haematoxylin, eosin, 1.0]) @ _HED
     mix, turn = torch.from_numpy(matrix.T.astype(np.float32)), _hue_turn(hue)
 
     def apply(x: Tensor) -> Tensor:
@@ -135,14 +144,6 @@ def _jpeg(x: Tensor, quality: int) -> Tensor:
 def _gradient(side: int, rng: np.random.Generator) -> Tensor:
     knots = torch.from_numpy(rng.random((1, 1, 3, 3), dtype=np.float32))
     return F.interpolate(knots, (side, side), mode="bicubic", align_corners=True)[0].clamp(0, 1)
-
-
-def normalise(
-    x: Tensor, pixels: Tensor, percentiles: tuple[float, float]
-) -> tuple[Tensor, float, float]:
-    """(x - low) / (high - low), low and high over all channels of the whole image's ``pixels``."""
-    low, high = np.percentile(pixels.numpy(), percentiles)
-    return (x - float(low)) / max(float(high - low), 1e-3), float(low), float(high)
 
 
 def jitter_range(x: Tensor, rng: np.random.Generator) -> Tensor:

@@ -1,0 +1,277 @@
+"""Labelled regions as sheets of pixels at a model's pixel size, read when they are wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histo.core import (
+    Box,
+    GeometryKind,
+    ObjectState,
+    ObjectTable,
+    ObjectType,
+    Segmenter,
+    SlideReader,
+    TileGrid,
+)
+from napari_histo.core.contours import Contours
+from napari_histo.errors import ObjectsFileError
+from napari_histo.learning.training import Example
+from napari_histo.ops.channels import ChannelPick
+from napari_histo.ops.normalize import Normalizer
+from napari_histo.pipeline.frame import Frame
+from napari_histo.pipeline.proposing import WHOLE_PX, fit
+from napari_histo.pipeline.sampling import sample_boxes
+from napari_histo.store.labels import draw
+
+__all__ = ["Sheet", "Sheets", "SlideRange", "Slides", "nuclei_of", "region_px"]
+
+_SHEET_PX = 512
+#: Pixels of a slide from which its percentiles are taken anew when its colours are changed.
+_SAMPLES = 4096
+#: Sheets beyond this are read again when they are drawn again.
+_CACHE_BYTES = 512 << 20
+#: An outline that ends this near to the edge of its region was cut there, model px.
+_CUT_PX = 1.0
+
+
+def nuclei_of(table: ObjectTable) -> ObjectTable:
+    """Rows that stand for objects: areas that nobody refused, of no background class."""
+    ignored = [table.classes[i].is_background for i in range(len(table.classes))]
+    keep = ~np.array([*ignored, False], bool)[table.class_id]
+    keep &= table.contours.kind == GeometryKind.POLYGON
+    keep &= table.state != ObjectState.REJECTED
+    keep &= ~np.isin(table.object_type, (ObjectType.ROOT, ObjectType.TMA_CORE, ObjectType.TILE))
+    return table.select(keep)
+
+
+@dataclass(frozen=True, eq=False)
+class SlideRange:
+    """A slide's frame at the model's pixel size, and its range of intensities.
+
+    Attributes
+    ----------
+    frame : Frame
+        Of the whole slide.
+    pick : ChannelPick
+    normalizer : Normalizer
+        As prediction has it.
+    model : Segmenter
+        Made fit for the slide.
+    samples : (n, c) float32
+        Pixels that stand for the slide, in its own units.
+    """
+
+    frame: Frame
+    pick: ChannelPick
+    normalizer: Normalizer
+    model: Segmenter
+    samples: NDArray[np.float32]
+
+    @property
+    def is_brightfield(self) -> bool:
+        """True where the network sees the slide's colours."""
+        info = self.frame.reader.info
+        return info.is_rgb and self.pick.index is None and not self.pick.to_gray
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Pixels (h, w, c) of a box in model px, in the slide's own units."""
+        return self.pick.apply(self.frame.read(box))
+
+
+class Slides:
+    """Ranges of slides, found once each. Any thread may call.
+
+    Parameters
+    ----------
+    model : Segmenter
+    channel : int, optional
+        For models of one channel.
+    """
+
+    def __init__(self, model: Segmenter, channel: int | None = None) -> None:
+        self.model, self.channel = model, channel
+        self._known: dict[tuple[int, object], tuple[SlideReader, SlideRange]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, example: Example) -> SlideRange:
+        """Of an example's slide."""
+        key = id(example.reader), example.pixel_size
+        with self._lock:
+            if key not in self._known:
+                # The reader is kept too, or another could come to have its id.
+                self._known[key] = example.reader, self._look(example)
+            return self._known[key][1]
+
+    def _look(self, example: Example) -> SlideRange:
+        info = example.reader.info
+        pick = ChannelPick.choose(info, self.model.info, self.channel)
+        frame = Frame.of(example.reader, self.model.info, pixel_size=example.pixel_size)
+        normalizer, model = fit(frame, self.model, pick)
+        boxes = sample_boxes(frame, whole_px=WHOLE_PX)
+        pixels = [pick.apply(frame.read(box)).reshape(-1) for box in boxes]
+        channels = self.model.info.channels
+        flat = np.concatenate(pixels).reshape(-1, 3 if channels == "rgb" else 1)
+        some = np.random.default_rng(0).choice(len(flat), min(_SAMPLES, len(flat)), replace=False)
+        return SlideRange(frame, pick, normalizer, model, flat[np.sort(some)].astype(np.float32))
+
+
+def region_px(example: Example, slide: SlideRange) -> tuple[float, float, float, float]:
+    """Left, top, right and lower edge of a region within its image, in model px."""
+    box = example.labels.region.intersect(example.reader.info.box)
+    sx, sy = slide.frame.scale
+    return box.x / sx, box.y / sy, box.right / sx, box.bottom / sy
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """Some of a labelled region with what lies around it.
+
+    Attributes
+    ----------
+    slide : SlideRange
+    pixels : (h, w, c) array
+        In the slide's own units.
+    labels : (h, w) int32
+        Objects that are at least in part known; those that cross the region's edge are whole.
+    known : (h, w) bool
+        In the region and in no ignored area.
+    cut : (k,) int32
+        Objects that end at the region's edge: they may go on beyond.
+    centres : (n, 2) float64
+        y and x of the objects.
+    classes : (n + 1,) int64
+        Class of each label in the scheme of the model, 0 background; -1 unknown.
+    """
+
+    slide: SlideRange
+    pixels: NDArray[Any]
+    labels: NDArray[np.int32]
+    known: NDArray[np.bool_]
+    cut: NDArray[np.int32]
+    centres: NDArray[np.float64]
+    classes: NDArray[np.int64]
+
+    @property
+    def nbytes(self) -> int:
+        """Of the arrays."""
+        return int(self.pixels.nbytes + self.labels.nbytes + self.known.nbytes)
+
+
+class Sheets:
+    """Sheets of examples by number; read when asked for, the latest kept. Any thread may call.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    slides : Slides
+    around_px : int
+        Context beyond each sheet's own part, model px.
+    """
+
+    def __init__(self, examples: Sequence[Example], slides: Slides, around_px: int) -> None:
+        self._examples, self._slides, self._around = examples, slides, around_px
+        self._places: list[tuple[int, Box, Box]] = []
+        for number, example in enumerate(examples):
+            if example.labels.region.intersect(example.reader.info.box).is_empty:
+                raise ObjectsFileError(
+                    f"The labelled region {example.labels.region} of {example.labels.image} lies "
+                    "beside its image. Is it in full-resolution pixels?"
+                )
+            frame = slides.of(example).frame
+            whole = Frame.of(
+                example.reader,
+                slides.model.info,
+                region=example.labels.region,
+                pixel_size=example.pixel_size,
+            ).region
+            for tile in TileGrid(frame.extent, whole, _SHEET_PX, around_px):
+                self._places.append((number, tile.owned, tile.read))
+        self._kept: OrderedDict[int, Sheet] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def areas_px(self) -> NDArray[np.int64]:
+        """Labelled pixels of each sheet, ignored ones counted too."""
+        return np.array([own.area for _, own, _ in self._places], np.int64)
+
+    def __getitem__(self, index: int) -> Sheet:
+        with self._lock:
+            if index in self._kept:
+                self._kept.move_to_end(index)
+                return self._kept[index]
+        sheet = self._read(index)
+        with self._lock:
+            self._kept[index] = sheet
+            while len(self._kept) > 1 and self.nbytes > _CACHE_BYTES:
+                self._kept.popitem(last=False)
+        return sheet
+
+    @property
+    def nbytes(self) -> int:
+        """Of the sheets that are kept."""
+        return sum(sheet.nbytes for sheet in self._kept.values())
+
+    def _read(self, index: int) -> Sheet:
+        number, _, box = self._places[index]
+        example = self._examples[number]
+        slide = self._slides.of(example)
+        edges = region_px(example, slide)
+        known = _known(example, slide, edges, box)
+        table = nuclei_of(example.labels.objects)
+        contours = _in_model(table.contours, slide)
+        rows = contours.query(box)
+        labels = draw(contours.take(rows), np.arange(1, len(rows) + 1), box, 1).astype(np.int32)
+        seen = np.bincount(labels[known], minlength=len(rows) + 1)[1:] > 0
+        # What lies outside alone is nobody's word, and must not change anything.
+        new = np.zeros(len(rows) + 1, np.int32)
+        new[1:][seen] = np.arange(1, seen.sum() + 1)
+        rows, labels = rows[seen], new[labels]
+        contours = contours.take(rows)
+        model_classes = self._slides.model.info.classes
+        names = table.class_names[rows]
+        return Sheet(
+            slide,
+            slide.read(box),
+            labels,
+            known,
+            np.flatnonzero(_is_cut(contours, edges)).astype(np.int32) + 1,
+            contours.centroids[:, ::-1] - (box.y, box.x),
+            np.array([0, *(_class(model_classes.names, name) for name in names)], np.int64),
+        )
+
+
+def _class(names: Sequence[str], name: str | None) -> int:
+    return 1 + names.index(name) if name in names else -1
+
+
+def _in_model(contours: Contours, slide: SlideRange) -> Contours:
+    sx, sy = slide.frame.scale
+    return contours.transform((1 / sx, 1 / sy), (0.0, 0.0))
+
+
+def _known(
+    example: Example, slide: SlideRange, edges: tuple[float, float, float, float], box: Box
+) -> NDArray[np.bool_]:
+    """Pixels of `box` whose centre lies in the region and in no ignored area."""
+    x, y = box.x + np.arange(box.width) + 0.5, box.y + np.arange(box.height) + 0.5
+    left, top, right, bottom = edges
+    known = ((y >= top) & (y < bottom))[:, None] & ((x >= left) & (x < right))
+    ignored = _in_model(example.labels.ignored, slide)
+    drawn = draw(ignored, np.ones(len(ignored), np.int64), box, 1)
+    return np.asarray(known & (drawn == 0))
+
+
+def _is_cut(contours: Contours, edges: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+    """Outlines that end at the edge of their region; those that go on beyond are whole."""
+    return np.asarray((np.abs(contours.bounds - np.array(edges)) <= _CUT_PX).any(axis=1))

@@ -1,0 +1,259 @@
+"""The words of training an object model on labelled regions. Light: no network is imported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from napari_histo.core import PixelSize, Progress, Segmenter, SlideReader
+from napari_histo.core.learning import LabelledRegion
+from napari_histo.ops.metrics import Agreement
+
+__all__ = [
+    "CurvePoint",
+    "Example",
+    "Examples",
+    "Preflight",
+    "StarDistTraining",
+    "TrainedModel",
+    "TrainingStep",
+    "as_examples",
+    "hold_out",
+]
+
+
+class Example(NamedTuple):
+    """A labelled region and the slide that it lies on.
+
+    Attributes
+    ----------
+    reader : SlideReader
+    labels : LabelledRegion
+    pixel_size : PixelSize or None
+        The user's word; it wins over the file's.
+    group : str
+        What must not be split between training and validation: a patient, a slide. By default the
+        image's id.
+    """
+
+    reader: SlideReader
+    labels: LabelledRegion
+    pixel_size: PixelSize | None = None
+    group: str = ""
+
+    @property
+    def kin(self) -> str:
+        """The group, or else the image."""
+        return self.group or self.labels.image
+
+
+Examples = Sequence[Example | tuple[SlideReader, LabelledRegion]]
+
+
+def as_examples(pairs: Iterable[Example | tuple[SlideReader, LabelledRegion]]) -> list[Example]:
+    """Plain pairs as examples."""
+    return [p if isinstance(p, Example) else Example(*p) for p in pairs]
+
+
+def hold_out(
+    examples: Sequence[Example], share: float, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """What teaches and what judges: whole groups, or regions where all are of one group.
+
+    Nothing is held out of a single region, or where `share` is 0.
+    """
+    kin = [e.kin for e in examples]
+    if len(set(kin)) == 1:
+        kin = [str(i) for i in range(len(examples))]
+    names = sorted(set(kin))
+    if share <= 0 or len(names) < 2:
+        return list(examples), []
+    drawn = np.random.default_rng([seed, 1]).permutation(len(names))
+    judging: set[str] = set()
+    for i in drawn[: len(names) - 1]:
+        judging.add(names[i])
+        if sum(k in judging for k in kin) >= share * len(examples):
+            break
+    teach = [e for e, k in zip(examples, kin, strict=True) if k not in judging]
+    return teach, [e for e, k in zip(examples, kin, strict=True) if k in judging]
+
+
+@dataclass(frozen=True)
+class StarDistTraining:
+    """How to train a StarDist model.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    steps, batch, patch_px : int
+        Steps, patches a step and their side; a multiple of what the network halves down to one
+        cell (16 for shipped ones).
+    rate : float or None
+        Largest learning rate; by default 2e-3 for a new network, 5e-4 for one that goes on.
+    pixel_um : float
+        Pixel size of a new network, µm; one that goes on keeps its own.
+    replay_share : float
+        Share of the patches that come from earlier rounds, where there are any.
+    distillation : float
+        How much the parent's own answers count on patches of earlier rounds; 0 for labels alone.
+    distil_unlabelled : bool
+        True to hold on to the parent's answers on unlabelled pixels of new regions too.
+    judge_every : int
+        Steps between two looks at the regions that judge.
+    patience : int
+        Looks without a better one after which training ends; 0 for never.
+    held_out : float
+        Share of the regions that judge where no others are given.
+    zoom : float
+        Spread of the magnification, log2.
+    seed : int
+        Of everything random.
+    channel : int or None
+        For models of one channel.
+    device : {"auto", "cpu", "cuda", "mps"}
+    precision : {"auto", "float32", "bfloat16"}
+    workers : int
+        Threads that prepare patches while the network learns; the result does not depend on it.
+    """
+
+    name: str = "nuclei"
+    steps: int = 300
+    batch: int = 8
+    patch_px: int = 128
+    rate: float | None = None
+    pixel_um: float = 0.5
+    replay_share: float = 0.5
+    distillation: float = 0.2
+    distil_unlabelled: bool = False
+    judge_every: int = 50
+    patience: int = 6
+    held_out: float = 0.2
+    zoom: float = 0.2
+    seed: int = 0
+    channel: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch": 1, "patch_px": 16, "judge_every": 1, "patience": 0}
+        low = [f"{k} = {getattr(self, k)}" for k, v in least.items() if getattr(self, k) < v]
+        shares = {"replay_share": self.replay_share, "held_out": self.held_out}
+        low += [f"{k} = {v}, allowed is 0 to below 1" for k, v in shares.items() if not 0 <= v < 1]
+        if self.pixel_um <= 0 or (self.rate is not None and self.rate <= 0):
+            low.append(f"pixel_um = {self.pixel_um}, rate = {self.rate}, allowed is above 0")
+        if self.distillation < 0 or self.zoom < 0 or self.workers < 0:
+            low.append("distillation, zoom and workers must be at least 0")
+        if low:
+            raise ValueError(f"Training cannot work like this: {'; '.join(low)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """How well the model did after some steps, at the best of a few thresholds.
+
+    Attributes
+    ----------
+    step : int
+    loss : float
+        Mean of the steps since the last point; NaN before the first.
+    pq, ap, f1 : float
+        Panoptic quality, TP / (TP + FP + FN) and F1 at an intersection over union of 0.5, on the
+        regions that judge; NaN where there are none.
+    """
+
+    step: int
+    loss: float
+    pq: float = math.nan
+    ap: float = math.nan
+    f1: float = math.nan
+
+    @classmethod
+    def of(cls, step: int, loss: float, found: Agreement) -> CurvePoint:
+        """From an agreement with the truth."""
+        return cls(step, loss, found.pq, found.ap[0.5], found.f1)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep(Progress):
+    """A step of training.
+
+    Attributes
+    ----------
+    loss : float
+        Mean of late; NaN before the first step.
+    point : CurvePoint or None
+        A new point of the curve, where this step was judged.
+    seconds_left : float
+        Estimated; NaN while unknown.
+    """
+
+    loss: float = math.nan
+    point: CurvePoint | None = None
+    seconds_left: float = math.nan
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that is done.
+
+    Attributes
+    ----------
+    model : Segmenter
+        As `load_model` reads it from the folder.
+    folder : Path
+    agreement : Agreement
+        On the regions that judged, at the new thresholds; empty where there were none.
+    curve : tuple of CurvePoint
+    best_step : int
+        Whose weights were kept.
+    seconds : float
+        Of training, over all calls.
+    card : mapping
+        What was written beside the weights.
+    """
+
+    model: Segmenter
+    folder: Path
+    agreement: Agreement
+    curve: tuple[CurvePoint, ...]
+    best_step: int
+    seconds: float
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What a training will take.
+
+    Attributes
+    ----------
+    seconds : float
+        Of all steps and looks at the regions that judge, from a few that were timed.
+    memory_bytes : int
+        Of the network, what it keeps for learning, and the pixels at hand.
+    device : str
+    n_regions, n_objects : int
+        That teach, those of earlier rounds not counted.
+    """
+
+    seconds: float
+    memory_bytes: int
+    device: str
+    n_regions: int
+    n_objects: int
+
+    def __str__(self) -> str:
+        minutes = (
+            "less than a minute" if self.seconds < 60 else f"about {self.seconds / 60:.0f} min"
+        )
+        return (
+            f"{self.n_objects} objects in {self.n_regions} region(s): {minutes} on "
+            f"{self.device}, {self.memory_bytes / 2**30:.1f} GB of memory."
+        )
