@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_histo.core import ClassScheme
+from napari_histo.core import ClassScheme, ObjectTable
 from napari_histo.errors import HistoError
 from napari_histo.plugin.annotate_chips import free_colour
 from napari_histo.plugin.annotate_form import AnnotateForm
@@ -251,6 +251,19 @@ class AnnotateDock(QWidget):
         choice = ImageChoice(image.unique_id, reader, hint_um(image))
         path = source_path(image)
         self.controller.open(choice, table=chosen.table, target=target, image_path=path)
+
+    def work_on(
+        self, image: Image, target: Path, *, classes: ClassScheme, tool: Tool | None = None
+    ) -> None:
+        """Open the objects of a file over an image; `classes` are for one that is not there yet."""
+        self._begun_with = None
+        table = None if target.exists() else ObjectTable.empty(classes)
+        choice = ImageChoice(
+            image.unique_id, reader_of(image, self.viewer.dims.point), hint_um(image)
+        )
+        if tool is not None:
+            self.controller.set_tool(tool)
+        self.controller.open(choice, table=table, target=target, image_path=source_path(image))
 
     def _on_open(self, is_open: bool) -> None:
         self._close_scene()

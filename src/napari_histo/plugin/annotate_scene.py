@@ -12,7 +12,7 @@ from napari_histo.plugin.annotate_gestures import carry_out, draws, preview
 from napari_histo.plugin.annotate_keys import Keys
 from napari_histo.plugin.annotate_marks import Marks
 from napari_histo.plugin.annotate_words import object_facts
-from napari_histo.plugin.geometry import centre_view, screen_px
+from napari_histo.plugin.geometry import look_at, screen_px
 from napari_histo.plugin.objects_view import ColourBy, ObjectsView
 from napari_histo.session import AnnotationController, Tool
 
@@ -26,8 +26,6 @@ _CURSORS = {Tool.PAINT: "circle", Tool.ERASE: "circle", Tool.PICK: "pointing"}
 _FILL_OPACITY = 0.45
 #: For the status bar, in place of what napari's keys 1-7 would do to labels.
 _HELP = "hold <space> or the middle button to move the view"
-#: Share of the window that an object under review should take, at least and at most.
-_REVIEW_LEAST, _REVIEW_MOST, _REVIEW_BEST = 0.02, 0.6, 0.15
 
 
 class Scene:
@@ -123,12 +121,7 @@ class Scene:
 
     def look_at(self, box: Box) -> None:
         """Bring an object into the middle, large enough to be judged."""
-        size = screen_px(self._viewer, self.layer) * max(box.width, box.height)
-        share = size / min(self._viewer.canvas.size)
-        if not _REVIEW_LEAST <= share <= _REVIEW_MOST:
-            self._viewer.scene.camera.zoom *= _REVIEW_BEST / max(share, 1e-9)
-        middle = (box.x + box.width / 2, box.y + box.height / 2)
-        centre_view(self._viewer, self.layer, middle)
+        look_at(self._viewer, self.layer, box)
 
     # -- the mouse -------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ __all__ = [
     "centre_view",
     "from_napari",
     "hint_um",
+    "look_at",
     "pixel_size_of",
     "placement_of",
     "plane_shape",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 _CURVE_POINTS = 64
+#: Share of the window that an object that is looked at should take.
+_LEAST_SHARE, _MOST_SHARE, _BEST_SHARE = 0.02, 0.6, 0.15
 
 
 def from_napari(yx: ArrayLike) -> NDArray[np.float64]:
@@ -149,6 +152,15 @@ def centre_view(viewer: ViewerModel, layer: Layer, xy: Sequence[float]) -> None:
     """Move a place on a layer, full-resolution px, to the middle of the window."""
     world = _apply(to_world(layer), to_napari(xy)) / _world_in_layer_units(viewer, layer)
     viewer.scene.camera.center = (*viewer.scene.camera.center[:-2], *world.tolist())
+
+
+def look_at(viewer: ViewerModel, layer: Layer, box: Box) -> None:
+    """Bring an object, full-resolution px, into the middle, large enough to be judged."""
+    size = screen_px(viewer, layer) * max(box.width, box.height)
+    share = size / min(viewer.canvas.size)
+    if not _LEAST_SHARE <= share <= _MOST_SHARE:
+        viewer.scene.camera.zoom *= _BEST_SHARE / max(share, 1e-9)
+    centre_view(viewer, layer, (box.x + box.width / 2, box.y + box.height / 2))
 
 
 # -- regions -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_histo.core import GeometryKind, ObjectTable, ObjectType, SlideInfo
+from napari_histo.core import GeometryKind, ObjectTable, ObjectType, SlideInfo, SlideReader
 from napari_histo.errors import HistoError
 from napari_histo.plugin.geometry import pixel_size_of, placement_of, plane_shape, to_napari
 from napari_histo.plugin.layers import TABLE_KEY, features_of, labels_options
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.types import LayerDataTuple
 
-__all__ = ["objects_as_layers", "objects_reader", "read_slide", "slide_reader"]
+__all__ = [
+    "objects_as_layers",
+    "objects_reader",
+    "planes_as_layers",
+    "read_slide",
+    "slide_reader",
+]
 
 _Reader = Callable[[Any], "list[LayerDataTuple]"]
 #: napari's Shapes stay quick up to here.
@@ -60,11 +66,15 @@ def read_slide(path: str) -> list[LayerDataTuple]:
     from napari_histo.slides import open_slide
 
     first = open_slide(path)
-    readers = [first, *(open_slide(path, z=z) for z in range(1, first.info.n_z))]
+    if first.info.series_note:
+        show_info(first.info.series_note)
+    return planes_as_layers([first, *(open_slide(path, z=z) for z in range(1, first.info.n_z))])
+
+
+def planes_as_layers(readers: Sequence[SlideReader]) -> list[LayerDataTuple]:
+    """Layers of a slide's focal planes, each with a reader of its own; read lazily."""
     stacks = [image_levels(reader) for reader in readers]
-    info = first.info
-    if info.series_note:
-        show_info(info.series_note)
+    info = readers[0].info
     levels = [_stack(planes) for planes in zip(*stacks, strict=True)]
     options = _slide_options(info)
     if info.is_rgb:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Event, RLock
 
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined] # qtpy's own name
 
@@ -26,13 +27,23 @@ class Mailbox(QObject):
         super().__init__(parent)
         self._calls: deque[Callable[[], None]] = deque()
         self._running = False
+        self._gate = gate = RLock()
+        self._closed = closed = Event()
         self._posted.connect(self._run, Qt.ConnectionType.QueuedConnection)
+
+        def on_destroyed() -> None:
+            with gate:
+                closed.set()
+
+        self.destroyed.connect(on_destroyed)
 
     def post(self, call: Callable[[], None]) -> None:
         """Run `call` soon. Any thread may call."""
-        # The window may close while a thread still works: then nobody waits for its answer.
-        with suppress(RuntimeError):
-            self._posted.emit(call)
+        # The window may close while a thread still works: then nobody waits for its answer. Qt
+        # crashes where a signal is emitted while its object is taken down, hence the gate.
+        with self._gate, suppress(RuntimeError):
+            if not self._closed.is_set():
+                self._posted.emit(call)
 
     def _run(self, call: Callable[[], None]) -> None:
         # napari's progress bars let Qt's events run: without this, the end of a run could overtake

@@ -1,0 +1,268 @@
+"""The QuPath panel: a project's images, opened and kept in step with QuPath."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QDockWidget, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_histo.core import ClassScheme
+from napari_histo.errors import HistoError
+from napari_histo.plugin.activity import Activity
+from napari_histo.plugin.parts import show_choices
+from napari_histo.plugin.qupath_form import QuPathForm
+from napari_histo.plugin.qupath_opening import ProjectView, annotate_dock
+from napari_histo.plugin.theme import style_sheet, theme_colour
+from napari_histo.plugin.threads import Mailbox
+from napari_histo.session import AnnotationController
+from napari_histo.session.qupath import QuPathController
+from napari_histo.session.qupath_memory import Memory
+from napari_histo.session.qupath_state import ImageRow, OpenedSlide, Preview
+from napari_histo.session.qupath_work import QuPathTools
+from qupath_bridge.sync import Conflict
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["QuPathDock"]
+
+_FILTER = "QuPath project (*.qpproj)"
+_LOOK_MS = 3000
+
+
+class QuPathDock(QWidget):
+    """Connects the form, the session and the viewer; holds no state of its own.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    tools : QuPathTools, optional
+        Others, for tests.
+    memory : Memory, optional
+        Another one, for tests.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: napari.viewer.Viewer,
+        tools: QuPathTools | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        super().__init__()
+        # napari hands plugins a wrapper that refuses what it takes for private.
+        self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self.form = QuPathForm(self)
+        # The list takes the height that there is; else napari puts a stretch below.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.form)
+        self.view = ProjectView(self.viewer)
+        self.controller = QuPathController(Mailbox(self).post, self._desk, tools, memory)
+        self._activity = Activity("QuPath")
+        self._missing: str | None = None
+        self._rendering = _once(self, self.render_state)
+        self._watch = QTimer(self)
+        self._watch.setInterval(_LOOK_MS)
+        self._watch.timeout.connect(self._look)
+        self._connect_form()
+        self._connect_state()
+        self._show_recent()
+        self._apply_theme()
+        self.render_state()
+        self._watch.start()
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the session where the panel is closed: napari then takes it away, and keeps it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self._watch.stop()
+            self.controller.close()
+            self._activity.close()
+        return super().event(event)
+
+    def _desk(self) -> AnnotationController | None:
+        dock = annotate_dock(self.viewer)
+        return None if dock is None else dock.controller
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def _connect_form(self) -> None:
+        form, session = self.form, self.controller
+        form.open_button.clicked.connect(self._ask_and_open)
+        form.project_box.activated.connect(self._open_recent)
+        browse, preview = form.browse, form.preview
+        browse.filter.textChanged.connect(browse.images.filter_by)
+        browse.images.chosen.connect(session.choose)
+        browse.images.opened.connect(session.open_image)
+        for name, button in browse.buttons.items():
+            button.clicked.connect(partial(self._compare, name))
+        browse.undo_button.clicked.connect(session.undo)
+        browse.note.button.clicked.connect(self._pull_opened)
+        form.progress.cancel_button.clicked.connect(session.cancel)
+        preview.conflicts.looked_at.connect(self._look_at)
+        for policy, button in preview.keep.items():
+            button.clicked.connect(partial(self._answer, policy))
+        preview.write_button.clicked.connect(session.write)
+        preview.back_button.clicked.connect(session.discard)
+
+    def _connect_state(self) -> None:
+        session, activity = self.controller, self._activity
+        events = session.state.events
+        events.connect(self._render_soon)
+        events.progress.connect(activity.show)
+        events.preview.connect(self._on_preview)
+        events.project.connect(self._show_recent)
+        events.is_listing.connect(self._go_on_opening)
+        session.slide_ready.connect(self._show_slide)
+        session.objects_ready.connect(self._show_objects)
+        session.image_missing.connect(self._ask_where)
+        theme = self.viewer.events.theme
+        theme.connect(self._apply_theme)
+        images = self.form.browse.images.rows
+
+        def on_destroyed() -> None:
+            events.disconnect()
+            session.close()
+            activity.close()
+            images.close()
+            theme.disconnect(self._apply_theme)
+
+        self.destroyed.connect(on_destroyed)
+
+    def _apply_theme(self) -> None:
+        theme = self.viewer.theme
+        ground = theme_colour(theme, "foreground").name()
+        self.setStyleSheet(f"{style_sheet(theme)} QListView {{ background-color: {ground}; }}")
+        self.form.preview.conflicts.painter.theme = theme
+        self._render_soon()
+
+    def _render_soon(self, *_: Any) -> None:
+        """Once for all that changed together."""
+        self._rendering.start(0)
+
+    def render_state(self) -> None:
+        """Show the state, and no widget reports this as a change by the user."""
+        state = self.controller.state
+        self.form.browse.images.show_opened(state.opened, self.viewer.theme)
+        self.form.render_state(state)
+
+    # -- projects --------------------------------------------------------------------------------
+
+    def _show_recent(self, *_: Any) -> None:
+        box, project = self.form.project_box, self.controller.state.project
+        recent = self.controller.memory.recent
+        items: list[tuple[str, object]] = [(_title(file), file) for file in recent]
+        if project is None:
+            items.insert(0, ("Choose a project" if recent else "No project yet", None))
+        show_choices(box, items)
+        box.setCurrentIndex(0)  # the latest
+        box.setToolTip("" if project is None else str(project.file))
+
+    def _open_recent(self) -> None:
+        chosen: Path | None = self.form.project_box.currentData()
+        project = self.controller.state.project
+        if chosen is not None and (project is None or project.file.absolute() != chosen):
+            self.controller.open_project(chosen)
+
+    def _ask_and_open(self) -> None:
+        project = self.controller.state.project
+        start = "" if project is None else str(project.folder.parent)
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open a QuPath project", start, _FILTER)
+        if chosen:
+            self.controller.open_project(Path(chosen))
+
+    # -- images ----------------------------------------------------------------------------------
+
+    def _show_slide(self, slide: OpenedSlide) -> None:
+        try:
+            self.view.show(slide)
+        except HistoError as error:
+            self.controller.fail(error)
+
+    def _show_objects(self, row: ImageRow) -> None:
+        project = self.controller.state.project
+        try:
+            classes = ClassScheme() if project is None else project.classes
+            self.view.annotate(row, classes)
+        except HistoError as error:
+            self.controller.fail(error)
+        place = self.parent()
+        if isinstance(place, QDockWidget):
+            place.raise_()  # the Annotate panel, where it is new, lies over this one
+
+    def _ask_where(self, row: ImageRow) -> None:
+        """The image's file is not where the project says: let the user show it."""
+        name = Path(row.image.uri).name or row.entry.name
+        title = f"Where is {row.entry.name} now?"
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, title, "", f"{row.entry.name} (*{_suffix(name)})"
+        )
+        if chosen:
+            self._missing = row.key
+            self.controller.move_folder(row, Path(chosen))
+
+    def _go_on_opening(self, is_listing: bool) -> None:
+        """With the image that the user has just shown."""
+        key, state = self._missing, self.controller.state
+        if is_listing or key is None:
+            return
+        self._missing, row = None, state.row(key)
+        if row is None or row.image.path is None:
+            name = "" if row is None else row.entry.name
+            self.controller.fail(
+                HistoError(f"The file that you chose is not {name}. Choose the file of that name.")
+            )
+            return
+        self.controller.open_image(key)
+
+    # -- pull, push, sync ------------------------------------------------------------------------
+
+    def _compare(self, direction: Any) -> None:
+        self.controller.compare(direction)
+
+    def _pull_opened(self) -> None:
+        self.controller.choose(self.controller.state.opened)
+        self.controller.compare("pull")
+
+    def _answer(self, policy: Any) -> None:
+        preview = self.form.preview
+        if preview.all_box.isChecked():
+            ids = preview.conflicts.conflicts.ids()
+            preview.all_box.setChecked(False)
+        else:
+            ids = preview.conflicts.selected_ids()
+        self.controller.answer(ids, policy)
+        if not ids:
+            self.controller.state.notice = "Mark rows of the list first, or tick “for all”."
+
+    def _look_at(self, conflict: Conflict) -> None:
+        preview = self.controller.state.preview
+        if preview is not None and not self.view.look_at(preview.row.key, conflict):
+            self.controller.state.notice = "Open the image (Back, double click) to see the place."
+
+    def _on_preview(self, preview: Preview | None) -> None:
+        if preview is None:
+            self.view.show_theirs(None)
+
+    def _look(self) -> None:
+        if self.isVisible():
+            self.controller.look()
+
+
+def _once(parent: QWidget, call: Any) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.timeout.connect(call)
+    return timer
+
+
+def _title(file: Path) -> str:
+    """Projects are most often named by their folder."""
+    return file.parent.name if file.name == "project.qpproj" else file.stem
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix
