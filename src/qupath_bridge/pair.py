@@ -183,6 +183,9 @@ def carry_out(
             pair.pushed.forget(found.marks)  # the base knows now
         if found.writes_theirs(direction):
             yield from _push(bridge, found, cancel)
+        elif found.is_overwritten and direction != "pull":
+            delta = Delta(ObjectTable.empty())  # what the project did not take is decided on
+            yield from bridge.pushing(pair.entry, delta.upserts, delta.deletions, cancel=cancel)
         if writes_ours:
             yield Progress(0, 0, f"Writing {pair.file.name}")
             _check_same(pair.file, found.ours)
