@@ -8,7 +8,7 @@ import pytest
 from napari_histo.core import Box, CancelToken, PixelSize
 from napari_histo.core.learning import Pool
 from napari_histo.errors import Cancelled, LearningError
-from napari_histo.learning.scoring import Encoder, ScoreRequest, join, score_image
+from napari_histo.learning.scoring import Encoder, ScoreRequest, join, list_regions, score_image
 from napari_histo.learning.strategies import STRATEGIES, strategy
 from napari_histo.learning.views import VIEWS, View
 from napari_histo.models import load_model
@@ -65,6 +65,17 @@ def test_a_model_without_an_encoder_gives_no_features_and_random_still_works() -
     pool = look(noise(), region_px=100, views=())
     assert pool.features.shape == (4, 0)
     assert len(strategy("auto").select(pool, 2, np.random.default_rng(0))) == 2
+
+
+def test_regions_are_listed_and_looked_at_without_a_search_for_objects(sample: Pool) -> None:
+    model = load_model("he-nuclei-fast", precision="float32", device="cpu")
+    request = ScoreRequest(region_px=128, objects=False, views=())
+    with open_slide(SAMPLE) as reader:
+        listed = list_regions("he", reader, model, request)
+        seen = finish(score_image("he", reader, model, request))[0]
+    assert listed.candidates == seen.candidates == sample.candidates
+    assert set(listed.signals) == set(seen.signals) == {"tissue"}
+    np.testing.assert_allclose(seen.features, sample.features, atol=1e-6)
 
 
 def test_it_can_be_cancelled_at_any_region() -> None:

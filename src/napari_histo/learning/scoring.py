@@ -18,7 +18,7 @@ looked at as it is and in other views; the signals are
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -47,7 +47,7 @@ from napari_histo.pipeline.proposing import WHOLE_PX, fit
 from napari_histo.pipeline.tissue import find_tissue
 from napari_histo.store.labels import rasterise
 
-__all__ = ["Encoder", "ScoreRequest", "join", "score_image"]
+__all__ = ["Encoder", "ScoreRequest", "join", "list_regions", "score_image"]
 
 #: Objects down to this share of the threshold say something about doubt.
 _NEARLY = 0.4
@@ -72,6 +72,8 @@ class ScoreRequest:
         Side of a region, model px.
     most : int
         Regions of one image that are looked at; of more, so many are drawn at random.
+    objects : bool
+        False to look for no objects: there is no signal but ``tissue`` then.
     views : sequence of View
         Others to compare with; none gives no ``disagreement``.
     channel : int or None
@@ -84,6 +86,7 @@ class ScoreRequest:
 
     region_px: int = 256
     most: int = 400
+    objects: bool = True
     views: Sequence[View] = VIEWS
     channel: int | None = None
     pixel_size: PixelSize | None = None
@@ -130,6 +133,18 @@ def score_image(
     return _pool(name, look, tiles, rows)
 
 
+def list_regions(
+    name: str, reader: SlideReader, model: Segmenter, request: ScoreRequest | None = None
+) -> Pool:
+    """The same regions as of `score_image` without a look at them."""
+    request = request or ScoreRequest()
+    look = _Look.at(reader, model, request, None)
+    boxes = [look.box(t) for t in look.worth_a_look(np.random.default_rng(request.seed))]
+    tissue = np.array([_share(look.tissue, box) for box in boxes], np.float32)
+    candidates = tuple(Candidate(name, box) for box in boxes)
+    return Pool(candidates, np.zeros((len(boxes), 0), np.float32), {"tissue": tissue})
+
+
 def join(pools: Iterable[Pool]) -> Pool:
     """Candidates of several images in one pool; signals that one lacks are NaN there.
 
@@ -167,12 +182,12 @@ def join(pools: Iterable[Pool]) -> Pool:
 class _Row:
     """What was seen in one region."""
 
-    objects: int
-    margin: float
-    disagreement: float
-    classes: NDArray[np.float32]
     features: NDArray[np.float32]
     views: NDArray[np.float32]
+    classes: NDArray[np.float32]
+    objects: int = 0
+    margin: float = 0.0
+    disagreement: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,33 +250,39 @@ class _Look:
             self.normalizer.apply(self.pick.apply(view.show(pixels, is_rgb=is_rgb)))
             for view in views
         ]
-        thresholds = self.model.info.thresholds
-        found = [self._objects(image, thresholds) for image in shown]
         inner = Box(
             tile.owned.x - tile.read.x,
             tile.owned.y - tile.read.y,
             tile.owned.width,
             tile.owned.height,
         )
-        whole = Box(0, 0, tile.read.width, tile.read.height)
+        crops = [
+            view.turn(_crop(view.back(image), inner))
+            for view, image in zip(views, shown, strict=True)
+        ]
+        features = self._features(crops)
+        row = _Row(features[0], features[1:], np.zeros(len(self.model.info.classes), np.float32))
+        return self._doubt(views, shown, inner, row) if self.request.objects else row
+
+    def _doubt(
+        self, views: Sequence[View], shown: Sequence[NDArray[np.float32]], inner: Box, row: _Row
+    ) -> _Row:
+        """What is found in the region, and how sure that is."""
+        thresholds = self.model.info.thresholds
+        found = [self._objects(image, thresholds) for image in shown]
+        whole = Box(0, 0, *shown[0].shape[1::-1])
         labels = [
             _crop(view.back(rasterise(_kept(table, thresholds), whole)), inner)
             for view, table in zip(views, found, strict=True)
         ]
         own = found[0].select(_within(found[0], inner))
         kept = _kept(own, thresholds)
-        crops = [
-            view.turn(_crop(view.back(image), inner))
-            for view, image in zip(views, shown, strict=True)
-        ]
-        features = self._features(crops)
-        return _Row(
-            len(kept),
-            _margin(own, thresholds),
-            _disagreement(labels),
-            _class_counts(kept),
-            features[0],
-            features[1:],
+        return replace(
+            row,
+            classes=_class_counts(kept),
+            objects=len(kept),
+            margin=_margin(own, thresholds),
+            disagreement=_disagreement(labels),
         )
 
     def _objects(self, image: NDArray[np.float32], thresholds: Thresholds) -> ObjectTable:
@@ -280,12 +301,11 @@ def _pool(name: str, look: _Look, tiles: Sequence[Tile], rows: Sequence[_Row]) -
         return np.fromiter(values, np.float32, len(rows))
 
     boxes = [look.box(tile) for tile in tiles]
-    signals = {
-        "tissue": column(_share(look.tissue, box) for box in boxes),
-        "objects": column(row.objects for row in rows),
-        "margin": column(row.margin for row in rows),
-    }
-    if look.request.views:
+    signals = {"tissue": column(_share(look.tissue, box) for box in boxes)}
+    if look.request.objects:
+        signals["objects"] = column(row.objects for row in rows)
+        signals["margin"] = column(row.margin for row in rows)
+    if look.request.objects and look.request.views:
         signals["disagreement"] = column(row.disagreement for row in rows)
     n_classes = len(look.model.info.classes)
     empty = np.zeros((0, 0), np.float32)
