@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import numpy as np
 
 from napari_histo.core import ObjectTable, ObjectType
 from napari_histo.errors import BridgeError, WriteError
+from qupath_bridge._align import groups_of
 from qupath_bridge._qpdata import DataState
 from qupath_bridge.client import Answer, JavaError
 from qupath_bridge.project import ProjectEntry
@@ -23,6 +22,7 @@ __all__ = [
     "limit_s",
     "refused",
     "stamp_of",
+    "unreadable",
     "whole",
 ]
 
@@ -72,9 +72,9 @@ def check_types(table: ObjectTable) -> None:
 
 def check_ids(table: ObjectTable) -> None:
     """Raise BridgeError where an id stands twice."""
-    ids, counts = np.unique(table.object_id, axis=0, return_counts=True)
-    if (counts > 1).any():
-        double = UUID(bytes=ids[counts > 1][0].tobytes())
+    group, first = groups_of(table.object_id)
+    if len(first) < len(table):
+        double = table.uuid(int(first[np.bincount(group).argmax()]))
         raise BridgeError(
             f"The id {double} stands twice among the objects to write; nothing was written. Give "
             "one of them a new id."

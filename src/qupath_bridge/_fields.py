@@ -251,9 +251,10 @@ class Fields:
                 at, numbers = found.setdefault(name, ([], []))
                 at.append(line)
                 numbers.append(self._words.setdefault(name, _Words()).number(key, value))
-        return {
-            name: _spread(at, numbers, len(self.aligned)) for name, (at, numbers) in found.items()
-        }
+        columns = {name: np.zeros(len(self.aligned), np.int32) for name in found}
+        for name, (at, numbers) in found.items():
+            columns[name][at] = numbers
+        return columns
 
 
 def _members(details: Details) -> Iterator[tuple[str, Hashable, Any]]:
@@ -271,12 +272,6 @@ def _members(details: Details) -> Iterator[tuple[str, Hashable, Any]]:
     if details.geometry_extra:
         text = json.dumps(dict(details.geometry_extra), sort_keys=True, default=str)
         yield "plane", text, details.geometry_extra
-
-
-def _spread(at: Sequence[int], numbers: Sequence[int], n: int) -> NDArray[np.int32]:
-    column = np.zeros(n, np.int32)
-    column[at] = numbers
-    return column
 
 
 def _three(get: Callable[[ObjectTable], Any], tables: Sequence[ObjectTable]) -> Any:

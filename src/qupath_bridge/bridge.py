@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import tempfile
-import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +16,16 @@ from napari_histo.errors import BridgeError, WriteError
 from qupath_bridge._bridge_checks import (
     check_count,
     check_ids,
-    check_read_back,
     check_types,
     expected_bytes,
     limit_s,
-    refused,
     stamp_of,
-    unreadable,
     whole,
 )
-from qupath_bridge._class_file import add_classes, in_project_colours
+from qupath_bridge._class_file import add_classes
 from qupath_bridge._differences import differences
-from qupath_bridge.client import Answer, JavaError, Limits, WorkerClient, run
-from qupath_bridge.packet import describe_classes, pack, unpack
+from qupath_bridge._transfer import Change, read_entry, verify, write_entry
+from qupath_bridge.client import Limits, WorkerClient, run
 from qupath_bridge.project import ProjectEntry, QuPathProject, open_project
 from qupath_bridge.safety import (
     EntryFacts,
@@ -48,7 +42,6 @@ from qupath_bridge.safety import (
 __all__ = ["QuPathBridge", "run"]
 
 _N_KEPT, _N_TRIES = 5, 3
-_LARGE_BYTES = 50_000_000
 
 
 class QuPathBridge:
@@ -144,7 +137,7 @@ class QuPathBridge:
             stamp = stamp_of(found)
             if not found.data_file.exists():
                 return ObjectTable.empty(project.classes)
-            table = yield from self._read(project, found, cancel)
+            table = yield from read_entry(self._client, project, found, cancel)
             if stamp == stamp_of(found):
                 check_count(found, len(table))
                 return table
@@ -233,10 +226,10 @@ class QuPathBridge:
             if expected is not None:
                 expected.check_same(found.folder, found.name)
             check_disk(found.folder, expected_bytes(before, len(upserts)))
-            answer = yield from self._write(
-                project, found, upserts, removed, (data, summary), mark=mark, cancel=cancel
-            )
-            yield from self._verify(found, data, answer, cancel)
+            change = Change(upserts, removed, mark or uuid4().hex)
+            files = (data, summary)
+            answer = yield from write_entry(self._client, project, found, change, files, cancel)
+            yield from verify(self._checker, found, data, answer, cancel)
             yield Progress(0, 0, "Putting the new file in place")
             keep_copy(project.folder, found.folder, self._n_kept)
             before.check_same(found.folder, found.name)
@@ -257,7 +250,9 @@ class QuPathBridge:
         if not found.data_file.exists():
             return []
         arguments = {"data": str(found.data_file)}
-        answer = yield from self._ask("marks", arguments, limit_s(found), cancel)
+        answer = yield from self._client.call(
+            "marks", arguments, limit_s=limit_s(found), cancel=cancel
+        )
         return str(answer["marks"]).split()
 
     def undo(self, entry: ImageEntry) -> bool:
@@ -276,77 +271,7 @@ class QuPathBridge:
             restore(copies[0], found.folder)
         return True
 
-    # -- steps -----------------------------------------------------------------------------------
-
-    def _read(
-        self, project: QuPathProject, entry: ProjectEntry, cancel: CancelToken | None
-    ) -> Generator[Progress, None, ObjectTable]:
-        with tempfile.TemporaryDirectory(prefix="qupath-bridge-") as folder:
-            arguments = {
-                "data": str(entry.data_file),
-                "classes": describe_classes(project.classes),
-                "folder": folder,
-            }
-            try:
-                answer = yield from self._ask("read", arguments, limit_s(entry), cancel)
-            except JavaError as error:
-                raise unreadable(entry, error) from error
-            table = unpack(Path(folder), project.classes)
-        if answer["n_double_ids"]:
-            warnings.warn(
-                f"{answer['n_double_ids']} objects of {entry.name!r} bear the id of another; they "
-                "were given ids of their own.",
-                stacklevel=2,
-            )
-        return table
-
     def _check_may_write(self, project: QuPathProject, entry: ProjectEntry) -> None:
         if self._read_only:
             raise WriteError(f"{project.file} was opened for reading; nothing was written.")
         check_may_write(project.file, entry.folder)
-
-    def _ask(
-        self, command: str, arguments: dict[str, Any], allowed_s: float, cancel: CancelToken | None
-    ) -> Generator[Progress, None, Answer]:
-        return (yield from self._client.call(command, arguments, limit_s=allowed_s, cancel=cancel))
-
-    def _write(
-        self,
-        project: QuPathProject,
-        entry: ProjectEntry,
-        upserts: ObjectTable,
-        removed: NDArray[np.uint8],
-        files: tuple[Path, Path],
-        *,
-        mark: str,
-        cancel: CancelToken | None,
-    ) -> Generator[Progress, None, Answer]:
-        table = in_project_colours(upserts, project.classes)
-        with tempfile.TemporaryDirectory(prefix="qupath-bridge-") as folder:
-            pack(table, Path(folder))
-            arguments = {
-                "project": str(project.file),
-                "entry": entry.entry_id,
-                "data": str(entry.data_file),
-                "folder": folder,
-                "removed": [str(UUID(bytes=raw.tobytes())) for raw in removed],
-                "mark": mark or uuid4().hex,
-                "new_data": str(files[0]),
-                "new_summary": str(files[1]),
-            }
-            allowed_s = limit_s(entry, len(upserts))
-            try:
-                return (yield from self._ask("write", arguments, allowed_s, cancel))
-            except JavaError as error:
-                raise refused(entry, error) from error
-
-    def _verify(
-        self, entry: ProjectEntry, data: Path, answer: Answer, cancel: CancelToken | None
-    ) -> Generator[Progress, None, None]:
-        """Read the new file in another process; what one wrote the same might misread alike."""
-        allowed_s, arguments = limit_s(entry, answer["n_objects"]), {"data": str(data)}
-        yield Progress(0, 0, "Checking the new file")
-        seen = yield from self._checker.call("count", arguments, limit_s=allowed_s, cancel=cancel)
-        if data.stat().st_size > _LARGE_BYTES:
-            self._checker.kill()  # Java gives no memory back
-        check_read_back(entry, answer, seen)

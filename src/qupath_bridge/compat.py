@@ -54,7 +54,7 @@ DIFFERENCES = (
     Difference(
         "Lists of measurements in double precision round to single precision, in 0.4 to 0.7.",
         "NumericMeasurementList.DoubleList.setValue",
-        "Measurements are compared in single precision (_differences.py).",
+        "Measurements are compared in single precision (_fields.py).",
     ),
     Difference(
         "MeasurementList.getMeasurementNames is called getNames since 0.6; the old name stays.",
@@ -65,6 +65,13 @@ DIFFERENCES = (
         "An entry's own reading answers a damaged file with an empty image, in all versions.",
         "DefaultProject.DefaultProjectImageEntry.readImageData",
         "The file is read by PathIO, which raises (Entry.load in scripts/bulk/entry.groovy).",
+    ),
+    Difference(
+        "Builders of images tell their metadata to their own package alone until 0.5, and as an "
+        "Optional since 0.6.",
+        "ImageServerBuilder.AbstractServerBuilder.getMetadata",
+        "Both are taken, where an image file is missing (Entry.server in "
+        "scripts/bulk/entry.groovy).",
     ),
     Difference(
         "Summaries are made by a class that is not public; its constructor is the same in all.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -265,11 +266,32 @@ def test_two_of_us_do_not_write_at_once(bridge, project, entry):
     bridge.write_objects(entry, circles(1))
 
 
-def test_a_missing_image_is_told_and_its_objects_still_read(bridge, project, entry, template):
+def test_objects_of_a_missing_image_are_read_and_written(bridge, project, entry, processes):
+    """Its place in the project stays as it is, so that QuPath can still be told a new one."""
     bridge.write_objects(entry, circles(3))
     file = project / "project.qpproj"
-    file.write_text(file.read_text().replace("slide%200.png", "gone.png"))
-    assert len(bridge.read_objects(entry)) == 3
+    text = file.read_text()
+    file.write_text(text.replace("slide%200.png", "gone.png"))
+    before = bridge.read_objects(entry)
+    assert len(before) == 3
+    report = bridge.write_objects(entry, circles(2))
+    assert (report.added, report.unchanged) == (2, 3)
+    assert b"gone.png" in data_of(project, entry).read_bytes()
+    file.write_text(text)
+    other = QuPathBridge(project, client=processes[2])
+    assert set(before.uuids()) < set(other.read_objects(entry).uuids())
+    bridge.write_objects(entry, circles(1))
+    assert bridge.project.entry(entry.entry_id).summary().n_objects == 6
+
+
+def test_an_image_that_nothing_is_known_of_is_named(bridge, project, entry):
+    bridge.write_objects(entry, circles(3))
+    file = project / "project.qpproj"
+    described = json.loads(file.read_text())
+    for image in described["images"]:
+        image["serverBuilder"]["uri"] = (project / "gone.png").as_uri()
+        del image["serverBuilder"]["metadata"]
+    file.write_text(json.dumps(described))
     before = data_of(project, entry).read_bytes()
     with pytest.raises(BridgeError, match=r"gone\.png"):
         bridge.write_objects(entry, circles(1))

@@ -7,6 +7,7 @@ import groovy.transform.CompileStatic
 import java.awt.image.BufferedImage
 import java.nio.file.Files
 import qupath.lib.images.ImageData
+import qupath.lib.images.servers.ImageServer
 import qupath.lib.io.GsonTools
 import qupath.lib.io.PathIO
 import qupath.lib.objects.PathObject
@@ -142,8 +143,7 @@ class Entry {
 
     /** What an entry's data file says, as image data that can be saved again. */
     static ImageData load(entry, File data, String fullId) {
-        def server = entry.getServerBuilder().build()
-        if (server == null) throw new IOException('no image server')
+        def server = server(entry.getServerBuilder())
         ImageData imageData = null
         // The entry's own readImageData() answers a damaged file with an empty image.
         if (data.exists())
@@ -153,6 +153,31 @@ class Entry {
         if (imageData == null) imageData = new ImageData(server)
         imageData.setProperty('PROJECT_ENTRY_ID', fullId)
         return imageData
+    }
+
+    /**
+     * The image, or where its file is missing what the project says of it.
+     *
+     * Saving objects takes no pixels, only the builder, which goes into the file as it is, and the
+     * size for the summary. Pixels asked for all the same raise UnsupportedOperationException.
+     */
+    private static ImageServer server(builder) {
+        Exception reason = null
+        try {
+            def server = builder.build()
+            if (server != null) return server
+        } catch (Exception e) {
+            reason = e
+        }
+        def found = builder.hasProperty('metadata') ? builder.getMetadata() : null
+        def known = found instanceof Optional ? found.orElse(null) : found
+        if (known == null) throw new IOException('the image cannot be opened', reason)
+        return [
+            getBuilder: { builder }, getPath: { builder.getURIs().join(' ') }, getMetadata: { known },
+            getWidth: { known.getWidth() }, getHeight: { known.getHeight() }, isRGB: { known.isRGB() },
+            nChannels: { known.getSizeC() }, nZSlices: { known.getSizeZ() },
+            nTimepoints: { known.getSizeT() }, close: { },
+        ] as ImageServer
     }
 
     /** Remember a write in the data themselves. */
