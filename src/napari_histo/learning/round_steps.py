@@ -1,0 +1,317 @@
+"""The later steps of a round: collect, train, evaluate. Each seals its stage; each can be repeated.
+
+A step whose stage is sealed already does nothing and gives back the round, so that a script which
+was killed may simply run again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from napari_histo.core import CancelToken, Progress, SlideReader
+from napari_histo.core.rounds import CollectedRegion, QueriedRegion, QueryStatus
+from napari_histo.errors import LearningError
+from napari_histo.learning.project import LearningProject
+from napari_histo.learning.project_facts import ProjectImage
+from napari_histo.learning.promotion import Counts, Gate
+from napari_histo.learning.round_decision import decision_words, gate_words, region_row
+from napari_histo.learning.round_folder import RoundFolder, Stage
+from napari_histo.learning.round_labels import KeptRegion
+from napari_histo.learning.round_query import round_seed
+from napari_histo.learning.round_tools import Tools, TrainJob
+from napari_histo.learning.round_work import Gathered, gather_work, waiting
+from napari_histo.learning.training import Example
+
+__all__ = ["TrainWish", "collect", "evaluate", "train"]
+
+
+@dataclass(frozen=True)
+class TrainWish:
+    """How to train.
+
+    Attributes
+    ----------
+    settings : mapping
+        Of `StarDistTraining`, those that are not its defaults.
+    seed : int or None
+        By default the round's.
+    replay : bool
+        Whether earlier rounds teach too.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    replay: bool = True
+
+
+def collect(
+    project: LearningProject,
+    elsewhere: Sequence[Gathered] = (),
+    *,
+    partial: bool = False,
+    annotator: str = "",
+) -> RoundFolder:
+    """Seal what was annotated in the round in work.
+
+    Parameters
+    ----------
+    project : LearningProject
+    elsewhere : sequence of Gathered
+        What lies in other places than the project's folder: a QuPath project. A region that is
+        done here and there is taken from here.
+    partial : bool
+        Go on though some regions still wait; they are not asked for again.
+    annotator : str
+        Of regions that do not say who annotated them.
+
+    Raises
+    ------
+    LearningError
+        No round is in work, regions still wait, or no training region is done.
+    ObjectsFileError, WriteError
+    """
+    with project.editing():
+        found = _in_work(project, Stage.QUERIED)
+        if found.stage > Stage.QUERIED:
+            return found
+        asked = found.query["regions"]
+        places = [gather_work(project, found), *elsewhere]
+        left = waiting(asked, places)
+        if left and not partial:
+            raise LearningError(
+                f"{len(left)} of {len(asked)} regions still wait to be annotated in "
+                f"{project.work_path(found.number)}. Give each the class 'Region: done' (or "
+                "'Region: skipped'), or go on without them with --partial."
+            )
+        harvest = _Harvest(project, found.number, annotator)
+        for place in places:
+            harvest.take(place)
+        if not any(kept.split == "train" for kept in harvest.kept.values()):
+            raise LearningError(
+                f"No region of a training image is done in {project.work_path(found.number)}. "
+                "Annotate at least one and give it the class 'Region: done'."
+            )
+        about = {"waiting": left, "skipped": _skipped(places), "remarks": harvest.remarks}
+        done = list(harvest.kept.values())
+        found.seal_labels(done, about | {"origins": dict(harvest.origins)})
+        project.log(f"round {found.number}: collected {len(done)} regions")
+    return found
+
+
+def train(
+    project: LearningProject,
+    wish: TrainWish,
+    tools: Tools,
+    cancel: CancelToken | None = None,
+) -> Generator[Progress, None, RoundFolder]:
+    """Train the round's model, from the model in use; stopped, it goes on where it was.
+
+    Raises
+    ------
+    LearningError
+        No round is in work, or it has no labels yet.
+    ImageError, ModelError, ObjectsFileError, WriteError, Cancelled
+    """
+    with project.editing(), ExitStack() as stack:
+        found = _in_work(project, Stage.LABELLED)
+        if found.stage > Stage.LABELLED:
+            return found
+        earlier = project.earlier_labels(found.number) if wish.replay else []
+        examples = _Examples(project, stack)
+        number, seed = project.current, wish.seed
+        job = TrainJob(
+            parent=project.model(number),
+            regions=examples.of(found.labels("train")),
+            replay=examples.of(earlier),
+            folder=found.model_path,
+            name=f"{project.facts.name}-{found.number:04d}",
+            seed=round_seed(project, found.number) if seed is None else seed,
+            settings=wish.settings,
+            about={"project": project.facts.name, "round": found.number},
+        )
+        went = yield from tools.train(job, cancel or CancelToken())
+        found.seal_training(
+            {
+                **went,
+                "seed": job.seed,
+                "parent": project.model_facts(number),
+                "regions": [kept.region_id for kept in found.labels("train")],
+                "replayed": [kept.region_id for kept in earlier],
+            }
+        )
+        project.log(f"round {found.number}: trained")
+    return found
+
+
+def evaluate(
+    project: LearningProject,
+    tools: Tools,
+    cancel: CancelToken | None = None,
+    *,
+    force: bool = False,
+) -> Generator[Progress, None, RoundFolder]:
+    """Hold the round's model against its parent on the validation regions, and decide.
+
+    Parameters
+    ----------
+    project, tools, cancel
+    force : bool
+        Promote the model whatever comes out.
+
+    Raises
+    ------
+    LearningError
+        No round is in work, or it has no model yet.
+    ImageError, ModelError, Cancelled
+    """
+    with project.editing():
+        found = _in_work(project, Stage.TRAINED)
+        if found.stage == Stage.TRAINED:
+            content = yield from _evaluation(project, found, tools, cancel or CancelToken())
+            found.seal_evaluation(content)
+        if found.stage == Stage.EVALUATED:
+            decision = decision_words(found.evaluation, force=force)
+            found.seal_decision(decision)
+            project.log(f"round {found.number}: {decision['sentence']}")
+    return found
+
+
+def _in_work(project: LearningProject, least: Stage) -> RoundFolder:
+    """The last round, which must have come as far as `least`."""
+    rounds = project.rounds
+    if not rounds:
+        raise LearningError(
+            "No round was begun. Choose regions to annotate first: napari-histo learn query."
+        )
+    if rounds[-1].stage < least:
+        raise LearningError(
+            f"Round {rounds[-1].number} is {rounds[-1].stage.name.lower()}; next is: "
+            f"{rounds[-1].next_step}."
+        )
+    return rounds[-1]
+
+
+class _Examples:
+    """Labelled regions with their open images, each opened once."""
+
+    def __init__(self, project: LearningProject, stack: ExitStack) -> None:
+        self._project, self._stack = project, stack
+        self._readers: dict[str, SlideReader] = {}
+
+    def of(self, kept: Sequence[KeptRegion]) -> list[Example]:
+        """In their order."""
+        return [self._example(k) for k in kept]
+
+    def _example(self, kept: KeptRegion) -> Example:
+        image = self._project.facts.image(kept.labels.image)
+        if image.id not in self._readers:
+            reader = self._project.open_image(image)
+            self._readers[image.id] = self._stack.enter_context(reader)
+        return Example(self._readers[image.id], kept.labels, image.pixel_size, image.group)
+
+
+# -- collecting ----------------------------------------------------------------------------------
+
+
+class _Harvest:
+    """Regions to keep, each once, how their objects came about, and what to look at."""
+
+    def __init__(self, project: LearningProject, number: int, annotator: str) -> None:
+        self._project, self._number, self._annotator = project, number, annotator
+        before = [row for r in project.rounds for row in r.label_rows]
+        self._known = {row["id"] for row in before}
+        self._known |= {kept.region_id for kept in project.start_labels()}
+        self.kept: dict[str, KeptRegion] = {}
+        self.remarks: list[str] = []
+        self.origins: Counter[str] = Counter()
+
+    def take(self, place: Gathered) -> None:
+        """Take in done regions that no earlier round has."""
+        for key, examples in place.examples.items():
+            image = self._project.facts.image(key)
+            for example in examples:
+                if str(example.query.region_id) not in self._known:
+                    self._take(example, image)
+
+    def _take(self, example: CollectedRegion, image: ProjectImage) -> None:
+        name = str(example.query.region_id)
+        if name in self.kept:
+            self.remarks.append(f"Region {name} is done in two places; the first was taken.")
+            return
+        if example.query.split not in (None, image.split):
+            self.remarks.append(
+                f"Region {name} is marked for {example.query.split}, but its image {image.name} "
+                f"is for {image.split}, and so is the region."
+            )
+        labels = example.labelled(image.id)
+        who = labels.annotator or self._annotator
+        labels = replace(labels, annotator=who, round=self._number)
+        self.kept[name] = KeptRegion(name, image.split, labels)
+        self.remarks += _remarks(example)
+        self.origins.update(example.counts)
+
+
+def _remarks(example: CollectedRegion) -> list[str]:
+    name = example.query.name or f"Region {example.query.region_id}"
+    found = []
+    if not example.is_owned.any():
+        found.append(f"{name} is done and holds no object: all of it counts as background.")
+    if example.n_loose_points:
+        found.append(f"{name}: {example.n_loose_points} points lie in no object.")
+    return found
+
+
+def _skipped(places: Sequence[Gathered]) -> list[str]:
+    regions: list[QueriedRegion] = [r for place in places for r in place.regions]
+    return sorted({str(r.region_id) for r in regions if r.status == QueryStatus.SKIPPED})
+
+
+# -- evaluating ----------------------------------------------------------------------------------
+
+
+def _evaluation(
+    project: LearningProject, found: RoundFolder, tools: Tools, cancel: CancelToken
+) -> Generator[Progress, None, dict[str, Any]]:
+    kept = sorted(project.validation_labels(), key=lambda k: k.region_id)
+    training = found.training
+    parent = int(training["parent"]["round"])
+    models = {"new": project.model(found.number), "parent": project.model(parent)}
+    counts: dict[str, list[Counts]] = {}
+    with ExitStack() as stack:
+        examples = _Examples(project, stack).of(kept)
+        for which, name in models.items():
+            counts[which] = []
+            if not examples:
+                continue
+            for score in tools.evaluate(tools.load_model(name), examples, cancel):
+                counts[which].append(Counts(score.tp, score.fp, score.fn, score.iou_sum))
+                done = sum(map(len, counts.values()))
+                what = "the new model" if which == "new" else "the model in use"
+                yield Progress(done, 2 * len(examples), f"Judging {what}")
+    rows = [
+        region_row(
+            k.region_id,
+            k.labels.image,
+            project.facts.image(k.labels.image).group,
+            {which: found[i] for which, found in counts.items()},
+        )
+        for i, k in enumerate(kept)
+    ]
+    gate = project.facts.settings.gate
+    return {
+        "regions": rows,
+        "new": project.model_facts(found.number),
+        "parent": training["parent"],
+        "gate": gate_words(
+            Gate(
+                gate.margin_pq,
+                gate.draws,
+                round_seed(project, found.number),
+                gate.confidence,
+            )
+        ),
+    }
