@@ -22,6 +22,7 @@ from rich.text import Text
 from napari_histo.errors import Cancelled, HistoError
 from qupath_bridge.changes import Snapshot, changes_since
 from qupath_bridge.cli_init import add_to as add_init
+from qupath_bridge.cli_rounds import add_to as add_rounds
 from qupath_bridge.cli_sync import add_to
 from qupath_bridge.images import PathRule
 from qupath_bridge.locate import find_qupath, searched_places
@@ -32,6 +33,8 @@ __all__ = ["app", "main"]
 
 DAMAGED = 3
 _PIPE_WIDTH = 400
+_ALWAYS = ("id", "name", "objects", "saved", "state", "image")
+_TITLES = ("id", "name", "objects", "saved", "state", "round", "image", "since the snapshot")
 
 app = typer.Typer(
     name="qupath-bridge",
@@ -59,6 +62,7 @@ MapOption = Annotated[
 
 add_init(app)
 add_to(app)
+add_rounds(app)
 
 
 @app.callback()
@@ -95,14 +99,14 @@ def status_command(
 
 
 def _print_status(found: dict[str, Any]) -> None:
-    titles = ["id", "name", "objects", "saved", "state", "image"]
-    has_sync = any(image["sync"] is not None for image in found["images"])
+    rows = [_row(image) for image in found["images"]]
+    # Texts, not markup: a name may hold brackets.
     table = Table(box=None)
-    for title in titles + ["since the snapshot"] * has_sync:
+    titles = [title for title in _TITLES if title in _ALWAYS or any(row[title] for row in rows)]
+    for title in titles:
         table.add_column(title, overflow="fold")
-    for image in found["images"]:
-        # Texts, not markup: a name may hold brackets.
-        table.add_row(*(Text(t) for t in _row(image)[: len(table.columns)]))
+    for row in rows:
+        table.add_row(*(Text(row[title]) for title in titles))
     if not out.is_terminal:  # a file or a pipe has no edge to wrap at
         out.width = _PIPE_WIDTH
     out.print(table)
@@ -116,14 +120,27 @@ def _print_status(found: dict[str, Any]) -> None:
         err.print(f"\nDamaged: {problem}", markup=False)
 
 
-def _row(image: dict[str, Any]) -> list[str]:
+def _row(image: dict[str, Any]) -> dict[str, str]:
     saved = image["saved_ms"]
-    when = f"{datetime.fromtimestamp(saved / 1000):%Y-%m-%d %H:%M}" if saved else ""
-    counts = ", ".join(f"{n} {kind.lower()}" for kind, n in image["objects"].items())
     steps = "".join(f" ({step['kind']})" for step in image["steps"])
-    place = (image["path"] or image["found"]) + steps
-    sync = ", ".join(image["sync"] or ())
-    return [image["id"], image["name"], counts, when, image["state"], place, sync]
+    return {
+        "id": image["id"],
+        "name": image["name"],
+        "objects": ", ".join(f"{n} {kind.lower()}" for kind, n in image["objects"].items()),
+        "saved": f"{datetime.fromtimestamp(saved / 1000):%Y-%m-%d %H:%M}" if saved else "",
+        "state": image["state"],
+        "round": _round(image["round"]),
+        "image": (image["path"] or image["found"]) + steps,
+        "since the snapshot": ", ".join(image["sync"] or ()),
+    }
+
+
+def _round(words: dict[str, str] | None) -> str:
+    if words is None:
+        return ""
+    number = words.get("Round")
+    counts = f"{words.get('Regions done', 0)} done, {words.get('Regions to annotate', 0)} to do"
+    return f"{f'{number}: ' if number else ''}{words['Round status']} ({counts})"
 
 
 def _summary_line(found: dict[str, Any]) -> str:

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from napari_histo.core import ClassScheme, Progress
+from napari_histo.core import ClassScheme
 from napari_histo.errors import BridgeError
 from qupath_bridge._class_file import DEFAULT_CLASSES
+from qupath_bridge._cli_progress import shown
 from qupath_bridge.client import run
 from qupath_bridge.project import open_project
 from qupath_bridge.project_images import AddedFile, AddedImage, ImageType, adding, check_new
@@ -64,9 +65,8 @@ def _init(
     if not add:
         check_new(folder)
     classes = ClassScheme.of(*class_names) if class_names else DEFAULT_CLASSES
-    with err.status("Starting QuPath") as line:
-        work = adding(folder, files, image_type=image_type, classes=classes)
-        found = run(_shown(work, line))
+    work = adding(folder, files, image_type=image_type, classes=classes)
+    found = run(shown(work, err))
     if as_json:
         words = {"project": str(folder / "project.qpproj"), "files": [_words(f) for f in found]}
         print(json.dumps(words, indent=2, ensure_ascii=False))
@@ -77,16 +77,6 @@ def _init(
             err.print(file.message, markup=False)
     if any(file.state == "failed" for file in found):
         raise typer.Exit(1)
-
-
-def _shown(work: Any, line: Any) -> Any:
-    while True:
-        try:
-            step: Progress = next(work)
-        except StopIteration as end:
-            return end.value
-        line.update(step.message)
-        yield step
 
 
 def _words(file: AddedFile) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from qupath_bridge.project import ProjectEntry, QuPathProject
 from qupath_bridge.project_file import set_metadata
 from qupath_bridge.safety import OWN_FOLDER, check_may_write, make_folder, project_lock
 
-__all__ = ["ListChange", "round_of", "show_rounds"]
+__all__ = ["ListChange", "list_region_classes", "round_of", "show_rounds"]
 
 _ROUND, _STATUS = "Round", "Round status"
 _TO_DO, _DONE, _SKIPPED = "Regions to annotate", "Regions done", "Regions skipped"
@@ -58,16 +58,33 @@ def show_rounds(project: QuPathProject, facts: Mapping[str, RoundFacts]) -> List
         As of `qupath_bridge.project_file.set_metadata`.
     """
     check_may_write(project.file, project.folder)
-    wanted = {key: _words(found) for key, found in facts.items()}
+    # Without regions there is nothing to say, and nothing to take back but our own words.
+    wanted = {
+        key: _words(found)
+        for key, found in facts.items()
+        if found.status or round_of(project.entry(key))
+    }
     last = _remembered(project)
-    lost = tuple(key for key in facts if key in last and last[key] != _shown(project, key))
+    lost = tuple(key for key in wanted if key in last and last[key] != _shown(project, key))
     changed = set_metadata(project, wanted)
     has_regions = any(found.status for found in facts.values())
+    is_new = has_regions and list_region_classes(project)
     with project_lock(project.folder):
-        is_new = has_regions and list_classes(project, REGION_CLASSES)
         shown = {key: {k: v for k, v in w.items() if v is not None} for key, w in wanted.items()}
-        _remember(project, last | shown)
+        if last | shown != last:
+            _remember(project, last | shown)
     return ListChange(changed, tuple(key for key in lost if key in changed), is_new)
+
+
+def list_region_classes(project: QuPathProject) -> bool:
+    """Have the classes of regions in the project's list; whether any was missing.
+
+    To be called before regions are written: a write lists the classes that it uses, and where
+    there was no list those of QuPath would vanish from its panel.
+    """
+    check_may_write(project.file, project.folder)
+    with project_lock(project.folder):
+        return list_classes(project, REGION_CLASSES)
 
 
 def round_of(entry: ProjectEntry) -> dict[str, str] | None:

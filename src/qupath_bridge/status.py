@@ -10,6 +10,7 @@ from napari_histo.errors import BridgeError
 from qupath_bridge._summary import Summary
 from qupath_bridge.changes import ProjectChanges
 from qupath_bridge.project import ProjectEntry, QuPathProject
+from qupath_bridge.rounds_list import round_of
 
 __all__ = ["image_status", "project_status"]
 
@@ -53,7 +54,8 @@ def image_status(
         ``path`` is None where the file is not found, and ``found`` says how it was or was not;
         ``n_objects`` is None where QuPath never counted; ``state`` is a `DataState`; ``sync`` lists
         what changed since the snapshot (``added``, ``renamed``, ``edited``, ``changed``, or
-        ``untouched``), or is None without one.
+        ``untouched``), or is None without one; ``round`` is what the project's list says of the
+        image's round of active learning, or None.
     """
     found, check = project.find_image(entry), entry.check_data()
     summary = _summary(entry)
@@ -63,6 +65,7 @@ def image_status(
         "description": entry.description,
         "tags": list(entry.tags),
         "metadata": dict(entry.metadata),
+        "round": round_of(entry),
         "uri": entry.uri,
         "uris": list(entry.builder.uris),
         "path": None if found.path is None else str(found.path),

@@ -1,0 +1,189 @@
+"""``qupath-bridge publish`` and ``collect``, also with a real QuPath."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import shapely
+
+from napari_histo.core import (
+    Box,
+    ClassScheme,
+    Contours,
+    ObjectState,
+    ObjectTable,
+    ObjectType,
+    QueriedRegion,
+    regions_as_table,
+)
+from napari_histo.core.bridge import ImageEntry
+from napari_histo.store.geojson import read_geojson, write_geojson
+from qupath_bridge.locate import find_qupath
+from qupath_bridge.project import open_project
+from support.qupath_projects import folder_hash, image, leaf, make_project
+
+HERE = Path(__file__).parent
+
+
+def command(*arguments, rc=0):
+    """Run the command; its stdout and stderr."""
+    words = [sys.executable, "-m", "qupath_bridge.cli", *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == rc, done.stderr[-2000:]
+    return done.stdout, done.stderr
+
+
+def discs(*at, kind=ObjectType.DETECTION):
+    shapes = [shapely.Point(*xy).buffer(8, 8) for xy in at]
+    state = ObjectState.DRAWN if kind == ObjectType.ANNOTATION else ObjectState.PREDICTED
+    return ObjectTable.build(
+        Contours.from_shapely(shapes),
+        classes=ClassScheme.of("Tumor"),
+        object_type=kind,
+        state=state,
+        det_prob=0.75,
+    )
+
+
+def request(file):
+    """A file with one region, three predictions in it and one outside."""
+    nobody = ImageEntry("", "", "")
+    region = QueriedRegion.of_box(nobody, Box(0, 0, 128, 128), score=0.5, reason="unsure here")
+    predictions = discs((20, 20), (60, 20), (100, 20), (300, 300))
+    write_geojson(file, ObjectTable.concat([regions_as_table([region]), predictions]))
+    return region, predictions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["publish", "P", "b.geojson"], "no images called as b.geojson", id="no image"),
+        pytest.param(["publish", "P", "a.geojson", "a.geojson"], "second file", id="twice"),
+        pytest.param(
+            ["publish", "P", "a.geojson", "b.geojson", "--image", "a.tif"], "2 files", id="two"
+        ),
+        pytest.param(["collect", "P"], "-o FOLDER", id="nowhere to write"),
+        pytest.param(["collect", "P", "-o", "o", "--image", "x"], "no image named x", id="unknown"),
+    ],
+)
+def test_one_message_before_anything_starts(tmp_path, arguments, said):
+    make_project(tmp_path / "P", [image(1, leaf("file:/a.tif"), imageName="a.tif")])
+    request(tmp_path / "a.geojson")
+    before = folder_hash(tmp_path)
+    paths = [str(tmp_path / a) if a == "P" or a.endswith(".geojson") else a for a in arguments]
+    assert said in command(*paths, rc=1)[1]
+    assert folder_hash(tmp_path) == before
+
+
+def test_a_project_without_objects_has_no_regions(tmp_path):
+    make_project(tmp_path / "P", [image(1, leaf("file:/a.tif"))])
+    assert "no regions" in command("collect", tmp_path / "P", "-o", tmp_path / "o")[0]
+
+
+def files_of(project):
+    return {name: facts for name, facts in folder_hash(project).items() if facts[1] != "folder"}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    install = find_qupath()
+    if install is None or importlib.util.find_spec("paquo") is None:
+        pytest.skip("needs paquo and a QuPath; PAQUO_QUPATH_DIR names its folder")
+    for name, value in {**install.environment(), "PAQUO_JAVA_OPTS": '["-Xmx1g"]'}.items():
+        monkeypatch.setenv(name, value)
+    make = [sys.executable, HERE / "make_project.py", tmp_path / "p"]
+    subprocess.run(make, check=True, timeout=300)
+    return tmp_path / "p" / "project"
+
+
+@pytest.fixture
+def somebody(project):
+    """A QuPath that has the project open."""
+    process = subprocess.Popen(
+        [sys.executable, HERE / "annotate_with_qupath.py", project / "project.qpproj"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ,
+    )
+    assert process.stdout.readline() == "open\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.qupath
+@pytest.mark.slow
+def test_a_round_goes_to_qupath_and_comes_back(project, somebody, tmp_path):
+    file = tmp_path / "slide 0.geojson"
+    region, predictions = request(file)
+    asked = ["publish", project, file, "--round", 3, "--model", "he-nuclei 1.0"]
+    untouched = folder_hash(project)
+    (planned,) = json.loads(command(*asked, "--dry-run", "--json")[0])["images"]
+    assert (planned["new"], planned["n_predictions"]) == ([str(region.region_id)], 3)
+    assert folder_hash(project) == untouched
+
+    command(*asked)
+    once = files_of(project)
+    said, _ = command(*asked)
+    assert "0 new regions with 0 predictions; 1 there already" in said
+    assert files_of(project) == once
+
+    seen = json.loads(somebody.communicate("go\n", timeout=300)[0])
+    check_what_qupath_shows(seen, region, predictions)
+
+    out = tmp_path / "collected"
+    said, wrong = command("collect", project, "-o", out, "--json")
+    (found,) = json.loads(said)["images"]
+    assert (found["status"], found["n_done"], found["n_objects"]) == ("done", 1, 3)
+    (words,) = json.loads((out / "regions.json").read_text())["regions"]
+    assert words["objects"] == {"drawn": 1, "corrected": 0, "classified": 1, "accepted": 1}
+    assert (words["n_removed"], words["round"], words["reason"]) == (1, 3, "unsure here")
+    assert len(read_geojson(out / words["file"])) == 4
+
+    # QuPath had the project open, and saved its own memory of the list.
+    assert "saved over the list" in wrong
+    entry = open_project(project).entry("1")
+    assert entry.metadata["Round status"] == "done"
+    assert "3: done (1 done, 0 to do)" in command("status", project)[0]
+
+
+def check_what_qupath_shows(seen, region, predictions):
+    assert seen["classes"][-3:] == ["Region: to annotate", "Region: done", "Region: skipped"]
+    assert seen["metadata"] == {
+        "Round": "3",
+        "Round status": "to annotate",
+        "Regions to annotate": "1",
+        "Regions done": "0",
+        "Objects annotated": "0",
+    }
+    objects = {o["id"]: o for o in seen["objects"]}
+    shown = objects.pop(str(region.region_id))
+    assert (shown["class"], shown["name"]) == ("Region: to annotate", "Round 3, region 1")
+    assert (shown["locked"], shown["rectangle"]) == (True, True)
+    assert shown["measurements"] == {"Round": 3, "Rank": 1, "Score": 0.5, "Predictions": 3}
+    assert set(objects) == {str(key) for key in predictions.uuids()[:3]}
+    for shown in objects.values():
+        assert shown["measurements"] == {"Round": 3, "Detection probability": 0.75}
+        assert shown["metadata"]["Model"] == "he-nuclei 1.0"
+        assert shown["parent"] == str(region.region_id)
+
+
+@pytest.mark.qupath
+@pytest.mark.slow
+def test_a_read_only_project_is_collected_all_the_same(project, tmp_path):
+    request(tmp_path / "slide 0.geojson")
+    command("publish", project, tmp_path / "slide 0.geojson", "--round", 1)
+    (project / "project.qpproj").chmod(0o444)
+    before = folder_hash(project)
+    said, wrong = command("collect", project, "-o", tmp_path / "o")
+    assert "0 regions done, 1 to annotate" in said
+    assert folder_hash(project) == before
+    assert "saved over" not in wrong
