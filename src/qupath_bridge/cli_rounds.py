@@ -15,10 +15,12 @@ from napari_histo.core import ObjectTable, QueriedRegion, RoundFacts
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError, Cancelled, HistoError, WriteError
 from qupath_bridge._cli_progress import shown
+from qupath_bridge._rounds_report import collected_words, published_line, published_words
 from qupath_bridge.bridge import QuPathBridge, run
+from qupath_bridge.exchange import ExchangeBridge, is_exchange
 from qupath_bridge.project import open_project
 from qupath_bridge.rounds import Collected, Published, collecting, publishing
-from qupath_bridge.rounds_files import describe, image_of_file, read_request, write_collected
+from qupath_bridge.rounds_files import image_of_file, read_request, write_collected
 from qupath_bridge.rounds_list import ListChange, list_region_classes, show_rounds
 
 __all__ = ["add_to"]
@@ -29,8 +31,10 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Item = TypeVar("Item")
+Bridge = QuPathBridge | ExchangeBridge
 ProjectArgument = Annotated[
-    Path, typer.Argument(metavar="PROJECT", help="A project.qpproj, or its folder.")
+    Path,
+    typer.Argument(metavar="PROJECT", help="A project.qpproj, its folder, or an exchange folder."),
 ]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -68,66 +72,35 @@ def _publish(
 ) -> None:
     if image is not None and len(files) > 1:
         raise BridgeError(f"--image names one image, and {len(files)} files are given.")
-    opened = open_project(project)
+    images = _images(project)
     asked: dict[str, tuple[list[QueriedRegion], ObjectTable]] = {}
     for file in files:
-        entry = image_of_file(opened, file, image)
+        entry = image_of_file(images, file, image)
         if entry.entry_id in asked:
             raise BridgeError(f"{file} is the second file for the image {entry.name!r}. Join them.")
         asked[entry.entry_id] = read_request(file, entry, round_number, annotator)
 
-    def work(bridge: QuPathBridge, entry: ImageEntry) -> Published:
+    def work(bridge: Bridge, entry: ImageEntry) -> Published:
         regions, table = asked[entry.entry_id]
         steps = publishing(bridge, regions, {entry.entry_id: table}, model=model, dry_run=dry_run)
         return run(shown(steps, err, entry.name))[0]
 
-    if not dry_run:
-        list_region_classes(opened)
-    images = [regions[0].image for regions, _ in asked.values()]
-    done, failed = _each(project, images, work, read_only=dry_run)
+    if not dry_run and not is_exchange(project):
+        list_region_classes(open_project(project))
+    wanted = [regions[0].image for regions, _ in asked.values()]
+    done, failed = _each(project, wanted, work, read_only=dry_run)
     facts = {p.image.entry_id: p.facts for p in done}
     listed = ListChange() if dry_run else _show(project, facts)
-    told = [_published_words(p) for p in done]
+    told = [published_words(p) for p in done]
     if as_json:
         _print_json(told, failed, listed)
     else:
         for words in told:
-            out.print(_published_line(words, dry_run), markup=False)
+            out.print(published_line(words, dry_run), markup=False)
     if failed:
         raise typer.Exit(1)
     if any(p.plan.blocked for p in done):
         raise typer.Exit(_BLOCKED)
-
-
-def _published_words(done: Published) -> dict[str, Any]:
-    plan = done.plan
-    return {
-        "id": done.image.entry_id,
-        "name": done.image.name,
-        "new": [str(r.region_id) for r in plan.new],
-        "known": [str(r.region_id) for r in plan.known],
-        "restated": [str(r.region_id) for r in plan.restated],
-        "blocked": [str(r.region_id) for r in plan.blocked],
-        "n_predictions": plan.n_predictions,
-        "n_left_out": plan.n_left_out,
-        **_facts_words(done.facts),
-    }
-
-
-def _published_line(words: Mapping[str, Any], dry_run: bool) -> str:
-    parts = [
-        f"{len(words['new'])} new regions with {words['n_predictions']} predictions",
-        f"{len(words['known'])} there already" if words["known"] else "",
-        f"{len(words['restated'])} of these marked as here" if words["restated"] else "",
-        f"{words['n_left_out']} predictions left out, the project has objects there"
-        if words["n_left_out"]
-        else "",
-        f"{len(words['blocked'])} not published: their ids belong to other objects there"
-        if words["blocked"]
-        else "",
-    ]
-    would = "would be: " if dry_run else ""
-    return f"{words['name']}: {would}{'; '.join(filter(None, parts))}"
 
 
 # -- collect -------------------------------------------------------------------------------------
@@ -149,7 +122,7 @@ def _collect(
     if folder is None and not dry_run:
         raise BridgeError("Say where to write: -o FOLDER. Or ask with --dry-run what there is.")
 
-    def work(bridge: QuPathBridge, entry: ImageEntry) -> Collected:
+    def work(bridge: Bridge, entry: ImageEntry) -> Collected:
         found = run(shown(collecting(bridge, [entry]), err, entry.name))
         return found[0] if found else Collected(entry)
 
@@ -159,7 +132,7 @@ def _collect(
     if folder is not None and not dry_run:
         write_collected(folder, found)
         listed = _show(project, {c.image.entry_id: c.facts for c in found})
-    told = [_collected_words(c) for c in found]
+    told = [collected_words(c) for c in found]
     if as_json:
         _print_json(told, failed, listed)
     else:
@@ -169,26 +142,15 @@ def _collect(
 
 
 def _chosen(project: Path, names: list[str] | None) -> list[ImageEntry]:
-    """Images with objects; QuPath's counts tell without Java."""
-    opened = open_project(project)
-    missing = sorted(set(names or ()) - {e.name for e in opened.entries})
+    """Images with objects; counts on disk tell without Java."""
+    images = _images(project, with_objects=True)
+    missing = sorted(set(names or ()) - {e.name for e in _images(project)})
     if missing:
         raise BridgeError(
             f"The project has no image named {', '.join(missing)}. 'qupath-bridge status' lists "
             "its images."
         )
-    wanted = [e for e in opened.entries if not names or e.name in names]
-    return [ImageEntry(e.entry_id, e.name, e.uri) for e in wanted if e.data_file.exists()]
-
-
-def _collected_words(found: Collected) -> dict[str, Any]:
-    return {
-        "id": found.image.entry_id,
-        "name": found.image.name,
-        **_facts_words(found.facts),
-        "regions": [describe(example) for example in found.examples],
-        "remarks": found.remarks,
-    }
+    return [e for e in images if not names or e.name in names]
 
 
 def _print_collected(told: list[dict[str, Any]]) -> None:
@@ -211,16 +173,30 @@ def _print_collected(told: list[dict[str, Any]]) -> None:
 # -- both ----------------------------------------------------------------------------------------
 
 
+def _images(project: Path, *, with_objects: bool = False) -> list[ImageEntry]:
+    """Images of a project or of an exchange folder."""
+    if is_exchange(project):
+        listed = ExchangeBridge(project, read_only=True).manifest.images
+        return [i.entry for i in listed if i.file or not with_objects]
+    opened = open_project(project)
+    return [
+        entry
+        for entry, found in zip(opened.images(), opened.entries, strict=True)
+        if found.data_file.exists() or not with_objects
+    ]
+
+
 def _each(
     project: Path,
     images: Iterable[ImageEntry],
-    work: Callable[[QuPathBridge, ImageEntry], Item],
+    work: Callable[[Bridge, ImageEntry], Item],
     *,
     read_only: bool,
 ) -> tuple[list[Item], list[dict[str, str]]]:
     """Work on every image; what is wrong with one stops no other."""
     done, failed = [], []
-    with QuPathBridge(project, read_only=read_only) as bridge:
+    kind = ExchangeBridge if is_exchange(project) else QuPathBridge
+    with kind(project, read_only=read_only) as bridge:
         for entry in images:
             try:
                 done.append(work(bridge, entry))
@@ -234,6 +210,8 @@ def _each(
 
 def _show(project: Path, facts: Mapping[str, RoundFacts]) -> ListChange:
     """Bring QuPath's list of images up to date; a view, so a failure is told and stops nothing."""
+    if is_exchange(project):
+        return ListChange()  # the list is the project's, which may be on another computer
     try:
         listed = show_rounds(open_project(project), facts)
     except WriteError as error:
@@ -247,17 +225,6 @@ def _show(project: Path, facts: Mapping[str, RoundFacts]) -> ListChange:
             markup=False,
         )
     return listed
-
-
-def _facts_words(facts: RoundFacts) -> dict[str, Any]:
-    return {
-        "round": facts.round_number,
-        "status": facts.status,
-        "n_to_annotate": facts.n_to_annotate,
-        "n_done": facts.n_done,
-        "n_skipped": facts.n_skipped,
-        "n_objects": facts.n_objects,
-    }
 
 
 def _print_json(

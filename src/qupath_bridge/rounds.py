@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -27,8 +28,7 @@ from napari_histo.core.bridge import ImageEntry, ProjectBridge
 from napari_histo.errors import Cancelled
 from qupath_bridge._align import is_in
 from qupath_bridge._publish import PublishPlan, plan_publish
-from qupath_bridge.bridge import QuPathBridge
-from qupath_bridge.safety import EntryFacts
+from qupath_bridge._sync_bridge import SyncBridge
 
 __all__ = ["Collected", "Published", "collecting", "publishing"]
 
@@ -107,7 +107,7 @@ def publishing(
     for i, (key, group) in enumerate(groups.items()):
         image = group[0].image
         yield from _step(i, len(groups), image, cancel)
-        before = _facts_of(bridge, image)
+        before = bridge.facts(image) if _has_steps(bridge) else None
         current = yield from _reading(bridge, image, cancel)
         plan = plan_publish(current, group, (predictions or {}).get(key), model=model)
         if not dry_run:
@@ -160,32 +160,31 @@ def _step(
 def _reading(
     bridge: ProjectBridge, image: ImageEntry, cancel: CancelToken | None
 ) -> Generator[Progress, None, ObjectTable]:
-    if isinstance(bridge, QuPathBridge):
+    if _has_steps(bridge):
         return (yield from bridge.reading(image, cancel))
     return bridge.read_objects(image)
-
-
-def _facts_of(bridge: ProjectBridge, image: ImageEntry) -> EntryFacts | None:
-    if not isinstance(bridge, QuPathBridge):
-        return None
-    return EntryFacts.of(bridge.project.entry(image.entry_id).folder)
 
 
 def _writing(
     bridge: ProjectBridge,
     image: ImageEntry,
     upserts: ObjectTable,
-    before: EntryFacts | None,
+    before: Any,
     cancel: CancelToken | None,
 ) -> Generator[Progress, None, None]:
     """Refused where QuPath saved the image since it was read: the plan may not fit any more."""
     if not len(upserts):
         return
-    if isinstance(bridge, QuPathBridge):
+    if _has_steps(bridge):
         nothing = np.zeros((0, 16), np.uint8)
         yield from bridge.pushing(image, upserts, nothing, expected=before, cancel=cancel)
     else:
         bridge.write_objects(image, upserts, "merge")
+
+
+def _has_steps(bridge: object) -> TypeGuard[SyncBridge]:
+    """Whether a bridge tells its progress and refuses to write over what it has not read."""
+    return all(hasattr(bridge, name) for name in ("facts", "reading", "pushing"))
 
 
 def _facts_with(image: ImageEntry, current: ObjectTable, plan: PublishPlan) -> RoundFacts:

@@ -36,7 +36,6 @@ from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.errors import BridgeError, WriteError
 from napari_histo.store.geojson import read_geojson, write_geojson
-from qupath_bridge.project import QuPathProject
 from qupath_bridge.rounds import Collected
 
 __all__ = ["as_table", "image_of_file", "read_request", "write_collected"]
@@ -55,7 +54,7 @@ _STATES = {
 # -- to be published -----------------------------------------------------------------------------
 
 
-def image_of_file(project: QuPathProject, file: Path, name: str | None = None) -> ImageEntry:
+def image_of_file(images: Sequence[ImageEntry], file: Path, name: str | None = None) -> ImageEntry:
     """The image that a file is for: that of the name, or the one called as the file is.
 
     Raises
@@ -63,7 +62,6 @@ def image_of_file(project: QuPathProject, file: Path, name: str | None = None) -
     BridgeError
         There is none, or more than one.
     """
-    images = project.images()
     if name is not None:
         found = [e for e in images if e.name == name]
     else:

@@ -26,6 +26,7 @@ from napari_histo.core.bridge import ImageEntry
 from napari_histo.store.geojson import read_geojson, write_geojson
 from qupath_bridge.locate import find_qupath
 from qupath_bridge.project import open_project
+from support.exchange import StandIn
 from support.qupath_projects import folder_hash, image, leaf, make_project
 
 HERE = Path(__file__).parent
@@ -84,6 +85,27 @@ def test_one_message_before_anything_starts(tmp_path, arguments, said):
 def test_a_project_without_objects_has_no_regions(tmp_path):
     make_project(tmp_path / "P", [image(1, leaf("file:/a.tif"))])
     assert "no regions" in command("collect", tmp_path / "P", "-o", tmp_path / "o")[0]
+
+
+def test_a_round_by_exchanged_files(tmp_path):
+    """Without Java here: what was published waits for QuPath's import script, and comes back."""
+    qupath = StandIn(tmp_path / "exchange", "slide 0.tif")
+    file, out = tmp_path / "slide 0.geojson", tmp_path / "o"
+    region, predictions = request(file)
+    said, _ = command("publish", qupath.folder, file, "--round", 3)
+    assert "1 new regions with 3 predictions" in said
+    assert qupath.take() == []
+    assert set(qupath.tables["1"].uuids()) == {region.region_id, *predictions.uuids()[:3]}
+    assert "1 there already" in command("publish", qupath.folder, file, "--round", 3)[0]
+    table = qupath.tables["1"]
+    classes = table.classes.union(ClassScheme.of("Region: done"))
+    class_id = table.class_id.copy()
+    class_id[table.rows_of([region.region_id])] = classes.names.index("Region: done")
+    qupath.tables["1"] = table.with_columns(classes=classes, class_id=class_id)
+    qupath.export()
+    (found,) = json.loads(command("collect", qupath.folder, "-o", out, "--json")[0])["images"]
+    assert (found["status"], found["n_objects"], found["round"]) == ("done", 3, 3)
+    assert json.loads((out / "regions.json").read_text())["regions"] == found["regions"]
 
 
 def files_of(project):

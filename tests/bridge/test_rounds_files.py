@@ -72,7 +72,7 @@ def project(tmp_path):
     ],
 )
 def test_the_image_of_a_file(project, tmp_path, file, name, found):
-    assert image_of_file(project, tmp_path / file, name).entry_id == found
+    assert image_of_file(project.images(), tmp_path / file, name).entry_id == found
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_image_of_a_file(project, tmp_path, file, name, found):
 )
 def test_no_image_or_several(project, tmp_path, file, name, said):
     with pytest.raises(BridgeError, match=said):
-        image_of_file(project, tmp_path / file, name)
+        image_of_file(project.images(), tmp_path / file, name)
 
 
 def test_plain_rectangles_become_regions_of_the_round_given(tmp_path):
