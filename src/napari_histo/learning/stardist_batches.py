@@ -45,6 +45,11 @@ class Batches:
         self._new, self._replay, self._config = new, replay, config
         self._size, self._share, self._seed = size, share if replay else 0.0, seed
 
+    @property
+    def nbytes(self) -> int:
+        """Of the pixels that are kept at hand."""
+        return sum(s.nbytes for s in (self._new, self._replay) if s is not None)
+
     def draw(self, step: int) -> Batch:
         """The batch of a step; any thread may call."""
         rng = np.random.default_rng([self._seed, 3, step])

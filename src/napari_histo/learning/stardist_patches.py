@@ -125,6 +125,11 @@ class PatchSource:
         roots = np.sqrt(sheets.areas_px.astype(np.float64))
         self._chance = roots / roots.sum()
 
+    @property
+    def nbytes(self) -> int:
+        """Of the pixels that are kept at hand."""
+        return self._sheets.nbytes
+
     def draw(self, rng: np.random.Generator) -> Patch:
         """One patch; the same generator gives the same one."""
         sheet = self._sheets[int(rng.choice(len(self._chance), p=self._chance))]

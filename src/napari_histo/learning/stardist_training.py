@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_histo.core import CancelToken
+from napari_histo.core import CancelToken, Thresholds
 from napari_histo.errors import ModelError, ObjectsFileError
 from napari_histo.learning.region_checkpoint import Checkpoint
 from napari_histo.learning.stardist_batches import Batches
@@ -29,7 +29,13 @@ from napari_histo.learning.stardist_result import (
 )
 from napari_histo.learning.stardist_sheets import Sheets, Slides
 from napari_histo.learning.stardist_start import Start, small_config
-from napari_histo.learning.stardist_state import State, learning_rate, set_norm_momentum
+from napari_histo.learning.stardist_state import (
+    State,
+    learning_rate,
+    set_norm_momentum,
+    set_priors,
+)
+from napari_histo.learning.stardist_targets import Batch
 from napari_histo.learning.training import (
     CurvePoint,
     Example,
@@ -44,14 +50,17 @@ from napari_histo.models import load_model
 from napari_histo.models._device import pick_device, pick_precision
 from napari_histo.models._stardist import StarDistSegmenter
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
+from napari_histo.ops.metrics import Agreement
 from napari_histo.store.write import check_writable
 
 __all__ = ["Run", "small_config", "train_stardist"]
 
-_NEW_RATE, _NEXT_RATE = 2e-3, 5e-4
+_NEW_RATE, _NEXT_RATE = 4e-3, 1e-3
 _DECAY = 0.01
 #: Batch normalisation forgets within so many steps' worth; training here is short.
 _NORM_MOMENTUM = 0.1
+#: From which a new network gets its first guess.
+_PRIOR_BATCHES = 4
 #: Regions that are looked at in between; all of them at the end.
 _MOST_JUDGES = 16
 #: Thresholds of probability that are tried in between.
@@ -151,6 +160,8 @@ class Run:
         self.slides = Slides(self.model(start.net), params.channel)
         self.messages: list[str] = []
         self.batches = self._batches()
+        if not start.parent:
+            set_priors(start.net, [self.batches.draw(step) for step in range(_PRIOR_BATCHES)])
         self.state = State.new(start.net, self.device, _DECAY)
         set_norm_momentum(self.state.net, _NORM_MOMENTUM)
         self.learner = Learner(
@@ -160,7 +171,7 @@ class Run:
             precision=self.precision,
             distillation=params.distillation,
             distil_unlabelled=params.distil_unlabelled,
-            frozen=bool(start.parent),
+            frozen=bool(start.parent) and params.freeze_norms,
             steps=params.steps,
             tell=self.messages.append,
         )
@@ -219,7 +230,7 @@ class Run:
         """All steps that are left; what is needed to go on is kept at `path`."""
         state, params, kept_at = self.state, self.params, time.monotonic()
         if not state.curve and self.start.parent and self.exams:
-            state.curve.append(CurvePoint.of(0, math.nan, self._glance()[1]))
+            state.curve.append(CurvePoint.of(0, math.nan, self.glance()[1]))
             yield self._progress(state.curve[-1])
         with self.batches.ahead(state.step, params.workers) as batches:
             while state.step < params.steps and not self._is_stuck:
@@ -277,7 +288,7 @@ class Run:
             new, old, config, size=params.batch, share=params.replay_share, seed=params.seed
         )
 
-    def _step(self, batch: Any) -> CurvePoint | None:
+    def _step(self, batch: Batch) -> CurvePoint | None:
         """Learn; look at the regions that judge now and then."""
         state, params = self.state, self.params
         peak = params.rate or (_NEXT_RATE if self.start.parent else _NEW_RATE)
@@ -287,8 +298,8 @@ class Run:
         loss = float(np.mean(state.losses))
         point = CurvePoint(state.step, loss)
         if self.exams:
-            point = CurvePoint.of(state.step, loss, self._glance()[1])
-            if np.nan_to_num(point.pq) >= state.best_pq:
+            point = CurvePoint.of(state.step, loss, self.glance()[1])
+            if np.nan_to_num(point.pq) > state.best_pq:
                 state.best_pq, state.best_step = float(np.nan_to_num(point.pq)), state.step
                 state.best = {
                     k: v.detach().cpu().clone() for k, v in state.ema.state_dict().items()
@@ -297,7 +308,7 @@ class Run:
         state.losses = []
         return point
 
-    def _glance(self) -> tuple[Any, Any]:
+    def glance(self) -> tuple[Thresholds, Agreement]:
         """Thresholds and agreement of the averaged weights on some of the regions that judge."""
         exams = self.exams
         if len(exams) > _MOST_JUDGES:

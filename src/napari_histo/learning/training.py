@@ -95,7 +95,7 @@ class StarDistTraining:
         Steps, patches a step and their side; a multiple of what the network halves down to one
         cell (16 for shipped ones).
     rate : float or None
-        Largest learning rate; by default 2e-3 for a new network, 5e-4 for one that goes on.
+        Largest learning rate; by default 4e-3 for a new network, 1e-3 for one that goes on.
     pixel_um : float
         Pixel size of a new network, µm; one that goes on keeps its own.
     replay_share : float
@@ -104,6 +104,9 @@ class StarDistTraining:
         How much the parent's own answers count on patches of earlier rounds; 0 for labels alone.
     distil_unlabelled : bool
         True to hold on to the parent's answers on unlabelled pixels of new regions too.
+    freeze_norms : bool
+        True to keep a parent's statistics of batch normalisation: little moves then, which is
+        right for a few steps on much the same tissue.
     judge_every : int
         Steps between two looks at the regions that judge.
     patience : int
@@ -131,6 +134,7 @@ class StarDistTraining:
     replay_share: float = 0.5
     distillation: float = 0.2
     distil_unlabelled: bool = False
+    freeze_norms: bool = False
     judge_every: int = 50
     patience: int = 6
     held_out: float = 0.2
