@@ -234,6 +234,11 @@ def test_areas_are_no_objects(area):
     assert (len(found.areas), found.counts["drawn"]) == (1, 2)
 
 
+def test_a_gland_around_few_predictions_is_an_area():
+    found = collect(drawn(shapely.box(5, 5, 95, 95)), predicted(disc(20, 20), disc(70, 70)))
+    assert (len(found.areas), found.counts["accepted"]) == (1, 2)
+
+
 def test_predictions_that_are_gone_are_counted():
     region = QueriedRegion.of_box(
         IMAGE, Box(0, 0, 100, 100), status=QueryStatus.DONE, n_predictions=3

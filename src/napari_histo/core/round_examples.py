@@ -20,8 +20,10 @@ __all__ = ["MODEL", "PREDICTED_CLASS", "collect_regions", "overlapping"]
 
 #: Metadata of a published prediction.
 MODEL, PREDICTED_CLASS = "Model", "Predicted class"
-#: An annotation that holds more objects than these is an area: tissue or a gland.
+#: An annotation that holds more objects than these is an area: tissue or a gland. So is one whose
+#: predictions cover little of it: fragments that a drawing mends would cover most of it.
 _MOST_DRAWN, _MOST_PREDICTED = 1, 4
+_LEAST_COVERED = 0.25
 _IGNORE = "Ignore"
 _OBJECT_TYPES = (ObjectType.DETECTION, ObjectType.ANNOTATION, ObjectType.CELL)
 _BY_HAND = (ObjectState.DRAWN, ObjectState.EDITED)
@@ -148,8 +150,10 @@ def _areas(near: ObjectTable, is_hand: Mask, outline: Any) -> Mask:
         inside = _inside(xy, shape)
         inside[row] = False
         n_hand, n_other = int((inside & is_hand).sum()), int((inside & ~is_hand).sum())
+        covered = near.areas_px[inside & ~is_hand].sum() / max(shape.area, 1e-6)
         is_many = n_hand > _MOST_DRAWN or n_other > _MOST_PREDICTED
-        found[row] = is_many or bool(shapely.covers(shape, outline))
+        is_thin = n_other > 1 and covered < _LEAST_COVERED
+        found[row] = is_many or is_thin or bool(shapely.covers(shape, outline))
     return found
 
 
