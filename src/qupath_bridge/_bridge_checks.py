@@ -97,6 +97,8 @@ def refused(entry: ProjectEntry, error: JavaError) -> BridgeError:
     text = f"QuPath could not write {entry.name!r}: {error.reason}. The project is as it was."
     if "OutOfMemory" in error.kind:
         return BridgeError(f"{text} Give its Java more memory, or send fewer objects.")
+    if "space" in error.reason:  # as systems say of a full disk
+        return WriteError(f"{text} Free some space on the disk of {entry.folder}.")
     return BridgeError(
         f"{text} Check that the image {entry.uri} opens in QuPath; if it was moved, open the "
         "project there once and tell it the new place."

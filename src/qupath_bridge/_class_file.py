@@ -9,7 +9,6 @@ added again with the next write.
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterable
 
@@ -68,7 +67,7 @@ def _append(project: QuPathProject, classes: Iterable[ClassDef]) -> bool:
     words = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     listed = words.setdefault("pathClasses", [])
     listed += [{"name": c.name, "color": pack_argb(c.rgb)} for c in missing]
-    work = path.with_name(f".classes.{os.getpid()}.part")
+    work = path.with_name(".classes.part")  # under the project's lock; one left behind is used up
     try:
         path.parent.mkdir(exist_ok=True)
         work.write_text(json.dumps(words, indent=2), encoding="utf-8")

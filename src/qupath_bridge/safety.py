@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import getpass
-import json
 import os
-import platform
 import secrets
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from napari_histo.errors import DocumentLockedError, TargetChangedError, WriteError
+from napari_histo.errors import TargetChangedError, WriteError
+from napari_histo.store.lock import FileLock
 from qupath_bridge.changes import FileFacts
 
 __all__ = [
@@ -84,77 +83,23 @@ def check_may_write(project_file: Path, folder: Path) -> None:
 def project_lock(project_folder: Path) -> Iterator[None]:
     """Exclusive right of this process to write to a project, among our own programs.
 
-    QuPath knows nothing of it; against QuPath stands the comparison of the files' facts.
+    QuPath knows nothing of it; against QuPath stands the comparison of the files' facts. The
+    system lets go of it when the process ends, however it ends.
 
     Raises
     ------
     DocumentLockedError
-        Another process of ours writes. A lock whose process on this machine is gone is taken over.
+        Another process of ours writes.
     """
     path = make_folder(project_folder / OWN_FOLDER) / "write.lock"
-    handle = _take_lock(path)
     try:
-        os.write(handle, json.dumps(_self_description()).encode())
-        os.close(handle)
+        lock = FileLock(path, f"The project {project_folder}")
+    except OSError as error:
+        raise _write_error(path, error) from error
+    try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def _take_lock(path: Path) -> int:
-    for _ in range(2):
-        try:
-            return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileExistsError:
-            holder = _holder(path)
-            if not _is_gone(holder):
-                raise _locked(path, holder) from None
-            with contextlib.suppress(OSError):
-                path.unlink()
-        except OSError as error:
-            raise _write_error(path, error) from error
-    raise _locked(path, _holder(path))
-
-
-def _holder(path: Path) -> dict[str, object]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _is_gone(holder: dict[str, object]) -> bool:
-    pid = holder.get("pid")
-    if holder.get("host") != platform.node() or not isinstance(pid, int) or os.name == "nt":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _locked(path: Path, holder: dict[str, object]) -> DocumentLockedError:
-    who = "{user} on {host} (process {pid}, since {since})".format_map(
-        {key: holder.get(key, "?") for key in ("user", "host", "pid", "since")}
-    )
-    return DocumentLockedError(
-        f"The project is being written by {who}. Wait until that is done; if that process is gone, "
-        f"remove {path}."
-    )
-
-
-def _self_description() -> dict[str, object]:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        user = "somebody"
-    since = datetime.now().strftime("%Y-%m-%d %H:%M")
-    return {"user": user, "host": platform.node(), "pid": os.getpid(), "since": since}
+        lock.release()
 
 
 # -- copies --------------------------------------------------------------------------------------
@@ -183,6 +128,7 @@ def keep_copy(project_folder: Path, entry_folder: Path, n_kept: int) -> Backup:
     place = project_folder / OWN_FOLDER / "before" / entry_folder.name
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = place / now
+    _sweep(place, ".*.part")  # of a process that was killed
     work = make_folder(place / f".{now}.part")
     try:
         for name in _FILES:
@@ -229,28 +175,52 @@ def restore(backup: Backup, entry_folder: Path) -> None:
 
 @contextmanager
 def new_files(entry_folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Names for new data and a new summary beside the old ones; what is left there is removed."""
+    """Names for new data and a new summary beside the old ones; what is left there is removed.
+
+    Take `project_lock` first: what an earlier process left when it was killed goes, too.
+    """
     make_folder(entry_folder)
+    _sweep(entry_folder, f".{OWN_FOLDER}-*")
     token = secrets.token_hex(4)
     data, summary = (entry_folder / f".{OWN_FOLDER}-{token}-{name}" for name in _FILES)
     try:
         yield data, summary
     finally:
-        for path in (data, summary):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+        _sweep(entry_folder, f".{OWN_FOLDER}-{token}-*")
+
+
+def _sweep(folder: Path, pattern: str) -> None:
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def put_in_place(entry_folder: Path, data: Path | None, summary: Path | None) -> None:
-    """Make finished new files the entry's own; each by one rename, the data first."""
-    for new, name in zip((data, summary), _FILES, strict=True):
-        if new is None:
-            continue
-        try:
+    """Make finished new files the entry's own; each by one rename, the data first.
+
+    Raises
+    ------
+    WriteError
+        The data could not be put in place; nothing was changed.
+    """
+    try:
+        for new in filter(None, (data, summary)):
             _sync(new)
-            new.replace(entry_folder / name)
-        except OSError as error:
-            raise _write_error(entry_folder / name, error) from error
+        if data is not None:
+            data.replace(entry_folder / _FILES[0])
+    except OSError as error:
+        raise _write_error(entry_folder, error) from error
+    if summary is None:
+        return
+    try:
+        summary.replace(entry_folder / _FILES[1])
+    except OSError as error:
+        # It tells counts for lists, and both QuPath and we see from its time that it is of before.
+        warnings.warn(
+            f"{entry_folder / _FILES[1]} cannot be written ({error.strerror}); lists of images "
+            "show the counts of before until the next save.",
+            stacklevel=2,
+        )
 
 
 def make_folder(path: Path) -> Path:
