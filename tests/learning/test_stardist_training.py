@@ -21,6 +21,7 @@ from napari_histo.errors import Cancelled, ModelError, ObjectsFileError, WriteEr
 from napari_histo.learning.stardist_evaluation import evaluate_model, pooled
 from napari_histo.learning.stardist_learner import Learner
 from napari_histo.learning.stardist_preflight import preflight
+from napari_histo.learning.stardist_run import Run
 from napari_histo.learning.stardist_training import small_config, train_stardist
 from napari_histo.learning.training import Example, StarDistTraining, hold_out
 from napari_histo.models import load_model
@@ -164,8 +165,6 @@ class TestReplay:
         assert f1(alone, old) < before - 0.3
 
     def test_replayed_regions_fill_their_share(self):
-        from napari_histo.learning.stardist_training import Run
-
         params = replace(TINY, batch=8, replay_share=0.25)
         run = Run.of(NET, [example(0)], [example(1)], [example(2)], params)
         shares = [float(run.batches.draw(i).replayed.float().mean()) for i in range(12)]
@@ -210,8 +209,8 @@ class TestSameAgain:
             import sys
             sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
             from learning.test_stardist_training import *
-            from napari_histo.learning import stardist_training
-            stardist_training._KEEP_EVERY_S = 0.0
+            from napari_histo.learning import stardist_run
+            stardist_run._KEEP_EVERY_S = 0.0
             regions = [example(0), example(1), example(2)]
             for step in train_stardist(NET, regions, [], sys.argv[1], TINY):
                 print(step.done, flush=True)

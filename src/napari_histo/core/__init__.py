@@ -14,7 +14,6 @@ from napari_histo.core.models import (
     Proposals,
     Segmenter,
     Thresholds,
-    TrainableSegmenter,
 )
 from napari_histo.core.objects import Details, ObjectState, ObjectTable, ObjectType, new_ids
 from napari_histo.core.pixel_size import PixelSize
@@ -72,7 +71,6 @@ __all__ = [
     "Thresholds",
     "Tile",
     "TileGrid",
-    "TrainableSegmenter",
     "collect_regions",
     "new_ids",
     "pack_argb",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from napari_histo.core.classes import ClassScheme
 from napari_histo.core.contours import Contours, as_rows
 from napari_histo.core.objects import ObjectTable
-from napari_histo.core.progress import CancelToken, Progress
 from napari_histo.core.prompts import Prompt
 
 __all__ = [
@@ -25,7 +23,6 @@ __all__ = [
     "Proposals",
     "Segmenter",
     "Thresholds",
-    "TrainableSegmenter",
 ]
 
 Channels = Literal["rgb", "gray", "any"]
@@ -236,22 +233,6 @@ class Segmenter(Protocol):
 
     def segment(self, images: NDArray[np.float32]) -> list[ObjectTable]:
         """Objects of each image (batch, height, width, channels), with the default thresholds."""
-        ...
-
-
-class TrainableSegmenter(Segmenter, Protocol):
-    """A segmenter that learns; training never changes it but gives back a new one."""
-
-    def fit(
-        self,
-        images: Sequence[NDArray[Any]],
-        labels: Sequence[NDArray[np.integer]],
-        *,
-        out: Path,
-        report: Callable[[Progress], None],
-        cancel: CancelToken,
-    ) -> Segmenter:
-        """Train on images (h, w, c) and instance labels (h, w), 0 background, -1 unlabelled."""
         ...
 
 
