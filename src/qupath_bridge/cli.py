@@ -21,9 +21,12 @@ from rich.text import Text
 
 from napari_histo.errors import Cancelled, HistoError
 from qupath_bridge.changes import Snapshot, changes_since
+from qupath_bridge.cli_exchange import add_to as add_exchange
+from qupath_bridge.cli_exchange import print_status
 from qupath_bridge.cli_init import add_to as add_init
 from qupath_bridge.cli_rounds import add_to as add_rounds
 from qupath_bridge.cli_sync import add_to
+from qupath_bridge.exchange import is_exchange
 from qupath_bridge.images import PathRule
 from qupath_bridge.locate import find_qupath, searched_places
 from qupath_bridge.project import open_project
@@ -62,6 +65,7 @@ MapOption = Annotated[
 
 add_init(app)
 add_to(app)
+add_exchange(app)
 add_rounds(app)
 
 
@@ -85,6 +89,10 @@ def status_command(
     ] = None,
 ) -> None:
     """List a project's images: objects, where the files are, what is damaged. Starts no Java."""
+    if is_exchange(project):
+        if not print_status(project, as_json):
+            raise typer.Exit(DAMAGED)
+        return
     opened = open_project(project, [PathRule.parse(text) for text in moved or ()])
     changes = changes_since(Snapshot.load(since), opened) if since else None
     found = project_status(opened, changes)

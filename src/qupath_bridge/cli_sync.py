@@ -14,12 +14,13 @@ import typer
 from rich.console import Console
 
 from napari_histo.core import Progress
-from napari_histo.core.bridge import WriteReport
+from napari_histo.core.bridge import ImageEntry, WriteReport
 from napari_histo.errors import BridgeError, HistoError
-from qupath_bridge.bridge import QuPathBridge, run
+from qupath_bridge._places import Bridge, Place, place_of, stem_of
+from qupath_bridge.client import run
+from qupath_bridge.exchange import ExchangeBridge
 from qupath_bridge.images import PathRule
 from qupath_bridge.pair import Comparison, Direction, Pair, carry_out, compare, undo
-from qupath_bridge.project import QuPathProject, open_project
 from qupath_bridge.sync import dry_run_table
 
 __all__ = ["OPEN_CONFLICTS", "add_to"]
@@ -27,6 +28,14 @@ __all__ = ["OPEN_CONFLICTS", "add_to"]
 #: Exit code: some conflicts wait for an answer.
 OPEN_CONFLICTS = 4
 _MANY = 20
+_SAVED_OVER = (
+    "QuPath had this image open during the last sync and saved over it: what it lacks since then "
+    "is written again. Reload the image in QuPath after a sync."
+)
+_REFUSED = (
+    "Some of what waited for QuPath was changed there as well, so the import left it alone; it is "
+    "compared anew."
+)
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -45,7 +54,10 @@ class PolicyName(StrEnum):
 
 
 ProjectArgument = Annotated[
-    Path, typer.Argument(metavar="PROJECT", help="A project.qpproj, or its folder.")
+    Path,
+    typer.Argument(
+        metavar="PROJECT", help="A project.qpproj, its folder, or the folder of an exchange."
+    ),
 ]
 ObjectsOption = Annotated[
     Path | None,
@@ -98,18 +110,19 @@ def _add_sync(app: typer.Typer, direction: Direction, help_: str) -> None:
         dry_run: DryOption = False,
         as_json: JsonOption = False,
     ) -> None:
-        def work(bridge: QuPathBridge, pair: Pair) -> dict[str, Any]:
+        def work(bridge: Bridge, pair: Pair) -> dict[str, Any]:
             found = run(_told(compare(bridge, pair, policy.value), pair))
             if not dry_run:
                 run(_told(carry_out(bridge, found, direction), pair))
             if not as_json:
-                _print(found, direction, dry_run)
+                _print(found, direction, dry_run, bridge)
             return _facts(found, direction, dry_run)
 
-        pairs = _pairs(open_project(project, _rules(moved)), objects, image)
+        place = place_of(project, _rules(moved))
+        pairs = _pairs(place, objects, image)
         if direction == "push":
             pairs = [pair for pair in pairs if pair.file.exists()]
-        _each(project, pairs, work, as_json=as_json, read_only=dry_run or direction == "pull")
+        _each(place, pairs, work, as_json=as_json, read_only=dry_run or direction == "pull")
 
 
 def _undo_command(
@@ -119,17 +132,18 @@ def _undo_command(
     moved: MapOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    def work(bridge: QuPathBridge, pair: Pair) -> dict[str, Any]:
+    def work(bridge: Bridge, pair: Pair) -> dict[str, Any]:
         run(_told(undo(bridge, pair), pair))
         if not as_json:
             out.print(f"{pair.entry.name}: as before the last sync", markup=False)
         return {"state": "taken back"}
 
-    pairs = _pairs(open_project(project, _rules(moved)), objects, image)
+    place = place_of(project, _rules(moved))
+    pairs = _pairs(place, objects, image)
     pairs = [pair for pair in pairs if pair.undo_folder.exists()]
     if not pairs:
         raise BridgeError("There is no sync to take back for these images.")
-    _each(project, pairs, work, as_json=as_json)
+    _each(place, pairs, work, as_json=as_json)
 
 
 # -- which images, and where ---------------------------------------------------------------------
@@ -139,16 +153,10 @@ def _rules(moved: Sequence[str] | None) -> list[PathRule]:
     return [PathRule.parse(text) for text in moved or ()]
 
 
-def _pairs(project: QuPathProject, objects: Path | None, names: Sequence[str] | None) -> list[Pair]:
+def _pairs(place: Place, objects: Path | None, names: Sequence[str] | None) -> list[Pair]:
     """Pairs of the chosen images; each file belongs to one image."""
-    entries = [e for e in project.images() if not names or e.name in names]
-    missing = sorted(set(names or ()) - {e.name for e in entries})
-    if missing:
-        raise BridgeError(
-            f"The project has no image named {', '.join(missing)}. 'qupath-bridge status' lists "
-            "its images."
-        )
-    pairs = [Pair(e, _file_of(project, e.entry_id, objects), project.file) for e in entries]
+    entries = place.chosen(names)
+    pairs = [Pair(e, _file_of(place, e, objects), place.path) for e in entries]
     for file, n in Counter(pair.file for pair in pairs).items():
         if n > 1:
             shared = " and ".join(pair.entry.name for pair in pairs if pair.file == file)
@@ -159,39 +167,32 @@ def _pairs(project: QuPathProject, objects: Path | None, names: Sequence[str] | 
     return pairs
 
 
-def _file_of(project: QuPathProject, entry_id: str, objects: Path | None) -> Path:
-    entry = project.entry(entry_id)
+def _file_of(place: Place, entry: ImageEntry, objects: Path | None) -> Path:
     if objects is not None:
-        return objects / f"{_stem(entry.name)}.geojson"
-    found = project.find_image(entry)
+        return objects / f"{stem_of(entry.name)}.geojson"
+    found = place.find_image(entry)
     if found.path is None:
         raise BridgeError(
             f"The image file of {entry.name!r} is not found, and our objects lie beside it. Say "
             "where it is with --map OLD=NEW, or where our files are with --objects FOLDER."
         )
-    return found.path.with_name(f"{_stem(found.path.name)}.geojson")
-
-
-def _stem(name: str) -> str:
-    """A file name without what QuPath or a format puts behind it."""
-    safe = "".join("_" if c in '<>:"/\\|?*' or ord(c) < 32 else c for c in name)
-    return Path(safe).stem.removesuffix(".ome")
+    return found.path.with_name(f"{stem_of(found.path.name)}.geojson")
 
 
 # -- one image after the other -------------------------------------------------------------------
 
 
 def _each(
-    project: Path,
+    place: Place,
     pairs: Sequence[Pair],
-    work: Callable[[QuPathBridge, Pair], dict[str, Any]],
+    work: Callable[[Bridge, Pair], dict[str, Any]],
     *,
     as_json: bool,
     read_only: bool = False,
 ) -> None:
     """Work on every image; what is wrong with one stops no other."""
     told = []
-    with QuPathBridge(project, read_only=read_only) as bridge:
+    with place.open(read_only) as bridge:
         for pair in pairs:
             try:
                 facts = work(bridge, pair)
@@ -243,19 +244,22 @@ def _facts(found: Comparison, direction: Direction, dry_run: bool) -> dict[str, 
     return facts
 
 
+def _n_waiting(bridge: Bridge, found: Comparison) -> int:
+    return bridge.n_waiting(found.pair.entry) if isinstance(bridge, ExchangeBridge) else 0
+
+
 def _counts(report: WriteReport) -> dict[str, int]:
     return {name: getattr(report, name) for name in ("added", "changed", "removed", "unchanged")}
 
 
-def _print(found: Comparison, direction: Direction, dry_run: bool) -> None:
+def _print(found: Comparison, direction: Direction, dry_run: bool, bridge: Bridge) -> None:
     facts = _facts(found, direction, dry_run)
     out.print(f"{found.pair.entry.name}: {facts['state']}", markup=False)
     if found.is_overwritten:
-        err.print(
-            "QuPath had this image open during the last sync and saved over it: what it lacks "
-            "since then is written again. Reload the image in QuPath after a sync.",
-            markup=False,
-        )
+        err.print(_REFUSED if isinstance(bridge, ExchangeBridge) else _SAVED_OVER, markup=False)
+    waiting = 0 if dry_run else _n_waiting(bridge, found)
+    if waiting:
+        out.print(f"  {waiting:,} objects wait for the import script in QuPath", markup=False)
     if facts["state"] == "in step" and not facts["conflicts"]:
         return
     out.print(dry_run_table(found.merge), markup=False, end="")

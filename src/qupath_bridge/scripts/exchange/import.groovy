@@ -185,6 +185,6 @@ exchange.eachImage { entry ->
     exchange.export(entry)
 }
 exchange.writeManifest()
-exchange.project.syncChanges()
+if (done.any { !it.isNothing() }) exchange.project.syncChanges()
 exchange.say("${done*.nAdded.sum() ?: 0} objects added, ${done*.nChanged.sum() ?: 0} changed, ${done*.nRemoved.sum() ?: 0} removed in " +
     "${done.count { !it.isNothing() }} images." + (conflicts ? " $conflicts were changed here too and are left as they are: sync in napari-histo to decide." : ''))

@@ -291,6 +291,7 @@ class Exchange {
     final File folder
     final Map<String, ImageData> open = [:]
     final List<ProjectImageEntry> entries
+    final boolean isBatch
     final Map<String, String> problems = [:]
     final Map<String, Integer> counts = [:]
 
@@ -306,14 +307,15 @@ class Exchange {
         }
         // "Run for project" and "QuPath script" come once for each image, with that image.
         def one = current != null && !shown.any { it.is(current) } ? project.getEntry(current) : null
-        entries = one == null ? project.getImageList() : [one]
+        isBatch = one != null
+        entries = isBatch ? [one] : project.getImageList()
         checkSameProject()
     }
 
     /** Viewers of QuPath's window; none where it has no window. */
     private static List viewers() {
         try {
-            def window = Class.forName('qupath.lib.gui.QuPathGUI').getInstance()
+            def window = Class.forName('qupath.lib.gui.QuPathGUI', true, Exchange.classLoader).getInstance()
             if (window == null) return []
             // getViewers() in 0.4, getAllViewers() since 0.5
             return (window.metaClass.respondsTo(window, 'getAllViewers') ? window.getAllViewers() : window.getViewers()) as List
@@ -418,10 +420,17 @@ class Exchange {
         if (problems) text += "\n${problems.size()} images were not done:" + problems.collect { id, why ->
             "\n  ${project.getImageList().find { it.getID() == id }?.getImageName()}: $why" }.join('')
         println text
-        if (viewers()) Class.forName('javafx.application.Platform').runLater {
-            def alert = Class.forName('javafx.scene.control.Alert')
-            def kind = Class.forName('javafx.scene.control.Alert$AlertType').valueOf(problems ? 'WARNING' : 'INFORMATION')
-            alert.getConstructor(kind.getClass()).newInstance(kind).with { setHeaderText('napari-histo'); setContentText(text); show() }
+        if (!isBatch && viewers()) try { show(text, problems ? 'WARNING' : 'INFORMATION') }
+        catch (LinkageError | ReflectiveOperationException | IllegalStateException none) { } // it is in the log
+    }
+
+    private static void show(String text, String kind) {
+        Class.forName('javafx.application.Platform').runLater {
+            def level = Class.forName('javafx.scene.control.Alert$AlertType').valueOf(kind)
+            def alert = Class.forName('javafx.scene.control.Alert').getConstructor(level.getClass()).newInstance(level)
+            alert.setHeaderText('napari-histo')
+            alert.setContentText(text)
+            alert.show()
         }
     }
 }
