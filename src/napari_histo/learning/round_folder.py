@@ -85,13 +85,21 @@ class RoundFolder:
 
     @property
     def stage(self) -> Stage:
-        """How far the round has come, from its files."""
-        stage = Stage.EMPTY
-        for following, name in _FILES.items():
-            if not (self.path / name).is_file():
-                break
-            stage = following
-        return stage
+        """How far the round has come, from its files.
+
+        Raises
+        ------
+        LearningError
+            A file is missing before one that is there.
+        """
+        there = [stage for stage, name in _FILES.items() if (self.path / name).is_file()]
+        if there != list(_FILES)[: len(there)]:
+            lost = next(s for s in _FILES if s not in there)
+            raise LearningError(
+                f"{self.path / _FILES[lost]} is missing, though {_FILES[there[-1]]} is there. "
+                "Bring it back from a copy of the project."
+            )
+        return there[-1] if there else Stage.EMPTY
 
     @property
     def model_path(self) -> Path:
@@ -227,9 +235,7 @@ class RoundFolder:
                 )
             before = words["seal"]
             wrong += self._check_files(stage, words)
-        later = [n for s, n in _FILES.items() if s > self.stage and (self.path / n).exists()]
-        missing = _FILES[Stage(min(self.stage + 1, Stage.DECIDED))]
-        return wrong + [f"{self.path / n} is there, but {missing} is missing." for n in later]
+        return wrong
 
     def _check_files(self, stage: Stage, words: Mapping[str, Any]) -> list[str]:
         if stage == Stage.LABELLED:

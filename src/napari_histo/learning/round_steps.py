@@ -249,7 +249,8 @@ class _Harvest:
             )
         labels = example.labelled(image.id)
         who = labels.annotator or self._annotator
-        labels = replace(labels, annotator=who, round=self._number)
+        ignored = labels.ignored.take(labels.ignored.areas_px > 0)
+        labels = replace(labels, ignored=ignored, annotator=who, round=self._number)
         self.kept[name] = KeptRegion(name, image.split, labels)
         self.remarks += _remarks(example)
         self.origins.update(example.counts)
