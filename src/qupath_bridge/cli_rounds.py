@@ -156,8 +156,8 @@ def _chosen(project: Path, names: list[str] | None) -> list[ImageEntry]:
 def _print_collected(told: list[dict[str, Any]]) -> None:
     for words in told:
         out.print(
-            f"{words['name']}: {words['n_done']} regions done, {words['n_to_annotate']} to "
-            f"annotate, {words['n_skipped']} skipped",
+            f"{words['name']}: regions done {words['n_done']}, to annotate "
+            f"{words['n_to_annotate']}, skipped {words['n_skipped']}",
             markup=False,
         )
         for region in words["regions"]:

@@ -177,7 +177,8 @@ def describe(example: CollectedRegion) -> dict[str, Any]:
         "box": [box.x, box.y, box.width, box.height],
         "round": query.round_number,
         "rank": query.rank,
-        "score": query.score,
+        # QuPath keeps measurements in single precision.
+        "score": None if query.score is None else float(f"{query.score:.7g}"),
         "reason": query.reason,
         "annotator": query.annotator,
         "split": query.split,

@@ -140,6 +140,11 @@ def test_types_classes_and_adding_later(tmp_path, images):
     project = open_project(folder)
     assert project.classes.names == ("Tumor: Positive",)
     assert b"BRIGHTFIELD_H_E" in project.entries[0].data_file.read_bytes()
+    # What a user of QuPath does who sets the pixel size.
+    words = json.loads(project.file.read_text())
+    pixel = words["images"][0]["serverBuilder"]["metadata"]["pixelCalibration"]
+    pixel["pixelWidth"] = pixel["pixelHeight"] = {"value": 0.25, "unit": "µm"}
+    project.file.write_text(json.dumps(words))
     said, _ = command(folder, "--add", first, second, "--json")
     assert [f["state"] for f in json.loads(said)["files"]] == ["there", "added"]
     assert [e.name for e in open_project(folder).images()] == ["slide.png", "slide.png (b)"]

@@ -206,6 +206,6 @@ def test_a_read_only_project_is_collected_all_the_same(project, tmp_path):
     (project / "project.qpproj").chmod(0o444)
     before = folder_hash(project)
     said, wrong = command("collect", project, "-o", tmp_path / "o")
-    assert "0 regions done, 1 to annotate" in said
+    assert "regions done 0, to annotate 1, skipped 0" in said
     assert folder_hash(project) == before
     assert "saved over" not in wrong

@@ -36,7 +36,7 @@ class Images {
             // Only now, for opening may take long and others may change the project meanwhile.
             Project project = file.exists() ? ProjectIO.loadProject(file, BufferedImage)
                 : Projects.createProject(file.getParentFile(), BufferedImage)
-            if (servers.every { has(project, it) }) return [state: 'there', images: '[]']
+            if (isThere(project, servers)) return [state: 'there', images: '[]']
             def added = servers.collect { entry(project, it, type) }
             project.syncChanges()
             return [state: 'added', images: GsonTools.getInstance().toJson(added)]
@@ -70,9 +70,10 @@ class Images {
         if (server.readRegion(request) == null) throw new IOException('it gives no pixels')
     }
 
-    private static boolean has(Project project, ImageServer server) {
-        project.getImageList().any { it.getURIs() as Set == server.getURIs() as Set &&
-            it.getServerBuilder() == server.getBuilder() }
+    /** By the file alone: what the user set, as the pixel size, makes another server of it. */
+    private static boolean isThere(Project project, List<ImageServer> servers) {
+        def uris = servers[0].getURIs() as Set
+        return project.getImageList().count { it.getURIs() as Set == uris } >= servers.size()
     }
 
     private static Map entry(Project project, ImageServer server, String type) {
