@@ -148,6 +148,17 @@ class StarDistSegmenter:
             features: NDArray[np.float32] = self._net.embed(self._batch(images)).cpu().numpy()
         return features
 
+    def describe(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the heads see, (b, h/g, w/g, d), of images as for `propose`."""
+        import torch
+
+        self._check_channels(images)
+        gy, gx = self.config.grid
+        rows, columns = -(-images.shape[1] // gy), -(-images.shape[2] // gx)
+        with torch.inference_mode():
+            seen = self._net.describe(self._batch(images))[:, :, :rows, :columns]
+        return np.ascontiguousarray(seen.permute(0, 2, 3, 1).cpu().numpy())
+
     def _batch(self, images: NDArray[np.float32]) -> torch.Tensor:
         """Images (b, h, w, c) as the network wants them, at least as large."""
         import torch

@@ -266,6 +266,12 @@ class StarDistNet(nn.Module):
         # Each part has the same say, however large its values are.
         return F.normalize(torch.cat([F.normalize(part) for part in parts], dim=1))
 
+    def describe(self, image: Tensor) -> Tensor:
+        """What the heads for probability and distances see, ``(b, d, h/g, w/g)`` float32."""
+        x = self._unet(self._to_grid(image))
+        features = self.layers["features"](x) if "features" in self.layers else x
+        return torch.as_tensor(features).float()
+
     def set_trunk_dtype(self, dtype: torch.dtype) -> StarDistNet:
         """Compute everything but the heads in `dtype`; in place, returns itself.
 
