@@ -13,6 +13,7 @@ from napari_histo.cli import (
     doctor,
     evaluate,
     evaluate_prompts,
+    learn,
     measure,
     models,
     prompt,
@@ -42,6 +43,7 @@ app.command("doctor")(doctor.doctor_command)
 app.command("demo")(demo.demo_command)
 app.add_typer(models.app, name="models")
 app.add_typer(regions.app, name="regions")
+app.add_typer(learn.app, name="learn")
 
 
 def _print_version(wanted: bool) -> None:

@@ -27,7 +27,7 @@ from napari_histo.core import SlideReader
 from napari_histo.core.rounds import Split
 from napari_histo.errors import DocumentLockedError, ImageError, LearningError, WriteError
 from napari_histo.learning.project_facts import ProjectFacts, ProjectImage
-from napari_histo.learning.project_places import find_image
+from napari_histo.learning.project_places import SizedReader, find_image
 from napari_histo.learning.promotion import Verdict
 from napari_histo.learning.round_files import read_json, read_sealed, write_sealed
 from napari_histo.learning.round_folder import RoundFolder, Stage, circumstances
@@ -239,6 +239,8 @@ class LearningProject:
                 f"{image.width} x {image.height}. It is another image under the same name; put "
                 "the original in its place."
             )
+        if reader.info.pixel_size is None and image.pixel_size is not None:
+            return SizedReader(reader, image.pixel_size)
         return reader
 
     # -- writing ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from napari_histo.core import ClassScheme, SlideInfo
+from napari_histo.core import ClassScheme, PixelSize, SlideInfo
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.rounds import Split
 from napari_histo.errors import LearningError
@@ -45,6 +45,8 @@ class NewImage:
     split : {"train", "validation"} or None
         None where it is to be drawn.
     stratum : str
+    pixel_size : PixelSize or None
+        Where the file carries none.
     z, series : int
     """
 
@@ -54,6 +56,7 @@ class NewImage:
     group: str = ""
     split: Split | None = None
     stratum: str = ""
+    pixel_size: PixelSize | None = None
     z: int = 0
     series: int = 0
 
@@ -180,7 +183,7 @@ def _image(folder: Path, new: NewImage, info: SlideInfo, taken: list[str]) -> Pr
         path=relative_path(new.path, folder) or new.path.name,
         width=info.width,
         height=info.height,
-        pixel_size=info.pixel_size,
+        pixel_size=info.pixel_size or new.pixel_size,
         group=new.group or key,
         split=new.split or "train",
         stratum=new.stratum,

@@ -1,0 +1,301 @@
+"""``napari-histo learn``: rounds of annotating, training and checking, kept in a project folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from napari_histo.cli._arguments import DeviceName
+from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
+
+if TYPE_CHECKING:
+    from napari_histo.core import CancelToken, Progress
+    from napari_histo.learning.round_tools import Tools
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Learn from your corrections, round by round.")
+
+ProjectArgument = Annotated[Path, typer.Argument(help="Folder of the learning project.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SeedOption = Annotated[
+    int | None, typer.Option(min=0, help="Of this step; by default it follows from the project's.")
+]
+
+Result = TypeVar("Result")
+
+
+def tools_for(device: DeviceName) -> Tools:
+    """What the steps call; tests put others here."""
+    from napari_histo.learning.round_tools import real_tools
+
+    return real_tools(device.value)
+
+
+@app.command("init")
+def init_command(
+    project: ProjectArgument,
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images, folders, lists (.txt), or a QuPath project (.qpproj)."),
+    ],
+    model: Annotated[str, typer.Option(help="Name or folder of the model to begin with.")] = (
+        "he-nuclei"
+    ),
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Which images belong together: columns image and group (patient or slide), "
+            "perhaps split (train, validation) and stratum (stain, hospital).",
+        ),
+    ] = None,
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the groups that judge, never teach.")
+    ] = 0.25,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Folder of what is annotated already, named like the images."),
+    ] = None,
+    regions: Annotated[int, typer.Option(min=1, help="Regions to annotate in a round.")] = 8,
+    region_px: Annotated[
+        int, typer.Option(min=32, help="Side of a region, px of the model.")
+    ] = 256,
+    validation_regions: Annotated[
+        int, typer.Option(min=0, help="Regions that judge; the first rounds ask for them too.")
+    ] = 12,
+    margin: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Loss of PQ that a new model may show.")
+    ] = 0.01,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="UM", help="Of images that carry none, µm per px."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random in the project.")] = 0,
+) -> None:
+    """Make a project: which images teach, which judge, and the model to begin with."""
+    from napari_histo.cli.learn_images import labels_of, new_images
+    from napari_histo.learning.project_facts import Settings
+    from napari_histo.learning.project_making import NewProject, create_project
+    from napari_histo.learning.promotion import Gate
+
+    found = new_images(images, groups, pixel_size)
+    settings = Settings(region_px, regions, validation_regions, Gate(margin_pq=margin))
+    wanted = NewProject(found, model, share=validation, seed=seed, settings=settings)
+    labelled = [] if labels is None else labels_of(labels, found)
+    made = create_project(project, wanted, labelled)
+    n = {split: len(made.facts.of_split(split)) for split in ("train", "validation")}
+    out.print(
+        f"{project}: {n['train']} images to learn from, {n['validation']} that judge, "
+        f"{len(labelled)} labelled regions; begins with {made.facts.start.name}",
+        markup=False,
+    )
+    if not n["validation"]:
+        err.print("No image judges, so no new model can be told from a worse one (--validation).")
+    out.print(f"Next: napari-histo learn query {project}", markup=False)
+
+
+@app.command("query")
+def query_command(
+    project: ProjectArgument,
+    strategy: Annotated[
+        str, typer.Option(help="How to choose: auto, random, uncertain, diverse, …")
+    ] = "auto",
+    n: Annotated[int | None, typer.Option("-n", min=1, help="Regions to learn from.")] = None,
+    validation: Annotated[
+        int | None, typer.Option(min=0, help="Regions that judge, beside them.")
+    ] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = DeviceName.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin a round: choose the regions worth annotating, and lay them out in work/."""
+    from napari_histo.cli.learn_status import query_table
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_query import QueryWish, query
+
+    there = LearningProject(project)
+    wish = QueryWish(strategy, n, validation, seed)
+    found = _run(lambda cancel: query(there, wish, tools_for(device), cancel), "query")
+    if as_json:
+        _print_json(found.query)
+        return
+    out.print(query_table(found))
+    out.print(
+        f"Round {found.number}: annotate the files in {there.work_path(found.number)} (napari or "
+        "QuPath), give each region the class 'Region: done', then: napari-histo learn collect "
+        f"{project}",
+        markup=False,
+    )
+
+
+@app.command("collect")
+def collect_command(
+    project: ProjectArgument,
+    partial: Annotated[
+        bool, typer.Option(help="Go on though some regions are neither done nor skipped.")
+    ] = False,
+    annotator: Annotated[
+        str, typer.Option(help="Who, for regions that do not say it themselves.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Seal what was annotated: the regions of the class 'Region: done', as they are now."""
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_labels import list_labels
+    from napari_histo.learning.round_steps import collect
+
+    found = collect(LearningProject(project), partial=partial, annotator=annotator)
+    words = list_labels(found.path / "labels")
+    if as_json:
+        _print_json(words)
+        return
+    for remark in words["remarks"]:
+        err.print(f"Note: {remark}", markup=False)
+    rows = words["regions"]
+    n_objects = sum(row["objects"] for row in rows)
+    judging = sum(row["split"] == "validation" for row in rows)
+    out.print(
+        f"Round {found.number}: {len(rows)} regions with {n_objects} objects, {judging} of them to "
+        f"judge. Next: napari-histo learn train {project}",
+        markup=False,
+    )
+
+
+@app.command("train")
+def train_command(
+    project: ProjectArgument,
+    steps: Annotated[int | None, typer.Option(min=1, help="How long to learn.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1e-6, help="Largest learning rate.")] = None,
+    replay: Annotated[
+        bool, typer.Option(help="Go over what earlier rounds taught, so that it is not forgotten.")
+    ] = True,
+    seed: SeedOption = None,
+    device: DeviceOption = DeviceName.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the round's model from the model in use; when stopped, run it again to go on."""
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_steps import TrainWish, train
+    from napari_histo.learning.round_tools import training_settings
+
+    wish = TrainWish(training_settings(steps=steps, rate=rate), seed, replay)
+    there = LearningProject(project)
+    found = _run(lambda cancel: train(there, wish, tools_for(device), cancel), "train")
+    words = found.training
+    if as_json:
+        _print_json(words)
+        return
+    out.print(
+        f"Round {found.number}: learned from {len(words['regions'])} new and "
+        f"{len(words['replayed'])} earlier regions -> {found.model_path}. Next: napari-histo learn "
+        f"evaluate {project}",
+        markup=False,
+    )
+
+
+@app.command("evaluate")
+def evaluate_command(
+    project: ProjectArgument,
+    force: Annotated[
+        bool, typer.Option(help="Take the new model whatever comes out; the record says so.")
+    ] = False,
+    device: DeviceOption = DeviceName.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the new model against the one in use, and take it where it is not worse."""
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_steps import evaluate
+
+    there = LearningProject(project)
+    found = _run(lambda cancel: evaluate(there, tools_for(device), cancel, force=force), "evaluate")
+    if as_json:
+        _print_json(found.decision)
+        return
+    out.print(f"Round {found.number}: {found.decision['sentence']}", markup=False)
+
+
+@app.command("status")
+def status_command(
+    project: ProjectArgument,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder where the images are now; remembered on this machine alone."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rounds with their regions, objects and quality; which model is in use; what is next."""
+    from napari_histo.cli.learn_status import status_table, status_words
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.project_places import look_in
+
+    there = LearningProject(project)
+    if images:
+        look_in(there.path, images)
+    words = status_words(there)
+    if as_json:
+        _print_json(words)
+        return
+    if words["rounds"]:
+        out.print(status_table(words))
+    for name in words["missing_images"]:
+        err.print(f"Note: the image {name} is not found (--images FOLDER).", markup=False)
+    using = f"round {words['current']}" if words["current"] else words["start_model"]
+    out.print(f"In use: the model of {using}. Next: {words['next']}.", markup=False)
+
+
+@app.command("rollback")
+def rollback_command(
+    project: ProjectArgument,
+    to: Annotated[int, typer.Option(min=0, help="Round whose model to use; 0 to begin with.")],
+    reason: Annotated[str, typer.Option(help="Why, for whoever reads the record.")] = "",
+    forget_labels: Annotated[
+        bool, typer.Option(help="Labels of the rounds after it teach no more.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option(help="Take a model that was not promoted in its round.")
+    ] = False,
+) -> None:
+    """Use the model of an earlier round again; nothing is deleted, and it can be undone so too."""
+    from napari_histo.learning.project import LearningProject
+
+    there = LearningProject(project)
+    with there.editing():
+        there.roll_back(to, reason=reason, forget_labels=forget_labels, force=force)
+    using = f"round {to}" if to else there.facts.start.name
+    out.print(f"In use from now on: the model of {using}.", markup=False)
+
+
+@app.command("verify")
+def verify_command(project: ProjectArgument, as_json: JsonOption = False) -> None:
+    """Check every sealed file, hash, split and decision; exit code 1 where something is wrong."""
+    from dataclasses import asdict
+
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.project_checks import verify_project
+
+    found = verify_project(LearningProject(project))
+    if as_json:
+        _print_json([asdict(finding) for finding in found])
+    else:
+        for finding in found:
+            word = "" if finding.is_error else "Note: "
+            out.print(f"{word}{finding.where}: {finding.text}", markup=False)
+        if not found:
+            out.print("Everything is as it was sealed.")
+    if any(finding.is_error for finding in found):
+        raise typer.Exit(1)
+
+
+def _run(start: Callable[[CancelToken], Generator[Progress, None, Result]], title: str) -> Result:
+    with cancel_on_interrupt() as cancel:
+        return drive(start(cancel), title)
+
+
+def _print_json(words: Any) -> None:
+    print(json.dumps(words, indent=2, ensure_ascii=False))

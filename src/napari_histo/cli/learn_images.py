@@ -1,0 +1,156 @@
+"""Images and labels for a new learning project, from the words of the command line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from uuid import NAMESPACE_OID, uuid5
+
+import typer
+
+from napari_histo.cli._targets import expand, file_of
+from napari_histo.core import PixelSize, SlideInfo
+from napari_histo.core.bridge import ImageEntry
+from napari_histo.core.learning import LabelledRegion
+from napari_histo.core.round_examples import collect_regions
+from napari_histo.core.round_regions import regions_in
+from napari_histo.core.rounds import QueriedRegion, QueryStatus, Split
+from napari_histo.errors import LearningError
+from napari_histo.learning.project_making import NewImage
+
+__all__ = ["labels_of", "new_images"]
+
+_SPLITS: Mapping[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "validation": "validation",
+}
+
+
+def new_images(
+    given: Sequence[Path], groups: Path | None, pixel_um: float | None = None
+) -> list[NewImage]:
+    """Images of files, folders, lists and QuPath projects, with what a CSV says of them.
+
+    Raises
+    ------
+    ImageError, BridgeError, LearningError
+    """
+    found: list[NewImage] = []
+    for path in given:
+        is_project = path.suffix == ".qpproj"
+        found += _of_qupath(path) if is_project else [NewImage(p) for p in expand(path)]
+    size = None if pixel_um is None else PixelSize.square(pixel_um)
+    found = [replace(image, pixel_size=size) for image in found]
+    return found if groups is None else _grouped(found, groups)
+
+
+def _of_qupath(path: Path) -> list[NewImage]:
+    """Images of a QuPath project, under the names that they have there.
+
+    Each is opened, for one that QuPath shows turned or cropped would lie elsewhere here.
+    """
+    from napari_histo.slides import open_slide
+    from qupath_bridge.project import open_project
+
+    project, found = open_project(path), []
+    for entry in project.entries:
+        project.open_image(entry, open_slide).close()
+        file = project.find_image(entry).require()
+        found.append(NewImage(file, name=entry.name, series=entry.builder.series))
+    return found
+
+
+def _grouped(images: Sequence[NewImage], path: Path) -> list[NewImage]:
+    rows = _rows(path)
+    found, unknown = [], []
+    for image in images:
+        row = next((rows[k] for k in (image.path.name, image.path.stem) if k in rows), None)
+        if row is None:
+            unknown.append(image.path.name)
+            continue
+        word = (row.get("split") or "").strip().lower()
+        if word and word not in _SPLITS:
+            raise LearningError(
+                f"{path}: the split of {image.path.name} is {word!r}; allowed are train and "
+                "validation, or nothing."
+            )
+        split, stratum = _SPLITS.get(word), (row.get("stratum") or "").strip()
+        found.append(replace(image, group=row["group"].strip(), split=split, stratum=stratum))
+    if unknown:
+        raise LearningError(
+            f"{path} does not name {len(unknown)} of {len(images)} images: "
+            f"{', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}. Give each a line."
+        )
+    return found
+
+
+def _rows(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            names = set(reader.fieldnames or ())
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LearningError(f"Cannot read {path} as CSV: {error}.") from error
+    missing = {"image", "group"} - names
+    empty = [row["image"] for row in rows if not missing and not (row["group"] or "").strip()]
+    if missing or empty:
+        what = f"lacks the column {' and '.join(sorted(missing))}" if missing else ""
+        what = what or f"names no group for {empty[0]}"
+        raise LearningError(
+            f"{path} {what}. Wanted are columns image and group, perhaps split and stratum."
+        )
+    return {row["image"].strip(): row for row in rows}
+
+
+# -- labels --------------------------------------------------------------------------------------
+
+
+def labels_of(folder: Path, images: Sequence[NewImage]) -> list[tuple[str, Path, LabelledRegion]]:
+    """Labelled regions of the images that a folder has a file for.
+
+    Where a file holds regions (class ``Region: done``, or ``Training`` and ``Validation`` as in
+    QuPath), they are taken; else the whole image is one region, in which everything is outlined.
+
+    Raises
+    ------
+    ObjectsFileError, LearningError
+    """
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is no folder.", param_hint="--labels")
+    found = []
+    for image in images:
+        path = file_of(image.path, folder)
+        if path is not None:
+            found += [(key, image.path, region) for key, region in _labelled(image, path)]
+    if not found:
+        raise LearningError(
+            f"{folder} holds no labels of the images. Files are to be named like the images: "
+            f"{images[0].path.stem}.geojson, .parquet or .tif."
+        )
+    return found
+
+
+def _labelled(image: NewImage, path: Path) -> list[tuple[str, LabelledRegion]]:
+    from napari_histo.store import load_objects
+
+    table = load_objects(path)
+    entry = ImageEntry(image.path.name, image.path.name, "")
+    regions = regions_in(entry, table)
+    if not regions:
+        key = uuid5(NAMESPACE_OID, f"{image.path.name} {path.name}")
+        box = _info(image).box
+        regions = [QueriedRegion.of_box(entry, box, region_id=key, status=QueryStatus.DONE)]
+    examples = collect_regions(entry, table, regions)
+    return [(str(e.query.region_id), e.labelled(entry.entry_id)) for e in examples]
+
+
+def _info(image: NewImage) -> SlideInfo:
+    from napari_histo.slides import open_slide
+
+    with open_slide(image.path, z=image.z, series=image.series) as reader:
+        return reader.info

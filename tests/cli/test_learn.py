@@ -1,0 +1,203 @@
+"""``napari-histo learn``: a project by commands alone, with models that answer at once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import shapely
+
+from napari_histo.core import Box, Contours, ObjectState, ObjectTable, ObjectType
+from napari_histo.core.round_regions import REGION_CLASSES
+from napari_histo.learning.project import LearningProject
+from napari_histo.store import save_objects
+from support.learning import FAKES, annotate, make_images, squares
+
+
+@pytest.fixture
+def images(tmp_path):
+    return make_images(tmp_path / "images")
+
+
+@pytest.fixture
+def learn(cli, tmp_path, monkeypatch):
+    """``learn("query", …)`` on the project in ``tmp_path``, with fake tools."""
+    from napari_histo.cli import learn
+
+    monkeypatch.setattr(learn, "tools_for", lambda device: FAKES)
+
+    def run(command, *words):
+        return cli("learn", command, tmp_path / "project", *words)
+
+    return run
+
+
+@pytest.fixture
+def made(learn, images):
+    small = ("--region-px", "32", "--regions", "3", "--validation-regions", "8")
+    answer = learn("init", images[0].parent, "--model", "classical", *small)
+    assert answer.code == 0, answer.err
+    return learn
+
+
+def one_round(learn, folder, **how):
+    for step in ("query", "collect", "train", "evaluate"):
+        if step == "collect":
+            annotate(LearningProject(folder), **how)
+        answer = learn(step)
+        assert answer.code == 0, answer.err
+    return answer
+
+
+def test_a_round_by_commands(made, tmp_path):
+    asked = made("query", "--strategy", "random")
+    assert asked.code == 0, asked.err
+    assert "Region: done" in asked.out
+    waits = made("collect")
+    assert waits.code == 1
+    assert "11 of 11 regions still wait" in waits.err
+    annotate(LearningProject(tmp_path / "project"))
+    assert "11 regions with 33 objects, 8 of them to judge" in made("collect").out
+    assert "learned from 3 new and 0 earlier regions" in made("train").out
+    assert "Took the new model: it is better" in made("evaluate").out
+    told = made("status")
+    assert "In use: the model of round 1. Next: query." in told.out
+    assert "better: taken" in told.out
+    assert made("verify").out == "Everything is as it was sealed.\n"
+
+
+def test_a_worse_model_is_not_taken_and_can_be_rolled_back_to(made, tmp_path):
+    one_round(made, tmp_path / "project")
+    answer = one_round(made, tmp_path / "project", spoil=True)
+    assert "Kept the old model" in answer.out
+    assert "worse: not taken; its labels teach no more" in made("status").out
+    assert made("rollback", "--to", "2").code == 1
+    assert made("rollback", "--to", "2", "--force", "--reason", "as a test").code == 0
+    assert "In use: the model of round 2" in made("status").out
+    assert "the model of classical" in made("rollback", "--to", "0").out
+
+
+def test_json_says_it_all(made, tmp_path):
+    asked = json.loads(made("query", "--json").out)
+    assert [row["rank"] for row in asked["regions"]] == list(range(1, 12))
+    annotate(LearningProject(tmp_path / "project"))
+    assert len(json.loads(made("collect", "--json", "--annotator", "Ada").out)["regions"]) == 11
+    assert json.loads(made("train", "--json", "--steps", "5").out)["settings"] == {"steps": 5}
+    assert json.loads(made("evaluate", "--json").out)["promoted"] is True
+    status = json.loads(made("status", "--json").out)
+    assert (status["current"], status["next"], len(status["rounds"])) == (1, "query", 1)
+    assert json.loads(made("verify", "--json").out) == []
+
+
+def test_verify_fails_on_a_changed_file(made, tmp_path):
+    one_round(made, tmp_path / "project")
+    path = tmp_path / "project" / "rounds" / "0001" / "training.json"
+    path.write_text(path.read_text().replace('"seed"', '"Seed"'))
+    answer = made("verify")
+    assert answer.code == 1
+    assert "training.json was changed since it was sealed" in answer.out
+
+
+def test_moved_images_are_found_again(made, tmp_path, images):
+    images[0].parent.rename(tmp_path / "archive")
+    assert "is not found (--images FOLDER)" in made("status").err
+    assert made("status", "--images", tmp_path / "archive").err == ""
+    assert made("query").code == 0
+
+
+# -- init ----------------------------------------------------------------------------------------
+
+
+def csv_of(tmp_path, text):
+    path = tmp_path / "groups.csv"
+    path.write_text(text)
+    return path
+
+
+def test_groups_of_a_csv_keep_together(learn, images, tmp_path):
+    lines = ["image,group,split,stratum"]
+    splits = ["val", "val", "train", "train"]
+    lines += [f"{p.name},patient {i // 2},{splits[i]},HE" for i, p in enumerate(images)]
+    groups = csv_of(tmp_path, "\n".join(lines))
+    answer = learn("init", *images, "--model", "classical", "--groups", groups)
+    assert "2 images to learn from, 2 that judge" in answer.out
+    facts = LearningProject(tmp_path / "project").facts
+    assert [(i.group, i.split) for i in facts.images][:3] == [
+        ("patient 0", "validation"),
+        ("patient 0", "validation"),
+        ("patient 1", "train"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("name,group\na,b\n", "lacks the column image", id="column"),
+        pytest.param("image,group\nslide 0,\n", "names no group for slide 0", id="empty"),
+        pytest.param("image,group\nslide 0,a\n", "does not name 3 of 4 images", id="too-few"),
+        pytest.param(
+            "image,group,split\n" + "".join(f"slide {i},a,test\n" for i in range(4)),
+            "the split of slide 0.tif is 'test'",
+            id="split",
+        ),
+        pytest.param(
+            "image,group,split\n"
+            + "".join(f"slide {i},a,{'val' if i else 'train'}\n" for i in range(4)),
+            "'a' is in both splits",
+            id="torn",
+        ),
+    ],
+)
+def test_a_csv_that_does_not_fit_is_told(learn, images, tmp_path, text, told):
+    answer = learn("init", *images, "--model", "classical", "--groups", csv_of(tmp_path, text))
+    assert answer.code == 1
+    assert told in answer.err
+    assert not (tmp_path / "project").exists()
+
+
+def test_what_is_annotated_already_is_taken_along(learn, images, tmp_path):
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    everything = ObjectTable.build(squares(Box(0, 0, 32, 32)))
+    save_objects(labels / "slide 0.geojson", everything)
+    region = ObjectTable.build(
+        Contours.from_shapely([shapely.box(0, 0, 64, 64)]),
+        class_id=1,
+        classes=REGION_CLASSES,
+        object_type=ObjectType.ANNOTATION,
+        state=ObjectState.DRAWN,
+    )
+    save_objects(labels / "slide 1.geojson", ObjectTable.concat([region, everything]))
+    answer = learn("init", *images, "--model", "classical", "--labels", labels)
+    assert "2 labelled regions" in answer.out
+    kept = LearningProject(tmp_path / "project").start_labels()
+    sizes = {k.labels.image: k.labels.region.width for k in kept}
+    assert sizes == {"slide-0": 128, "slide-1": 64}
+    assert {len(k.labels.objects) for k in kept} == {3}
+
+
+def test_labels_of_nothing_are_told(learn, images, tmp_path):
+    (tmp_path / "labels").mkdir()
+    answer = learn("init", *images, "--model", "classical", "--labels", tmp_path / "labels")
+    assert answer.code == 1
+    assert "holds no labels of the images" in answer.err
+
+
+def test_without_judges_it_is_said(learn, images):
+    answer = learn("init", *images, "--model", "classical", "--validation", "0")
+    assert answer.code == 0
+    assert "no new model can be told from a worse one" in answer.err
+
+
+@pytest.mark.parametrize("command", ["query", "collect", "train", "evaluate", "status", "verify"])
+def test_a_folder_that_is_no_project_is_one_message(learn, command):
+    answer = learn(command)
+    assert answer.code == 1
+    assert "napari-histo learn init" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_an_unknown_strategy_names_the_known_ones(made):
+    answer = made("query", "--strategy", "magic")
+    assert answer.code == 1
+    assert "uncertain" in answer.err
