@@ -367,7 +367,8 @@ def test_export_and_import_of_a_project_itself(qupath, tmp_path):
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout)["images"]
 
-    table = ObjectTable.concat(list(everything().values()))
+    # QuPath draws the vertices of an ellipse anew, so that its first version differs from the file.
+    table = ObjectTable.concat([t for name, t in everything().items() if name != "ellipse"])
     file = tmp_path / "slide 0.geojson"
     write_geojson(file, table)
     assert command("import", qupath.folder, file, "--dry-run")[0]["added"] == len(table)
