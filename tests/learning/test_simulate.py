@@ -3,12 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from napari_histo.core import CancelToken
 from napari_histo.errors import Cancelled, LearningError
-from napari_histo.learning.simulate import ARMS, Simulation, TruthImage, interval, simulate
+from napari_histo.learning.simulate import ARMS, Simulation, TruthImage, simulate
 from napari_histo.learning.training import StarDistTraining
 from support.labelled import drive, example
 
@@ -82,10 +81,3 @@ def test_every_split_needs_an_image(split: str, tmp_path: Path) -> None:
 def test_budgets_must_rise() -> None:
     with pytest.raises(LearningError, match="rising"):
         Simulation(budgets=(10, 5))
-
-
-def test_an_interval_is_student_s() -> None:
-    mean, half = interval([1, 2, 3, 4, 5])
-    assert mean == 3
-    assert half == pytest.approx(1.963, abs=1e-3)
-    assert np.isnan(interval([2.0])[1])

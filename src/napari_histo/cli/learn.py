@@ -11,6 +11,7 @@ import typer
 
 from napari_histo.cli._arguments import DeviceName
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
+from napari_histo.cli.learn_simulate import simulate_command
 
 if TYPE_CHECKING:
     from napari_histo.core import CancelToken, Progress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Learn from your corrections, round by round.")
+app.command("simulate")(simulate_command)
 
 ProjectArgument = Annotated[Path, typer.Argument(help="Folder of the learning project.")]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]

@@ -10,7 +10,6 @@ given the same number of objects, the same images and the same seeds.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -369,14 +368,3 @@ def _check_same(folder: Path, params: Simulation, images: Sequence[TruthImage]) 
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as work:
         work.write_text(json.dumps(asked, indent=1), encoding="utf-8")
-
-
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Mean of seeds and half the width of its confidence interval, by Student's t."""
-    from scipy.stats import t
-
-    known = np.array([v for v in values if not math.isnan(v)])
-    if len(known) < 2:
-        return (float(known.mean()) if len(known) else math.nan), math.nan
-    half = t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / math.sqrt(len(known))
-    return float(known.mean()), float(half)

@@ -1,0 +1,69 @@
+"""``napari-histo learn simulate``: ways of choosing and training compared on a labelled set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_histo.cli._arguments import DeviceName
+from napari_histo.cli._console import cancel_on_interrupt, drive, out
+
+__all__ = ["simulate_command"]
+
+
+def simulate_command(
+    images: Annotated[
+        Path,
+        typer.Argument(help="Folder of images with label images and a splits.csv that lists them."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for models, scores, table and figure.")
+    ],
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="Way to compare; several times. By default 'default', 'random-scratch'."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How often each is played.")] = 5,
+    budgets: Annotated[
+        str, typer.Option(help="Annotated objects after each round, rising.")
+    ] = "50,100,200,400,800",
+    stain: Annotated[
+        list[str] | None, typer.Option(help="Only images of this stain; several times.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of training from scratch.")] = 300,
+    next_steps: Annotated[int, typer.Option(min=1, help="Of a model that goes on.")] = 100,
+    region_px: Annotated[int, typer.Option(min=16, help="Side of a region, px of 0.5 µm.")] = 128,
+    device: Annotated[DeviceName, typer.Option(help="Where networks run.")] = DeviceName.AUTO,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Play active learning on images whose truth is known. Stopped, the same command goes on."""
+    from napari_histo.errors import LearningError
+    from napari_histo.learning.curves import curve_rows, draw_curves, table_text
+    from napari_histo.learning.simulate import ARMS, Simulation, simulate
+    from napari_histo.learning.training import StarDistTraining
+    from napari_histo.learning.truth_folder import open_truth
+
+    names = arm or ["default", "random-scratch"]
+    if unknown := sorted(set(names) - ARMS.keys()):
+        raise LearningError(f"There is no arm {unknown[0]!r}; use {', '.join(ARMS)}.")
+    try:
+        wanted = tuple(int(part) for part in budgets.split(","))
+    except ValueError:
+        raise LearningError(f"Budgets are {budgets!r}; give numbers such as 50,100,200.") from None
+    training = StarDistTraining(steps=steps, device=device.value)
+    params = Simulation(wanted, region_px, training=training, next_steps=next_steps)
+    with cancel_on_interrupt() as cancel, open_truth(images, stain or ()) as opened:
+        arms = [ARMS[name] for name in names]
+        scores = drive(simulate(opened, output, arms, range(seeds), params, cancel), "simulate")
+    rows = curve_rows(scores)
+    (output / "curves.md").write_text(table_text(rows) + "\n", encoding="utf-8")
+    draw_curves(rows, output / "curves.png")
+    if as_json:
+        words = {"rows": [asdict(r) for r in rows], "scores": [asdict(s) for s in scores]}
+        print(json.dumps(words, indent=2))
+        return
+    out.print(table_text(rows), markup=False)
