@@ -64,6 +64,7 @@ _MOST_JUDGES = 16
 #: Thresholds of probability that are tried in between.
 _GLANCES = (0.4, 0.5, 0.6)
 _KEEP_EVERY_S = 20.0
+_MACHINE = ("device", "precision", "workers")
 
 
 class Run:
@@ -134,12 +135,15 @@ class Run:
         return cls(described(start, params, [*new, *old]), new, old, judge, params)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Parameters but for those of the machine."""
+        return {k: v for k, v in asdict(self.params).items() if k not in _MACHINE}
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What a training that goes on must have in common with the one that was stopped."""
-        params = asdict(self.params)
-        settings = {k: v for k, v in params.items() if k not in ("device", "precision", "workers")}
         data = {n: fingerprint(getattr(self, n)) for n in ("teach", "replay", "judge")}
-        return {**settings, "parent": self.start.sha256, **data}
+        return {**self.settings, "parent": self.start.sha256, **data}
 
     def model(self, net: StarDistNet) -> StarDistSegmenter:
         """A network as a segmenter."""
@@ -192,7 +196,7 @@ class Run:
         card = {
             "parent": {"name": self.start.parent, "sha256": self.start.sha256},
             "data": [data_facts(name, some) for name, some in named.items() if some],
-            "training": {**asdict(self.params), "steps_done": state.step, "kept": best_step},
+            "training": {**self.settings, "steps_done": state.step, "kept": best_step},
             "metrics": metrics_rows(found, len(self.judge)),
             **about,
         }

@@ -63,22 +63,26 @@ def as_examples(pairs: Iterable[Example | tuple[SlideReader, LabelledRegion]]) -
 def hold_out(
     examples: Sequence[Example], share: float, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """What teaches and what judges: whole groups, or regions where all are of one group.
+    """What teaches and what judges: whole groups, at most a third of all regions.
 
-    Nothing is held out of a single region, or where `share` is 0.
+    Where no group is that small, single regions judge. Nothing is held out of one region, or where
+    `share` is 0.
     """
-    kin = [e.kin for e in examples]
-    if len(set(kin)) == 1:
-        kin = [str(i) for i in range(len(examples))]
-    names = sorted(set(kin))
-    if share <= 0 or len(names) < 2:
+    n = len(examples)
+    if share <= 0 or n < 2:
         return list(examples), []
-    drawn = np.random.default_rng([seed, 1]).permutation(len(names))
+    most = max(1, n // 3)
+    kin = [e.kin for e in examples]
+    if min(kin.count(k) for k in kin) > most or len(set(kin)) < 2:
+        kin = [str(i) for i in range(n)]
+    names = sorted(set(kin))
     judging: set[str] = set()
-    for i in drawn[: len(names) - 1]:
-        judging.add(names[i])
-        if sum(k in judging for k in kin) >= share * len(examples):
-            break
+    taken = 0
+    for i in np.random.default_rng([seed, 1]).permutation(len(names)):
+        size = kin.count(names[i])
+        if taken < share * n and taken + size <= most:
+            judging.add(names[i])
+            taken += size
     teach = [e for e, k in zip(examples, kin, strict=True) if k not in judging]
     return teach, [e for e, k in zip(examples, kin, strict=True) if k in judging]
 
