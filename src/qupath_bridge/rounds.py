@@ -197,7 +197,7 @@ def _facts_with(image: ImageEntry, current: ObjectTable, plan: PublishPlan) -> R
 
 
 def _remarks(example: CollectedRegion) -> list[str]:
-    name = example.query.name or f"Region {example.query.region_id}"
+    name = _name(example.query)
     found = []
     if not example.is_owned.any():
         found.append(f"{name} is done and holds no object: all of it will be background.")
@@ -209,14 +209,18 @@ def _remarks(example: CollectedRegion) -> list[str]:
     return found
 
 
+def _name(region: QueriedRegion) -> str:
+    return region.name or f"The region at x {region.box.x}, y {region.box.y}"
+
+
 def _overlaps(examples: Sequence[CollectedRegion]) -> list[str]:
     """Pixels that both train and validate make the validation worthless."""
     sides = [
         [e.query for e in examples if e.query.split == split] for split in ("train", "validation")
     ]
     return [
-        f"Training region {one.region_id} and validation region {other.region_id} overlap: what "
-        "is learnt from the first is no test in the second."
+        f"{_name(one)} (training) and {_name(other)} (validation) overlap: what is learnt in the "
+        "first is no test in the second."
         for one in sides[0]
         for other in sides[1]
         if one.outline.intersection(other.outline).area > 0

@@ -29,6 +29,7 @@ from napari_histo.core import (
     ObjectType,
     Origin,
     QueriedRegion,
+    collect_regions,
     regions_as_table,
     regions_in,
 )
@@ -36,9 +37,10 @@ from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.errors import BridgeError, WriteError
 from napari_histo.store.geojson import read_geojson, write_geojson
+from qupath_bridge._json_files import read_json_object
 from qupath_bridge.rounds import Collected
 
-__all__ = ["as_table", "image_of_file", "read_request", "write_collected"]
+__all__ = ["as_table", "image_of_file", "read_collected", "read_request", "write_collected"]
 
 LISTING = "regions.json"
 _FORMAT = "napari-histo collected regions 1"
@@ -186,6 +188,30 @@ def describe(example: CollectedRegion) -> dict[str, Any]:
         "n_removed": example.n_removed,
         "n_loose_points": example.n_loose_points,
     }
+
+
+def read_collected(folder: Path) -> list[CollectedRegion]:
+    """What `write_collected` wrote, in the order of the listing.
+
+    Raises
+    ------
+    BridgeError
+        The listing is missing, damaged, or of another kind.
+    ObjectsFileError
+        A file that it names cannot be read.
+    """
+    remedy = "Collect the regions again."
+    words = read_json_object(folder / LISTING, what="List of regions", remedy=remedy)
+    if words.get("format") != _FORMAT:
+        raise BridgeError(
+            f"{folder / LISTING} has the format {words.get('format')!r}, not {_FORMAT!r}. {remedy}"
+        )
+    try:
+        wanted = [(folder / w["file"], w["image"]) for w in words["regions"]]
+        files = [(f, ImageEntry(i["id"], i["name"], i["uri"])) for f, i in wanted]
+    except (LookupError, TypeError) as error:
+        raise BridgeError(f"{folder / LISTING} is damaged ({error!r}). {remedy}") from error
+    return [e for file, image in files for e in collect_regions(image, read_geojson(file))]
 
 
 def _with_origin(example: CollectedRegion) -> ObjectTable:

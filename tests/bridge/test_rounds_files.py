@@ -26,7 +26,7 @@ from napari_histo.errors import BridgeError
 from napari_histo.store.geojson import read_geojson, write_geojson
 from qupath_bridge.project import open_project
 from qupath_bridge.rounds import Collected
-from qupath_bridge.rounds_files import image_of_file, read_request, write_collected
+from qupath_bridge.rounds_files import image_of_file, read_collected, read_request, write_collected
 from support.qupath_projects import image, leaf, make_project
 
 IMAGE = ImageEntry("1", "slide 1.svs", "file:///slide%201.svs")
@@ -139,8 +139,8 @@ def collected():
 
 def test_a_collected_file_is_collected_alike(tmp_path):
     found = collected()
-    (words,) = write_collected(tmp_path, [found])
-    (again,) = collect_regions(IMAGE, read_geojson(tmp_path / words["file"]))
+    write_collected(tmp_path, [found])
+    (again,) = read_collected(tmp_path)
     (first,) = found.examples
     assert again.query == first.query
     assert sorted(again.objects.uuids()) == sorted(first.objects.uuids())
@@ -150,6 +150,23 @@ def test_a_collected_file_is_collected_alike(tmp_path):
     names = again.objects.class_names[rows].tolist()
     assert names == first.objects.class_names.tolist()
     assert "Stroma" in names
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(None, "cannot be read", id="missing"),
+        pytest.param('{"format": "another"}', "'another'", id="another format"),
+        pytest.param(
+            '{"format": "napari-histo collected regions 1", "regions": [{}]}', "damaged", id="torn"
+        ),
+    ],
+)
+def test_a_folder_that_is_none(tmp_path, text, said):
+    if text is not None:
+        (tmp_path / "regions.json").write_text(text)
+    with pytest.raises(BridgeError, match=said):
+        read_collected(tmp_path)
 
 
 def test_the_listing_says_what_each_file_holds(tmp_path):

@@ -214,6 +214,19 @@ def test_an_object_on_the_edge_belongs_to_the_region_of_its_centroid():
     assert found.counts["drawn"] == 1
 
 
+@given(st.sets(st.tuples(st.integers(10, 190), st.integers(10, 190)), max_size=10))
+def test_of_regions_side_by_side_one_owns_each_object(spots):
+    """Also those whose centroid lies on the edge, or where four corners meet."""
+    regions = [
+        QueriedRegion.of_box(IMAGE, Box(x, y, 100, 100), status=QueryStatus.DONE)
+        for x in (0, 100)
+        for y in (0, 100)
+    ]
+    shapes = [shapely.box(x - 2, y - 2, x + 2, y + 2) for x, y in spots]
+    table = ObjectTable.concat([regions_as_table(regions), rows(*shapes)])
+    assert sum(e.is_owned.sum() for e in collect_regions(IMAGE, table)) == len(spots)
+
+
 def test_an_ignored_area_gives_no_objects_and_no_loss():
     fold = drawn(shapely.box(50, 0, 100, 100), name="Ignore*")
     found = collect(fold, predicted(disc(20, 20), disc(70, 70)))

@@ -25,6 +25,8 @@ MODEL, PREDICTED_CLASS = "Model", "Predicted class"
 _MOST_DRAWN, _MOST_PREDICTED = 1, 4
 _LEAST_COVERED = 0.25
 _IGNORE = "Ignore"
+#: Not along a diagonal, for edges may be such.
+_NUDGE_PX = np.array([1e-6, 0.7e-6])
 _OBJECT_TYPES = (ObjectType.DETECTION, ObjectType.ANNOTATION, ObjectType.CELL)
 _BY_HAND = (ObjectState.DRAWN, ObjectState.EDITED)
 
@@ -128,9 +130,11 @@ def _meeting(table: ObjectTable, rows: Rows, outline: Any) -> Rows:
 
 
 def _inside(xy: NDArray[np.float64], outline: Any) -> Mask:
+    """Of regions side by side one alone holds a point on their edge: that to the right or below."""
     import shapely
 
-    return np.asarray(shapely.contains_xy(outline, xy[:, 0], xy[:, 1]), bool)
+    x, y = (xy + _NUDGE_PX).T
+    return np.asarray(shapely.contains_xy(outline, x, y), bool)
 
 
 def _published(table: ObjectTable) -> Mask:
