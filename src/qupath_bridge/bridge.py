@@ -37,6 +37,7 @@ from qupath_bridge.safety import (
     project_lock,
     put_in_place,
     restore,
+    to_disk,
 )
 
 __all__ = ["QuPathBridge", "run"]
@@ -137,7 +138,12 @@ class QuPathBridge:
             stamp = stamp_of(found)
             if not found.data_file.exists():
                 return ObjectTable.empty(project.classes)
-            table = yield from read_entry(self._client, project, found, cancel)
+            try:
+                table = yield from read_entry(self._client, project, found, cancel)
+            except BridgeError:
+                if stamp == stamp_of(found):
+                    raise
+                continue  # half of a file that was being saved
             if stamp == stamp_of(found):
                 check_count(found, len(table))
                 return table
@@ -228,9 +234,14 @@ class QuPathBridge:
             check_disk(found.folder, expected_bytes(before, len(upserts)))
             change = Change(upserts, removed, mark or uuid4().hex)
             files = (data, summary)
-            answer = yield from write_entry(self._client, project, found, change, files, cancel)
+            try:
+                answer = yield from write_entry(self._client, project, found, change, files, cancel)
+            except BridgeError:
+                before.check_same(found.folder, found.name)  # read while it was being saved
+                raise
             yield from verify(self._checker, found, data, answer, cancel)
             yield Progress(0, 0, "Putting the new file in place")
+            to_disk(data, summary)
             keep_copy(project.folder, found.folder, self._n_kept)
             before.check_same(found.folder, found.name)
             put_in_place(found.folder, data, summary)

@@ -35,6 +35,7 @@ __all__ = [
     "project_lock",
     "put_in_place",
     "restore",
+    "to_disk",
 ]
 
 OWN_FOLDER = "napari-histo"
@@ -167,6 +168,7 @@ def restore(backup: Backup, entry_folder: Path) -> None:
                     (entry_folder / name).unlink(missing_ok=True)
             except OSError as error:
                 raise _write_error(entry_folder / name, error) from error
+        to_disk(*(f for f in files if f.exists()))
         put_in_place(entry_folder, *(f if f.exists() else None for f in files))
 
 
@@ -195,6 +197,22 @@ def _sweep(folder: Path, pattern: str) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def to_disk(*files: Path) -> None:
+    """Wait until files are on the disk itself: a rename must not be there before them.
+
+    This may take seconds. Do it before the last look whether another program saved, not after.
+    """
+    for path in files:
+        try:
+            handle = os.open(path, os.O_RDWR)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise _write_error(path, error) from error
+
+
 def put_in_place(entry_folder: Path, data: Path | None, summary: Path | None) -> None:
     """Make finished new files the entry's own; each by one rename, the data first.
 
@@ -203,13 +221,11 @@ def put_in_place(entry_folder: Path, data: Path | None, summary: Path | None) ->
     WriteError
         The data could not be put in place; nothing was changed.
     """
-    try:
-        for new in filter(None, (data, summary)):
-            _sync(new)
-        if data is not None:
+    if data is not None:
+        try:
             data.replace(entry_folder / _FILES[0])
-    except OSError as error:
-        raise _write_error(entry_folder, error) from error
+        except OSError as error:
+            raise _write_error(entry_folder / _FILES[0], error) from error
     if summary is None:
         return
     try:
@@ -240,14 +256,6 @@ def check_disk(entry_folder: Path, needed_bytes: int) -> None:
             f"The disk of {entry_folder} has {free / 1e6:,.0f} MB free and about "
             f"{needed_bytes / 1e6:,.0f} MB are needed; nothing was written. Free some space."
         )
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _write_error(path: Path, error: OSError) -> WriteError:

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -38,44 +35,10 @@ from napari_histo.errors import (
 )
 from napari_histo.testing.project_bridge import CASES, ProjectBridgeConformance
 from qupath_bridge.bridge import QuPathBridge
-from qupath_bridge.client import Limits, WorkerClient, run
-from qupath_bridge.locate import find_qupath, searched_places
+from qupath_bridge.client import run
 from qupath_bridge.safety import project_lock
 
 pytestmark = [pytest.mark.qupath, pytest.mark.slow]
-
-MAKE = Path(__file__).with_name("make_project.py")
-LIMITS = Limits(heap_mb=1000)
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """A project of two images that plain paquo made; its images stay where they are."""
-    if importlib.util.find_spec("paquo") is None:
-        pytest.skip("paquo is not installed: pip install 'napari-histo[qupath]'")
-    install = find_qupath()
-    if install is None:
-        pytest.skip(f"no QuPath in {', '.join(map(str, searched_places()))}; set PAQUO_QUPATH_DIR")
-    folder = tmp_path_factory.mktemp("template") / "made"
-    done = subprocess.run(
-        [sys.executable, str(MAKE), str(folder), "--images", "2"],
-        env={**os.environ, **install.environment(), "PAQUO_JAVA_OPTS": '["-Xmx1g"]'},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder / "project"
-
-
-@pytest.fixture(scope="module")
-def processes(template):
-    """Three processes: one writes, one checks, one reads again; classes are alike in all tests."""
-    clients = [WorkerClient(limits=LIMITS) for _ in range(3)]
-    yield clients
-    for client in clients:
-        client.close()
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""A real QuPath for the tests that need one; where there is none they are skipped, visibly."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qupath_bridge.client import Limits, WorkerClient
+from qupath_bridge.locate import find_qupath, searched_places
+
+MAKE = Path(__file__).with_name("make_project.py")
+
+
+@pytest.fixture(scope="session")
+def qupath_environment():
+    """Variables under which a child process finds paquo's QuPath."""
+    if importlib.util.find_spec("paquo") is None:
+        pytest.skip("paquo is not installed: pip install 'napari-histo[qupath]'")
+    install = find_qupath()
+    if install is None:
+        pytest.skip(f"no QuPath in {', '.join(map(str, searched_places()))}; set PAQUO_QUPATH_DIR")
+    return {**os.environ, **install.environment(), "PAQUO_JAVA_OPTS": '["-Xmx1g"]'}
+
+
+@pytest.fixture(scope="session")
+def template(qupath_environment, tmp_path_factory):
+    """A project of two images that plain paquo made; its images stay where they are."""
+    folder = tmp_path_factory.mktemp("template") / "made"
+    done = subprocess.run(
+        [sys.executable, str(MAKE), str(folder), "--images", "2"],
+        env=qupath_environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder / "project"
+
+
+@pytest.fixture(scope="session")
+def processes(qupath_environment):
+    """Three processes: one writes, one checks, one reads again.
+
+    QuPath keeps one colour a class name as long as Java lives: give a name the same in all tests.
+    """
+    clients = [WorkerClient(limits=Limits(heap_mb=1000)) for _ in range(3)]
+    yield clients
+    for client in clients:
+        client.close()
