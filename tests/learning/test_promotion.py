@@ -118,6 +118,15 @@ def test_force_promotes_and_says_so():
     assert not decide(pairs([36] * 8, [30] * 8), QUICK, force=True).forced
 
 
+def test_labels_are_doubted_where_a_model_is_far_worse():
+    far, near = pairs([15] * 8, [30] * 8), pairs([29] * 8, [30] * 8)
+    assert decide(far, QUICK).labels_doubted
+    assert "do not learn from them" in decide(far, QUICK).sentence
+    assert decide(near, QUICK).verdict == Verdict.WORSE
+    assert not decide(near, QUICK).labels_doubted
+    assert not decide(far, QUICK, force=True).labels_doubted
+
+
 def test_empty_regions_say_nothing():
     some = pairs([36] * 8, [30] * 8)
     empty = Pair("z", "z", Counts(), Counts())

@@ -124,15 +124,21 @@ def labels_of(folder: Path, images: Sequence[NewImage]) -> list[tuple[str, Path,
         raise typer.BadParameter(f"{folder} is no folder.", param_hint="--labels")
     found = []
     for image in images:
-        path = file_of(image.path, folder)
+        path = file_of(image.path, folder) or _png_of(image.path, folder)
         if path is not None:
             found += [(key, image.path, region) for key, region in _labelled(image, path)]
     if not found:
         raise LearningError(
             f"{folder} holds no labels of the images. Files are to be named like the images: "
-            f"{images[0].path.stem}.geojson, .parquet or .tif."
+            f"{images[0].path.stem}.geojson, .parquet, .tif or .png."
         )
     return found
+
+
+def _png_of(image: Path, folder: Path) -> Path | None:
+    """A label image that bears an image's name."""
+    path = folder / f"{image.stem}.png"
+    return path if path.is_file() and path != image else None
 
 
 def _labelled(image: NewImage, path: Path) -> list[tuple[str, LabelledRegion]]:

@@ -28,7 +28,6 @@ from napari_histo.core.rounds import Split
 from napari_histo.errors import DocumentLockedError, ImageError, LearningError, WriteError
 from napari_histo.learning.project_facts import ProjectFacts, ProjectImage
 from napari_histo.learning.project_places import SizedReader, find_image
-from napari_histo.learning.promotion import Verdict
 from napari_histo.learning.round_files import read_json, read_sealed, write_sealed
 from napari_histo.learning.round_folder import RoundFolder, Stage, circumstances
 from napari_histo.learning.round_labels import KeptRegion, read_labels
@@ -192,14 +191,13 @@ class LearningProject:
 
     @property
     def forgotten(self) -> set[int]:
-        """Rounds whose labels teach no more: left out by a rollback, or their model was worse.
+        """Rounds whose labels teach no more: left out by a rollback, or doubted by the decision.
 
-        Labels from which a model learned to be clearly worse would spoil all that follow.
+        Labels from which a model learned to be far worse would spoil all that follow.
         """
         left_out = {int(n) for back in self.rollbacks for n in back["forgotten"]}
         decided = [r for r in self.rounds if r.stage == Stage.DECIDED]
-        worse = {r.number for r in decided if _spoils(r.decision)}
-        return left_out | worse
+        return left_out | {r.number for r in decided if r.decision["labels_doubted"]}
 
     def earlier_labels(self, number: int) -> list[KeptRegion]:
         """What rounds before `number` teach."""
@@ -278,10 +276,6 @@ class LearningProject:
         line = f"{who['time']}  {who['user']}  {text}\n"
         with suppress(OSError), (self.path / "log.txt").open("a", encoding="utf-8") as stream:
             stream.write(line)
-
-
-def _spoils(decision: dict[str, Any]) -> bool:
-    return decision["verdict"] == Verdict.WORSE and not decision["promoted"]
 
 
 def _clear(project: Path) -> None:

@@ -22,6 +22,8 @@ __all__ = ["Counts", "Decision", "Gate", "Pair", "Verdict", "decide"]
 FEWEST_UNITS = 6
 #: Fewer true objects than this are too few to tell models apart.
 FEWEST_OBJECTS = 30
+#: A loss of PQ that no short training explains: then the labels are doubted.
+_DOUBTED_PQ = 0.05
 #: Numbers of a decision are kept to as many decimals, the same on every machine.
 _DECIMALS = 6
 
@@ -142,6 +144,9 @@ class Decision:
     forced : bool
         A person promoted the model whatever the figures said.
     verdict : Verdict
+    labels_doubted : bool
+        The new model is so much worse (PQ surely 0.05 or more below its parent) that its labels
+        are to teach no later model.
     pq_new, pq_parent : float or None
         Of all regions in one pot.
     pq_difference, pq_lower, pq_upper : float or None
@@ -161,6 +166,7 @@ class Decision:
     promoted: bool
     forced: bool
     verdict: Verdict
+    labels_doubted: bool
     pq_new: float | None
     pq_parent: float | None
     pq_difference: float | None
@@ -210,11 +216,13 @@ def decide(pairs: Sequence[Pair], gate: Gate | None = None, *, force: bool = Fal
     if len(new) < FEWEST_UNITS or n_objects < FEWEST_OBJECTS:
         verdict = Verdict.TOO_FEW
     forced = force and verdict not in _PASSES
+    doubted = verdict is Verdict.WORSE and pq.upper < -_DOUBTED_PQ and not forced
     where = f"{len(told)} validation regions with {n_objects} objects"
     return Decision(
         promoted=forced or verdict in _PASSES,
         forced=forced,
         verdict=verdict,
+        labels_doubted=doubted,
         pq_new=_rounded(_whole(new, _pq)),
         pq_parent=_rounded(_whole(parent, _pq)),
         pq_difference=_rounded(pq.difference),
@@ -231,7 +239,9 @@ def decide(pairs: Sequence[Pair], gate: Gate | None = None, *, force: bool = Fal
         draws=gate.draws,
         seed=gate.seed,
         confidence=gate.confidence,
-        sentence=_sentence(verdict, pq, gate, where, forced=forced) + _of_what(verdict, unit),
+        sentence=_sentence(verdict, pq, gate, where, forced=forced)
+        + (_DOUBT if doubted else "")
+        + _of_what(verdict, unit),
     )
 
 
@@ -359,7 +369,7 @@ def _sentence(verdict: Verdict, pq: _Interval, gate: Gate, where: str, *, forced
         Verdict.NOT_WORSE: f"Took the new model: it is not worse ({bound}).",
         Verdict.WORSE: (
             f"{kept} the new one is worse (PQ {pq.difference:+.3f}, {sure} below "
-            f"{pq.upper:+.3f}; {where}). Look at the labels of this round."
+            f"{pq.upper:+.3f}; {where})."
         ),
         Verdict.UNCLEAR: (
             f"{kept} it is not clear that the new one is no worse ({bound}; it may lose at most "
@@ -370,6 +380,9 @@ def _sentence(verdict: Verdict, pq: _Interval, gate: Gate, where: str, *, forced
             f"{FEWEST_OBJECTS} objects in validation images."
         ),
     }[verdict]
+
+
+_DOUBT = " Look at the labels of this round: later rounds do not learn from them."
 
 
 def _of_what(verdict: Verdict, unit: str) -> str:
