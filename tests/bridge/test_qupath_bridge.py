@@ -9,7 +9,10 @@ import contextlib
 import hashlib
 import json
 import os
+import pickle
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -37,6 +40,7 @@ from napari_histo.testing.project_bridge import CASES, ProjectBridgeConformance
 from qupath_bridge.bridge import QuPathBridge
 from qupath_bridge.client import run
 from qupath_bridge.safety import project_lock
+from support.disks import mounted, needs_root_on_linux
 
 pytestmark = [pytest.mark.qupath, pytest.mark.slow]
 
@@ -193,6 +197,47 @@ def test_killed_in_every_phase_the_project_is_as_it_was(bridge, project, entry, 
             bridge.undo(entry)
         assert data.read_bytes() == before
         assert not list(data.parent.glob(".napari-histo*"))
+
+
+DIES = """
+import os, pickle, sys
+from qupath_bridge.bridge import QuPathBridge
+from qupath_bridge.client import Limits, WorkerClient
+client = WorkerClient(limits=Limits(heap_mb=1000))
+bridge = QuPathBridge(sys.argv[1], client=client)
+for step in bridge.writing(bridge.images()[0], pickle.loads(sys.stdin.buffer.read())):
+    if step.message == "Saving objects":
+        print(client.pid, flush=True)
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_our_own_process_killed_the_project_is_as_it_was_and_java_ends(bridge, project, entry):
+    """While Java saves; each step without Java is in test_safety.py."""
+    before = data_of(project, entry).read_bytes()
+    command = [sys.executable, "-c", DIES, str(project)]
+    table = pickle.dumps(circles(20_000))
+    done = subprocess.run(command, input=table, stdout=subprocess.PIPE, timeout=120, check=False)
+    assert done.returncode == -9
+    assert data_of(project, entry).read_bytes() == before
+    pid, until = int(done.stdout), time.monotonic() + 60
+    while Path(f"/proc/{pid}/cmdline").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}/cmdline").exists()
+    assert bridge.write_objects(entry, circles(2)).added == 2
+    assert not list((project / "data").rglob(".napari-histo*"))
+
+
+@needs_root_on_linux
+def test_a_disk_that_fills_while_java_saves_is_said(template, tmp_path, processes, monkeypatch):
+    monkeypatch.setattr("qupath_bridge.bridge.check_disk", lambda *_: None)
+    with mounted(tmp_path / "disk", "size=400k") as disk:
+        project = shutil.copytree(template, disk / "project")
+        bridge = QuPathBridge(project, client=processes[0], checker=processes[1])
+        before = hashes(project)
+        with pytest.raises(WriteError, match=r"as it was.*[Ff]ree some space"):
+            bridge.write_objects(bridge.images()[0], circles(2_000))
+        assert hashes(project) == before
 
 
 def test_cancelled_the_project_is_as_it_was(bridge, project, entry):
