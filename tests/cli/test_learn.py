@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import shapely
 
 from napari_histo.core import Box, Contours, ObjectState, ObjectTable, ObjectType
+from napari_histo.core.bridge import ImageEntry
+from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import REGION_CLASSES
+from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.project import LearningProject
 from napari_histo.store import save_objects
 from support.learning import FAKES, annotate, make_images, squares
+from support.qupath_projects import image, leaf
+from support.qupath_projects import make_project as make_qupath
 
 
 @pytest.fixture
@@ -105,6 +111,41 @@ def test_moved_images_are_found_again(made, tmp_path, images):
     assert made("query").code == 0
 
 
+def test_regions_that_were_done_in_qupath_join(made, tmp_path):
+    """Published from work/ to an exchange folder, done there, collected, and taken in."""
+    from qupath_bridge.rounds import Collected
+    from qupath_bridge.rounds_files import read_request, write_collected
+
+    asked = json.loads(made("query", "--json").out)["regions"]
+    project, found = LearningProject(tmp_path / "project"), []
+    for path in sorted(project.work_path(1).glob("*.geojson")):
+        entry = ImageEntry(f"entry of {path.stem}", f"{path.stem}.tif", "file:/elsewhere")
+        regions, table = read_request(path, entry)
+        done = [replace(region, status=QueryStatus.DONE) for region in regions]
+        found.append(Collected(entry, done, collect_regions(entry, table, done)))
+    write_collected(tmp_path / "from-qupath", found)
+    answer = made("collect", "--from", tmp_path / "from-qupath")
+    assert answer.code == 0, answer.err
+    rows = project.round(1).label_rows
+    assert {row["id"] for row in rows} == {row["id"] for row in asked}
+    assert {row["objects"] for row in rows} == {3}
+
+
+def test_images_of_a_qupath_project(learn, images, tmp_path):
+    entries = [
+        image(i + 1, leaf(path.as_uri(), shape=(128, 128)), imageName=f"case {i}")
+        for i, path in enumerate(images)
+    ]
+    qupath = make_qupath(tmp_path / "qupath", entries)
+    answer = learn("init", qupath, "--model", "classical")
+    assert answer.code == 0, answer.err
+    facts = LearningProject(tmp_path / "project").facts
+    assert [(i.id, i.path) for i in facts.images][:2] == [
+        ("case 0", "../images/slide 0.tif"),
+        ("case 1", "../images/slide 1.tif"),
+    ]
+
+
 # -- init ----------------------------------------------------------------------------------------
 
 
@@ -172,7 +213,7 @@ def test_what_is_annotated_already_is_taken_along(learn, images, tmp_path):
     assert "2 labelled regions" in answer.out
     kept = LearningProject(tmp_path / "project").start_labels()
     sizes = {k.labels.image: k.labels.region.width for k in kept}
-    assert sizes == {"slide-0": 128, "slide-1": 64}
+    assert sizes == {"slide 0": 128, "slide 1": 64}
     assert {len(k.labels.objects) for k in kept} == {3}
 
 

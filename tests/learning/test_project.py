@@ -27,6 +27,7 @@ from napari_histo.core.rounds import QueryStatus
 from napari_histo.errors import HistoError, ImageError, LearningError, WriteError
 from napari_histo.learning.project import LearningProject
 from napari_histo.learning.project_checks import verify_project
+from napari_histo.learning.project_facts import ProjectImage, image_id
 from napari_histo.learning.project_making import NewImage, NewProject, create_project
 from napari_histo.learning.project_places import look_in
 from napari_histo.learning.promotion import Verdict
@@ -68,7 +69,7 @@ def errors_of(project):
 
 def label():
     box = Box(0, 0, 32, 32)
-    return LabelledRegion("slide-0", box, ObjectTable.build(squares(box)), Contours.empty())
+    return LabelledRegion("slide 0", box, ObjectTable.build(squares(box)), Contours.empty())
 
 
 # -- making --------------------------------------------------------------------------------------
@@ -108,8 +109,8 @@ def test_what_was_labelled_before_teaches_and_judges_by_its_image(tmp_path):
     new = [NewImage(images[0], split="train"), NewImage(images[1], split="validation")]
     labelled = [(str(uuid4()), path, label()) for path in images]
     project = create_project(tmp_path / "p", NewProject(new, "classical"), labelled)
-    assert [k.labels.image for k in project.start_labels("train")] == ["slide-0"]
-    assert [k.labels.image for k in project.validation_labels()] == ["slide-1"]
+    assert [k.labels.image for k in project.start_labels("train")] == ["slide 0"]
+    assert [k.labels.image for k in project.validation_labels()] == ["slide 1"]
     assert [k.labels.round for k in project.start_labels()] == [0, 0]
     assert errors_of(project) == []
 
@@ -147,6 +148,27 @@ def test_what_makes_no_project_is_told_and_leaves_nothing(tmp_path, wanted, told
     with pytest.raises(HistoError, match=told):
         create_project(tmp_path / "p", wanted(images))
     assert [p.name for p in tmp_path.iterdir()] == ["images"]
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "key"),
+    [
+        pytest.param("01_1.png", [], "01_1", id="plain"),
+        pytest.param("Fall Nr. 3 (HE).ome.tif", [], "Fall Nr. 3 (HE)", id="as-it-is"),
+        pytest.param("a.tif", ["A"], "a-2", id="taken"),
+        pytest.param('a/b:c"d?.svs', [], "a_b_c_d_", id="no-file-name"),
+        pytest.param("...", [], "image", id="nothing-left"),
+    ],
+)
+def test_ids_are_names_wherever_a_file_can_be_called_so(name, taken, key):
+    assert image_id(name, taken) == key
+
+
+@given(st.text(max_size=200))
+def test_every_id_is_allowed(name):
+    size, key = (8, 8, None), image_id(name, ())
+    image = ProjectImage(key, name, "a.tif", *size, "g", "train")
+    assert ProjectImage.from_dict(key, image.as_dict()) == image
 
 
 def test_no_folder_is_taken_over(project, tmp_path):

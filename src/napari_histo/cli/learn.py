@@ -142,17 +142,26 @@ def collect_command(
     partial: Annotated[
         bool, typer.Option(help="Go on though some regions are neither done nor skipped.")
     ] = False,
+    elsewhere: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", metavar="FOLDER", help="Also what 'qupath-bridge collect' wrote there."
+        ),
+    ] = None,
     annotator: Annotated[
         str, typer.Option(help="Who, for regions that do not say it themselves.")
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Seal what was annotated: the regions of the class 'Region: done', as they are now."""
+    from napari_histo.cli.learn_images import collected_in
     from napari_histo.learning.project import LearningProject
     from napari_histo.learning.round_labels import list_labels
     from napari_histo.learning.round_steps import collect
 
-    found = collect(LearningProject(project), partial=partial, annotator=annotator)
+    there = LearningProject(project)
+    places = [collected_in(folder, there) for folder in elsewhere or ()]
+    found = collect(there, places, partial=partial, annotator=annotator)
     words = list_labels(found.path / "labels")
     if as_json:
         _print_json(words)

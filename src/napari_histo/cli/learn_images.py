@@ -16,11 +16,14 @@ from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import regions_in
-from napari_histo.core.rounds import QueriedRegion, QueryStatus, Split
+from napari_histo.core.rounds import CollectedRegion, QueriedRegion, QueryStatus, Split
 from napari_histo.errors import LearningError
+from napari_histo.learning.project import LearningProject
+from napari_histo.learning.project_facts import image_id
 from napari_histo.learning.project_making import NewImage
+from napari_histo.learning.round_work import Gathered
 
-__all__ = ["labels_of", "new_images"]
+__all__ = ["collected_in", "labels_of", "new_images"]
 
 _SPLITS: Mapping[str, Split] = {
     "train": "train",
@@ -133,6 +136,38 @@ def labels_of(folder: Path, images: Sequence[NewImage]) -> list[tuple[str, Path,
             f"{images[0].path.stem}.geojson, .parquet, .tif or .png."
         )
     return found
+
+
+def collected_in(folder: Path, project: LearningProject) -> Gathered:
+    """What ``qupath-bridge collect`` wrote into a folder, by image.
+
+    Raises
+    ------
+    LearningError
+        It holds regions of an image that the project does not know.
+    BridgeError, ObjectsFileError
+    """
+    from qupath_bridge.rounds_files import read_collected
+
+    examples: dict[str, list[CollectedRegion]] = {}
+    found = read_collected(folder)
+    for example in found:
+        name = example.query.image.name
+        examples.setdefault(_known(name, project), []).append(example)
+    return Gathered([example.query for example in found], examples)
+
+
+def _known(name: str, project: LearningProject) -> str:
+    """Id of the image of a name, with or without its ending."""
+    images = project.facts.images
+    fits = [i.id for i in images if i.name == name]
+    fits = fits or [i.id for i in images if image_id(name, ()) in (i.id, image_id(i.name, ()))]
+    if len(fits) != 1:
+        raise LearningError(
+            f"The project has {len(fits) or 'no'} images named {name!r}; regions were collected on "
+            f"it. Its images are {', '.join(i.name for i in images[:10])}."
+        )
+    return fits[0]
 
 
 def _png_of(image: Path, folder: Path) -> Path | None:

@@ -236,13 +236,19 @@ class ProjectFacts:
             ) from error
 
 
-_ID = r"[A-Za-z0-9._-]{1,80}"
+#: What no file system takes in a name.
+_FORBIDDEN = r'[<>:"/\\|?*\x00-\x1f]'
+_ID = r'(?![. ])[^<>:"/\\|?*\x00-\x1f]{1,120}(?<![. ])'
 
 
 def image_id(name: str, taken: Sequence[str]) -> str:
-    """A short id from a file's name, unlike those that are taken (letter case aside)."""
-    stem = re.sub(r"\.(ome\.)?\w{1,8}$", "", name)
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:60] or "image"
+    """A file's name without its ending as id, made unlike those that are taken (case aside).
+
+    Files of an image are called by its id, and other programs know them by the image's name; so it
+    stays as it is wherever a file can be called so.
+    """
+    stem = re.sub(r"(\.ome)?\.\w{1,8}$", "", name)
+    plain = re.sub(_FORBIDDEN, "_", stem)[:100].strip(". ") or "image"
     used, key, n = {t.lower() for t in taken}, plain, 1
     while key.lower() in used:
         n += 1
