@@ -1,6 +1,8 @@
 """One way of QuPath's own to load objects; a process of its own, for it starts Java.
 
 ``python _paquo_child.py {paquo,pathio} PROJECT GEOJSON``: prints seconds, saves where it can.
+``python _paquo_child.py {load,unload} PROJECT FOLDER``: ``0.geojson`` into the first image, and so
+on; then, in a new process, ``back-0.geojson`` out of it; prints each one's error or null.
 """
 
 from __future__ import annotations
@@ -47,7 +49,39 @@ def by_path_io(_: str, geojson: str) -> tuple[float, float]:
     return time.perf_counter() - start, 0.0
 
 
+def load(project: str, folder: str) -> list[str | None]:
+    """Load a file into each image."""
+    from paquo.projects import QuPathProject
+
+    said: list[str | None] = []
+    with QuPathProject(project, mode="r+") as opened:
+        for i, image in enumerate(opened.images):
+            features = json.loads(Path(folder, f"{i}.geojson").read_text())["features"]
+            try:
+                image.hierarchy.load_geojson(features)
+                image.save()
+                said.append(None)
+            except Exception as error:  # Java's come in many classes
+                said.append(f"raises {type(error).__name__.rpartition('.')[2]}")
+    return said
+
+
+def unload(project: str, folder: str) -> list[str | None]:
+    """What each image hands out."""
+    from paquo.projects import QuPathProject
+
+    with QuPathProject(project, mode="r") as opened:
+        for i, image in enumerate(opened.images):
+            Path(folder, f"back-{i}.geojson").write_text(json.dumps(image.hierarchy.to_geojson()))
+    return []
+
+
 if __name__ == "__main__":
+    if sys.argv[1] in ("load", "unload"):
+        gc.disable()
+        ANSWER.write(json.dumps({"load": load, "unload": unload}[sys.argv[1]](*sys.argv[2:])))
+        ANSWER.flush()
+        os._exit(0)
     way = {"paquo": by_paquo, "pathio": by_path_io}[sys.argv[1]]
     load_s, save_s = way(*sys.argv[2:])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

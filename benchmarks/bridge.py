@@ -1,12 +1,13 @@
 """Objects into a QuPath project and back, beside paquo's and QuPath's own ways.
 
-    python benchmarks/bridge.py [--objects N] [--peers] [--heap-mb N]
+    python benchmarks/bridge.py [--objects N] [--peers] [--heap-mb N] [--losses]
 
 Makes a project with plain paquo, pushes N detections (32 vertices, a class, a probability and two
 measurements), and pulls them again: seconds of each phase, objects a second into the saved entry,
 with the check in a second process and without, and the peak memory of the Java process. `--peers`
 adds paquo's `load_geojson` (with `gc.freeze()`) and QuPath's GeoJSON reader on the same objects,
-each in a process of its own. Needs QuPath.
+each in a process of its own. `--losses` instead prints what is left of objects of every kind after
+a round trip, by plain paquo and by the bridge. Needs QuPath.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+import _losses
 from napari_histo.core import ClassScheme, Contours, ObjectTable, Progress
 from napari_histo.store.geojson import write_geojson
 from qupath_bridge.bridge import QuPathBridge
@@ -121,16 +123,29 @@ def through_bridge(project: Path, table: ObjectTable, heap_mb: int | None) -> di
     }
 
 
-def peer(way: str, project: Path, geojson: Path) -> dict[str, Any]:
+def peer(way: str, project: Path, geojson: Path) -> Any:
     command = [sys.executable, str(CHILD), way, str(project), str(geojson)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return json.loads(done.stdout)
 
 
-def make(folder: Path) -> Path:
-    subprocess.run([sys.executable, str(MAKE), str(folder)], capture_output=True, check=True)
+def make(folder: Path, n_images: int = 1) -> Path:
+    command = [sys.executable, str(MAKE), str(folder), "--images", str(n_images)]
+    subprocess.run(command, capture_output=True, check=True)
     return folder / "project"
+
+
+def losses(folder: Path) -> str:
+    def by_paquo(project: Path, files: Path) -> Any:
+        said = peer("load", project, files)
+        peer("unload", project, files)
+        return said
+
+    ways = {
+        "plain paquo": _losses.through_paquo(lambda n: make(folder / "p", n), by_paquo, folder),
+        "the bridge": _losses.through_bridge(lambda n: make(folder / "b", n)),
+    }
+    return _losses.as_table(ways)
 
 
 def main() -> None:
@@ -138,7 +153,12 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=100_000)
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--heap-mb", type=int)
+    parser.add_argument("--losses", action="store_true")
     asked = parser.parse_args()
+    if asked.losses:
+        with tempfile.TemporaryDirectory() as name:
+            print(losses(Path(name)))
+        return
     table = nuclei(asked.objects, np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
