@@ -9,19 +9,23 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from napari_histo.core import pack_argb
+from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.errors import WriteError
 
-__all__ = ["DONE", "SCRIPTS", "TO_ANNOTATE", "install", "script_text"]
+__all__ = ["SCRIPTS", "install", "script_text"]
 
-TO_ANNOTATE, DONE = "Region: to annotate", "Region: done"
-
-#: File name in QuPath's menu, by what it is made of: a file of ours, and the first line's variable.
+_MARKS = {
+    f"napari-histo mark {item.name.lower().replace(':', '')}.groovy": item
+    for item in REGION_CLASSES
+}
+#: File names in QuPath's menu, and what each is made of.
 SCRIPTS = {
     "napari-histo 1 export.groovy": "export",
     "napari-histo 2 import.groovy": "import",
-    "napari-histo mark region to annotate.groovy": "mark",
-    "napari-histo mark region done.groovy": "mark",
+    **dict.fromkeys(_MARKS, "mark"),
 }
+_SHARED = ("folder", "objects")
 _HEAD = "// SPDX-License-Identifier: GPL-3.0-or-later\n// For QuPath 0.4 to 0.7.\n"
 
 
@@ -36,10 +40,13 @@ def script_text(name: str, folder: str = "") -> str:
     """
     kind = SCRIPTS[name]
     if kind == "mark":
-        region = DONE if "done" in name else TO_ANNOTATE
-        return f"{_HEAD}def REGION_CLASS = {_quoted(region)}\n{_source(kind)}"
+        item = _MARKS[name]
+        colour = f"def REGION_COLOUR = {pack_argb(item.rgb)}"
+        words = f"def REGION_CLASS = {_quoted(item.name)}\n{colour}"
+        return f"{_HEAD}{words}\n{_source(kind)}"
     about = "// Where objects are exchanged; '' is the folder \"exchange\" in the project.\n"
-    return f"{_HEAD}{about}def FOLDER = {_quoted(folder)}\n{_source(kind)}\n{_source('shared')}"
+    parts = [f"{_HEAD}{about}def FOLDER = {_quoted(folder)}", _source(kind)]
+    return "\n".join([*parts, *map(_source, _SHARED)])
 
 
 def install(target: Path, folder: str = "") -> list[Path]:

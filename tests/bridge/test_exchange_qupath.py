@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from napari_histo.core import Details, ObjectTable
+from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.testing.project_bridge import CASES, _assert_same
 from qupath_bridge.client import run
@@ -24,7 +25,7 @@ from qupath_bridge.pair import Pair, carry_out, compare
 pytestmark = [pytest.mark.qupath, pytest.mark.slow]
 
 HERE = Path(__file__).parent
-EXPORT, IMPORT, TO_ANNOTATE, DONE = SCRIPTS
+EXPORT, IMPORT, *MARKS = SCRIPTS
 
 
 class Java:
@@ -318,9 +319,9 @@ def test_copies_with_the_same_id_are_told_apart(qupath, entry):
 
 
 @pytest.mark.parametrize(
-    ("script", "name"), [(TO_ANNOTATE, "Region: to annotate"), (DONE, "Region: done")]
+    ("script", "item"), list(zip(MARKS, REGION_CLASSES, strict=True)), ids=REGION_CLASSES.names
 )
-def test_regions_are_marked_by_their_class(qupath, entry, script, name):
+def test_regions_are_marked_by_their_class(qupath, entry, script, item):
     select = (
         "{ image -> def h = image.getHierarchy(); def a = qupath.lib.objects.PathObjects."
         "createAnnotationObject(qupath.lib.roi.ROIs.createRectangleROI(5, 5, 9, 9, "
@@ -329,9 +330,10 @@ def test_regions_are_marked_by_their_class(qupath, entry, script, name):
     )
     text = (qupath.folder / "scripts" / script).read_text()
     save = "qupath.lib.scripting.QP.with { project.getEntry(image).saveImageData(image) }"
-    assert name in qupath(f"{text}\n{save}", "open", before=select)
+    assert item.name in qupath(f"{text}\n{save}", "open", before=select)
     qupath(EXPORT)
-    assert qupath.bridge.read_objects(entry).class_names.tolist() == [name]
+    found = qupath.bridge.read_objects(entry)
+    assert [found.classes[i] for i in found.class_id] == [item]
 
 
 def test_another_projects_folder_is_refused(qupath, template, tmp_path):

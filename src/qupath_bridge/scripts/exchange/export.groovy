@@ -4,4 +4,5 @@
 def exchange = new Exchange(binding.hasVariable('args') && args ? args[0] : FOLDER)
 exchange.eachImage { entry -> exchange.export(entry) }
 exchange.writeManifest()
-exchange.say("${exchange.counts.values().sum() ?: 0} objects of ${exchange.counts.size()} images are in ${exchange.folder}.")
+def counts = exchange.counts.values()
+exchange.say("${counts.sum() ?: 0} objects of ${counts.size()} images are in ${exchange.folder}.")

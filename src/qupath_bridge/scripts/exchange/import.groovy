@@ -8,6 +8,7 @@ import qupath.lib.roi.ROIs
 
 /** What napari-histo wrote for one image. */
 class Pending {
+    static final String SOURCE = 'napari-histo.source'
     final Map<UUID, PathObject> objects = new LinkedHashMap<>()
     final Map<UUID, UUID> parents = [:]
     final Map<String, Map<UUID, String>> writes = new LinkedHashMap<>() // mark: id: print at the export
@@ -15,14 +16,16 @@ class Pending {
 
     Pending(File file, Exchange exchange, entry) {
         file.withReader('UTF-8') { lines ->
-            def head = JsonParser.parseString(lines.readLine() + ']}').getAsJsonObject().getAsJsonObject('napari-histo')
-            if (head.get('image').getAsString() != entry.getID() || head.get('project').getAsLong() != exchange.project.getCreationTimestamp())
+            def head = JsonParser.parseString(lines.readLine() + ']}').getAsJsonObject()
+                .getAsJsonObject('napari-histo')
+            if (head.get('image').getAsString() != entry.getID()
+                    || head.get('project').getAsLong() != exchange.project.getCreationTimestamp())
                 throw new IOException("${file.name} was made for another image or project")
             for (item in head.getAsJsonArray('writes')) addWrite(item.getAsJsonObject())
-            def source = head.get('source')
+            String source = head.get('source').isJsonNull() ? null : head.get('source').getAsString()
             String line, last = null
             while ((line = lines.readLine()) != null) {
-                if (line.startsWith('{')) add(line.endsWith(',') ? line[0..-2] : line, source.isJsonNull() ? null : source.getAsString())
+                if (line.startsWith('{')) add(line.endsWith(',') ? line[0..-2] : line, source)
                 last = line
             }
             if (last != ']}') throw new IOException("${file.name} is cut short; sync again in napari-histo")
@@ -30,10 +33,14 @@ class Pending {
     }
 
     private void addWrite(JsonObject item) {
-        def ids = item.getAsJsonArray('ids'), prints = item.getAsJsonArray('prints'), found = new LinkedHashMap<UUID, String>()
-        ids.eachWithIndex { id, i -> found[UUID.fromString(id.getAsString())] = prints.get(i).isJsonNull() ? null : prints.get(i).getAsString() }
-        writes[item.get('mark').getAsString()] = found
-        if (item.get('refused').getAsBoolean()) refused << item.get('mark').getAsString()
+        def mark = item.get('mark').getAsString(), prints = item.getAsJsonArray('prints')
+        def found = new LinkedHashMap<UUID, String>()
+        item.getAsJsonArray('ids').eachWithIndex { id, i ->
+            def print = prints.get(i)
+            found[UUID.fromString(id.getAsString())] = print.isJsonNull() ? null : print.getAsString()
+        }
+        writes[mark] = found
+        if (item.get('refused').getAsBoolean()) refused << mark
     }
 
     private void add(String line, String source) {
@@ -44,8 +51,9 @@ class Pending {
         PathObject object = GsonTools.getInstance().fromJson(feature, PathObject)
         def roi = object.getROI()
         if (object.isAnnotation() && roi instanceof PolygonROI && roi.getGeometry().isRectangle())
-            object.setROI(ROIs.createRectangleROI(roi.getBoundsX(), roi.getBoundsY(), roi.getBoundsWidth(), roi.getBoundsHeight(), roi.getImagePlane()))
-        if (source && !metadata.has('napari-histo.source')) metadata.addProperty('napari-histo.source', source)
+            object.setROI(ROIs.createRectangleROI(roi.getBoundsX(), roi.getBoundsY(),
+                roi.getBoundsWidth(), roi.getBoundsHeight(), roi.getImagePlane()))
+        if (source && !metadata.has(SOURCE)) metadata.addProperty(SOURCE, source)
         for (item in metadata.entrySet())
             if (item.getValue().getAsString()) Hidden.note(object, item.getKey(), item.getValue().getAsString())
         objects[object.getID()] = object
@@ -108,12 +116,14 @@ class Upsert {
         }
         groups.each { parent, children -> parent.addChildObjects(children) }
         int n = new Found(root).objects.size()
-        if (n != old.size() + nAdded - nRemoved) throw new IllegalStateException('its objects are each other\'s parents; nothing was saved')
+        if (n != old.size() + nAdded - nRemoved)
+            throw new IllegalStateException("its objects are each other's parents; nothing was saved")
     }
 
     /** Children that stay follow the replacement of their parent, else go to who stays above. */
     private void rehome() {
-        def homes = new IdentityHashMap<PathObject, List<PathObject>>(), above = new IdentityHashMap<PathObject, List<PathObject>>()
+        def homes = new IdentityHashMap<PathObject, List<PathObject>>()
+        def above = new IdentityHashMap<PathObject, List<PathObject>>()
         for (object in leaving) {
             above.computeIfAbsent(object.getParent(), { [] }) << object
             def staying = object.getChildObjectsAsArray().findAll { !(it in leaving) }
@@ -139,7 +149,8 @@ class Upsert {
 Upsert take(Exchange exchange, entry) {
     def live = exchange.open[entry.getID()]
     def content = live == null ? Content.of(exchange.dataOf(entry)) : Content.of(live)
-    def work = new Upsert(content.hierarchy.getRootObject(), new Pending(exchange.pending(entry), exchange, entry), content.marks.tokenize())
+    def pending = new Pending(exchange.pending(entry), exchange, entry), marks = content.marks.tokenize()
+    def work = new Upsert(content.hierarchy.getRootObject(), pending, marks)
     if (work.isNothing()) return work
     def image = live ?: entry.readImageData()
     if (image == null) throw new IOException('its image file cannot be opened, so nothing can be saved')
@@ -147,12 +158,12 @@ Upsert take(Exchange exchange, entry) {
         if (live == null) { // what was read first was checked; QuPath's own reading hides damage
             if (new Found(image.getHierarchy().getRootObject()).objects.size() != work.old.size())
                 throw new IOException('QuPath does not read all of its objects')
-            work = new Upsert(image.getHierarchy().getRootObject(), new Pending(exchange.pending(entry), exchange, entry), content.marks.tokenize())
+            work = new Upsert(image.getHierarchy().getRootObject(), pending, marks)
         }
         keepCopy(exchange, entry)
         work.apply()
         image.getHierarchy().fireHierarchyChangedEvent(image.getHierarchy())
-        image.setProperty(Content.MARKS, [*work.taken.reverse(), *content.marks.tokenize()].take(20).join(' '))
+        image.setProperty(Content.MARKS, [*work.taken.reverse(), *marks].take(20).join(' '))
         entry.saveImageData(image)
     } finally { if (live == null) image.getServer().close() }
     return work
@@ -168,7 +179,8 @@ void keepCopy(Exchange exchange, entry) {
 
 /** Classes that the project lacks, to choose from in QuPath. */
 void addClasses(Project project, Collection<PathObject> objects) {
-    def known = project.getPathClasses(), missing = objects*.getPathClass().findAll { it != null && !(it in known) }.unique()
+    def known = project.getPathClasses()
+    def missing = objects*.getPathClass().findAll { it != null && !(it in known) }.unique()
     if (missing) project.setPathClasses([*known, *missing])
 }
 
@@ -186,5 +198,8 @@ exchange.eachImage { entry ->
 }
 exchange.writeManifest()
 if (done.any { !it.isNothing() }) exchange.project.syncChanges()
-exchange.say("${done*.nAdded.sum() ?: 0} objects added, ${done*.nChanged.sum() ?: 0} changed, ${done*.nRemoved.sum() ?: 0} removed in " +
-    "${done.count { !it.isNothing() }} images." + (conflicts ? " $conflicts were changed here too and are left as they are: sync in napari-histo to decide." : ''))
+def counts = ['nAdded', 'nChanged', 'nRemoved'].collect { name -> done*."$name".sum() ?: 0 }
+def images = done.count { !it.isNothing() }
+def left = "$conflicts were changed here too and are left as they are: sync in napari-histo to decide."
+exchange.say("${counts[0]} objects added, ${counts[1]} changed, ${counts[2]} removed in $images images." +
+    (conflicts ? " $left" : ''))

@@ -5,6 +5,7 @@ import qupath.lib.scripting.QP
 
 def hierarchy = QP.getCurrentImageData()?.getHierarchy()
 def chosen = hierarchy?.getSelectionModel()?.getSelectedObjects()?.findAll { it.isAnnotation() } ?: []
-chosen.each { it.setPathClass(PathClass.fromString(REGION_CLASS)) }
+chosen.each { it.setPathClass(PathClass.fromString(REGION_CLASS, REGION_COLOUR)) }
 if (chosen) hierarchy.fireObjectClassificationsChangedEvent(this, chosen)
-println chosen ? "${chosen.size()} regions: $REGION_CLASS" : 'Select an annotation first, then run this again.'
+def none = 'Select an annotation first, then run this again.'
+println chosen ? "${chosen.size()} regions: $REGION_CLASS" : none
