@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from napari_histo.pipeline.run_request import RunRequest, SlideRun
 from napari_histo.pipeline.segment import Segmentation, SegmentRequest, segment
-from napari_histo.pipeline.slide_run import RunRequest, SlideRun, segment_slide
+from napari_histo.pipeline.slide_run import segment_slide
 
 __all__ = [
     "RunRequest",

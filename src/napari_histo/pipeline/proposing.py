@@ -214,9 +214,14 @@ def _batches(tiles: Iterable[_Pixels], size: Callable[[], int]) -> Iterator[list
     """Up to `size()` tiles in a row that have the same shape."""
     batch: list[_Pixels] = []
     for tile, pixels in tiles:
-        if batch and (len(batch) >= size() or batch[0][1].shape != pixels.shape):
+        if batch and batch[0][1].shape != pixels.shape:
             yield batch
             batch = []
         batch.append((tile, pixels))
+        del pixels
+        # At once, not when the next tile comes: that one would be in memory too.
+        if len(batch) >= size():
+            yield batch
+            batch = []
     if batch:
         yield batch

@@ -15,7 +15,7 @@ from napari_histo.core import Box, CancelToken, ObjectTable, Progress, Segmenter
 from napari_histo.core.slide import SlideReader
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.pipeline import RunRequest, SegmentRequest, SlideRun, segment_slide
-from napari_histo.pipeline.slide_run import facts_of
+from napari_histo.pipeline.run_request import facts_of
 from napari_histo.pipeline.tissue import find_tissue_steps
 from napari_histo.session.candidates import Result
 from napari_histo.session.growing import Growing, Part, heat_grid

@@ -47,10 +47,20 @@ class SegmentCache:
 
     Any thread may call. At least one segment is kept, however large: an image in a single strip
     would be decoded anew for each box.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        Enough for what a tile of 1280 px shares with the next one, both read at once.
+
+    Attributes
+    ----------
+    limit_bytes : int
+        May be changed at any time.
     """
 
-    def __init__(self, limit_bytes: int = 64 * 2**20) -> None:
-        self._limit = limit_bytes
+    def __init__(self, limit_bytes: int = 16 * 2**20) -> None:
+        self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
         self._items: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
         self._size = 0
@@ -67,7 +77,7 @@ class SegmentCache:
             if key not in self._items:
                 self._items[key] = segment
                 self._size += segment.nbytes
-            while self._size > self._limit and len(self._items) > 1:
+            while self._size > self.limit_bytes and len(self._items) > 1:
                 self._size -= self._items.popitem(last=False)[1].nbytes
         return segment
 

@@ -22,6 +22,9 @@ from napari_histo.slides._tiff_planes import ArrayStack, PageFiles, PageStack, S
 
 __all__ = ["TiffReader"]
 
+#: Strips run across the whole image: all tiles of a row share them.
+_STRIPS_BYTES = 64 * 2**20
+
 
 class TiffReader(BaseReader):
     """A TIFF file, read lazily: one level and one box at a time.
@@ -61,6 +64,8 @@ class TiffReader(BaseReader):
             series = pick_series(self._tiff, index, path.name)
             layouts = _layouts(pyramid(self._tiff, series), z, path.name)
             self._colour = ColourRule.of(series.keyframe)
+            if not series.keyframe.is_tiled:
+                self._cache.limit_bytes = _STRIPS_BYTES
             self._stacks = [self._stack(layout) for layout in layouts]
             facts = facts_of(self._tiff, series, index, layouts[0].frames)
         except (ImageError, Declined):
