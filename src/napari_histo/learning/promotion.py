@@ -8,13 +8,16 @@ difference in panoptic quality lies above minus a margin: a test of non-inferior
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_histo.learning.promotion_figures import Interval, f1_of, interval, pq_of, whole
 
 __all__ = ["Counts", "Decision", "Gate", "Pair", "Verdict", "decide"]
 
@@ -69,6 +72,10 @@ class Counts:
         )
 
     @property
+    def _sums(self) -> NDArray[np.float64]:
+        return np.array([[self.tp, self.fp, self.fn, self.iou]], np.float64)
+
+    @property
     def n_truth(self) -> int:
         """True objects."""
         return self.tp + self.fn
@@ -76,12 +83,12 @@ class Counts:
     @property
     def pq(self) -> float:
         """Panoptic quality (Kirillov et al., CVPR 2019); NaN where there is no object at all."""
-        return float(_pq(np.array([[self.tp, self.fp, self.fn, self.iou]], float))[0])
+        return float(pq_of(self._sums)[0])
 
     @property
     def f1(self) -> float:
         """F1 at 0.5; NaN where there is no object at all."""
-        return float(_f1(np.array([[self.tp, self.fp, self.fn, self.iou]], float))[0])
+        return float(f1_of(self._sums)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +208,14 @@ def decide(pairs: Sequence[Pair], gate: Gate | None = None, *, force: bool = Fal
     force : bool
         Promote whatever comes out; the decision says so.
 
-    Notes
-    -----
-    Bounds are percentiles of the cluster bootstrap of the pooled ratio, at levels widened for few
-    units ("expanded percentile"; Hesterberg, The American Statistician 69, 2015).
     """
     gate = gate or Gate()
     told = [p for p in pairs if _says_something(p)]
     unit, names = _units(told)
     new, parent = _sums(told, names, "new"), _sums(told, names, "parent")
     n_objects = sum(p.parent.n_truth for p in told)
-    pq, f1 = _interval(new, parent, _pq, gate), _interval(new, parent, _f1, gate)
+    how: dict[str, Any] = {"draws": gate.draws, "seed": gate.seed, "confidence": gate.confidence}
+    pq, f1 = (interval(new, parent, ratio, **how) for ratio in (pq_of, f1_of))
     verdict = _verdict(pq, gate.margin_pq, bool((new == parent).all()))
     if len(new) < FEWEST_UNITS or n_objects < FEWEST_OBJECTS:
         verdict = Verdict.TOO_FEW
@@ -223,8 +227,8 @@ def decide(pairs: Sequence[Pair], gate: Gate | None = None, *, force: bool = Fal
         forced=forced,
         verdict=verdict,
         labels_doubted=doubted,
-        pq_new=_rounded(_whole(new, _pq)),
-        pq_parent=_rounded(_whole(parent, _pq)),
+        pq_new=_rounded(whole(new, pq_of)),
+        pq_parent=_rounded(whole(parent, pq_of)),
         pq_difference=_rounded(pq.difference),
         pq_lower=_rounded(pq.lower),
         pq_upper=_rounded(pq.upper),
@@ -249,38 +253,6 @@ _PASSES = (Verdict.BETTER, Verdict.NOT_WORSE, Verdict.EQUAL)
 
 
 # -- figures -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Interval:
-    """New minus parent, with both one-sided bounds; NaN where there is nothing."""
-
-    difference: float
-    lower: float
-    upper: float
-
-
-_Ratio = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-
-def _pq(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Panoptic quality of (n, 4) sums of tp, fp, fn, iou."""
-    return _divided(2 * sums[:, 3], 2 * sums[:, 0] + sums[:, 1] + sums[:, 2])
-
-
-def _f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _divided(2 * sums[:, 0], 2 * sums[:, 0] + sums[:, 1] + sums[:, 2])
-
-
-def _divided(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    out = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=out, where=whole > 0)
-    return out
-
-
-def _whole(sums: NDArray[np.float64], ratio: _Ratio) -> float:
-    """Ratio of all units in one pot."""
-    return float(ratio(sums.sum(axis=0, keepdims=True))[0])
 
 
 def _says_something(pair: Pair) -> bool:
@@ -308,39 +280,6 @@ def _sums(pairs: Sequence[Pair], names: Sequence[str], which: str) -> NDArray[np
     return out
 
 
-def _interval(
-    new: NDArray[np.float64], parent: NDArray[np.float64], ratio: _Ratio, gate: Gate
-) -> _Interval:
-    difference = _whole(new, ratio) - _whole(parent, ratio)
-    if not len(new):
-        return _Interval(difference, np.nan, np.nan)
-    weights = _weights(len(new), gate)
-    drawn = ratio(weights @ new) - ratio(weights @ parent)
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return _Interval(difference, np.nan, np.nan)
-    tail = _tail(len(new), gate.confidence)
-    lower, upper = np.quantile(drawn, [tail, 1 - tail])
-    return _Interval(difference, float(lower), float(upper))
-
-
-def _weights(n: int, gate: Gate) -> NDArray[np.float64]:
-    """(draws, n) how often each unit is drawn."""
-    rng = np.random.default_rng(gate.seed)
-    drawn = rng.integers(0, n, (gate.draws, n)) + n * np.arange(gate.draws)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=n * gate.draws)
-    return counts.reshape(gate.draws, n).astype(np.float64)
-
-
-def _tail(n: int, confidence: float) -> float:
-    """Percentile, 0 to 1, that bounds a one-sided interval from `n` units."""
-    from scipy.special import ndtr, stdtrit
-
-    if n < 2:
-        return 0.0
-    return float(ndtr(-np.sqrt(n / (n - 1)) * stdtrit(n - 1, confidence)))
-
-
 def _rounded(value: float) -> float | None:
     # "+ 0.0" because -0.0 is written otherwise than 0.0.
     return round(float(value), _DECIMALS) + 0.0 if isfinite(value) else None
@@ -349,7 +288,7 @@ def _rounded(value: float) -> float | None:
 # -- words ---------------------------------------------------------------------------------------
 
 
-def _verdict(pq: _Interval, margin: float, equal: bool) -> Verdict:
+def _verdict(pq: Interval, margin: float, equal: bool) -> Verdict:
     if equal:
         return Verdict.EQUAL
     if pq.lower > 0:
@@ -359,7 +298,7 @@ def _verdict(pq: _Interval, margin: float, equal: bool) -> Verdict:
     return Verdict.WORSE if pq.upper < 0 else Verdict.UNCLEAR
 
 
-def _sentence(verdict: Verdict, pq: _Interval, gate: Gate, where: str, *, forced: bool) -> str:
+def _sentence(verdict: Verdict, pq: Interval, gate: Gate, where: str, *, forced: bool) -> str:
     sure = f"with {gate.confidence:.0%} confidence"
     bound = f"PQ {pq.difference:+.3f}, {sure} above {pq.lower:+.3f}; {where}"
     kept = "Took the new model on request, though" if forced else "Kept the old model:"
