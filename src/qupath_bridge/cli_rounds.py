@@ -131,7 +131,7 @@ def _collect(
     listed = ListChange()
     if folder is not None and not dry_run:
         write_collected(folder, found)
-        listed = _show(project, {c.image.entry_id: c.facts for c in found})
+        listed = _show(project, {c.image.entry_id: c.facts for c in done})
     told = [collected_words(c) for c in found]
     if as_json:
         _print_json(told, failed, listed)
@@ -224,6 +224,13 @@ def _show(project: Path, facts: Mapping[str, RoundFacts]) -> ListChange:
             "open it again to see them.",
             markup=False,
         )
+    if listed.vanished:
+        err.print(
+            f"{len(listed.vanished)} images have fewer regions than before. Where nobody deleted "
+            "them, QuPath had the image open while they were published and saved it since: publish "
+            "them again.",
+            markup=False,
+        )
     return listed
 
 
@@ -235,5 +242,6 @@ def _print_json(
         "failed": failed,
         "listed": list(listed.changed),
         "overwritten": list(listed.overwritten),
+        "vanished": list(listed.vanished),
     }
     print(json.dumps(words, indent=2, ensure_ascii=False))

@@ -42,11 +42,15 @@ class ListChange:
         Ids of those that QuPath had saved over since our last write; they are written again.
     has_new_classes : bool
         Whether the classes of regions were added to the project's list of classes.
+    vanished : tuple of str
+        Ids of images with fewer regions than they had: deleted there, or QuPath had the image open
+        while they were published and saved it since.
     """
 
     changed: tuple[str, ...] = ()
     overwritten: tuple[str, ...] = ()
     has_new_classes: bool = False
+    vanished: tuple[str, ...] = ()
 
 
 def show_rounds(project: QuPathProject, facts: Mapping[str, RoundFacts]) -> ListChange:
@@ -58,13 +62,13 @@ def show_rounds(project: QuPathProject, facts: Mapping[str, RoundFacts]) -> List
         As of `qupath_bridge.project_file.set_metadata`.
     """
     check_may_write(project.file, project.folder)
+    last = _remembered(project)
     # Without regions there is nothing to say, and nothing to take back but our own words.
     wanted = {
         key: _words(found)
         for key, found in facts.items()
-        if found.status or round_of(project.entry(key))
+        if found.status or round_of(project.entry(key)) or last.get(key)
     }
-    last = _remembered(project)
     lost = tuple(key for key in wanted if key in last and last[key] != _shown(project, key))
     changed = set_metadata(project, wanted)
     has_regions = any(found.status for found in facts.values())
@@ -73,7 +77,8 @@ def show_rounds(project: QuPathProject, facts: Mapping[str, RoundFacts]) -> List
         shown = {key: {k: v for k, v in w.items() if v is not None} for key, w in wanted.items()}
         if last | shown != last:
             _remember(project, last | shown)
-    return ListChange(changed, tuple(key for key in lost if key in changed), is_new)
+    vanished = tuple(key for key in facts if _n_regions(last.get(key, {})) > _n_found(facts[key]))
+    return ListChange(changed, tuple(key for key in lost if key in changed), is_new, vanished)
 
 
 def list_region_classes(project: QuPathProject) -> bool:
@@ -109,6 +114,16 @@ def _words(facts: RoundFacts) -> dict[str, str | None]:
 def _shown(project: QuPathProject, entry_id: str) -> dict[str, str]:
     metadata = project.entry(entry_id).metadata
     return {key: metadata[key] for key in _KEYS if key in metadata}
+
+
+def _n_regions(words: Mapping[str, str]) -> int:
+    """Regions that the list told of; a value that a person typed tells nothing."""
+    values = [words.get(key, "") for key in (_TO_DO, _DONE, _SKIPPED)]
+    return sum(int(value) for value in values if value.isdecimal())
+
+
+def _n_found(facts: RoundFacts) -> int:
+    return facts.n_to_annotate + facts.n_done + facts.n_skipped
 
 
 # -- what was written last -----------------------------------------------------------------------

@@ -209,3 +209,18 @@ def test_a_read_only_project_is_collected_all_the_same(project, tmp_path):
     assert "regions done 0, to annotate 1, skipped 0" in said
     assert folder_hash(project) == before
     assert "saved over" not in wrong
+
+
+@pytest.mark.qupath
+@pytest.mark.slow
+def test_regions_that_qupath_saved_over_are_told_and_published_again(project, tmp_path):
+    """It had the image open when they came, and saves it as it knows it."""
+    file, asked = tmp_path / "slide 0.geojson", ["publish", project]
+    request(file)
+    places = [project / "data" / "1" / name for name in ("data.qpdata", "summary.json")]
+    opened = [place.read_bytes() for place in places]
+    command(*asked, file, "--round", 1)
+    for place, content in zip(places, opened, strict=True):
+        place.write_bytes(content)
+    assert "fewer regions" in command("collect", project, "-o", tmp_path / "o")[1]
+    assert "1 new regions with 3 predictions" in command(*asked, file, "--round", 1)[0]

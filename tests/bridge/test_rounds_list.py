@@ -99,6 +99,23 @@ def test_progress_is_no_overwriting(project):
     assert metadata(project)["Round status"] == "done"
 
 
+def test_regions_that_vanished_are_told_once(project):
+    """QuPath had the image open while they were published, and saved it since."""
+    opened = project.file.read_bytes()
+    show_rounds(project, {"1": FACTS})
+    project.file.write_bytes(opened)
+    nothing = {"1": RoundFacts(0, 0, 0, 0, 0)}
+    vanished = [show_rounds(again(project), nothing).vanished for _ in range(2)]
+    assert vanished == [("1",), ()]
+    show_rounds(project, {"1": FACTS})
+    fewer = RoundFacts(3, 0, 1, 1, 40)
+    assert show_rounds(again(project), {"1": fewer}).vanished == ("1",)
+    assert show_rounds(again(project), {"1": fewer}).vanished == ()
+    none = RoundFacts(0, 0, 0, 0, 0)
+    assert show_rounds(again(project), {"1": none, "2": none}).vanished == ("1",)
+    assert show_rounds(again(project), {"1": none, "2": none}).vanished == ()
+
+
 def test_an_image_without_regions_loses_our_words_only(project):
     none = RoundFacts(0, 0, 0, 0, 0)
     set_metadata(project, {"2": {"Round": "a person's own"}})
