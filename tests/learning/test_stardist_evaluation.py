@@ -119,8 +119,8 @@ def test_quarters_make_the_whole():
         for y in (0, 64)
         for x in (0, 64)
     ]
-    whole = pooled(list(evaluate_model(model, [one])))
-    parts = pooled(list(evaluate_model(model, quarters)))
+    whole = pooled(evaluate_model(model, [one]))
+    parts = pooled(evaluate_model(model, quarters))
     assert whole.n_truth == parts.n_truth > 15
     assert abs(whole.n_pred - parts.n_pred) <= 1
     assert abs(whole.n_matched[0] - parts.n_matched[0]) <= 2

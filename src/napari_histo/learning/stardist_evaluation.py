@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -18,7 +18,6 @@ from napari_histo.core import (
     Proposals,
     Segmenter,
     Thresholds,
-    Tile,
     TileGrid,
 )
 from napari_histo.core.learning import LabelledRegion
@@ -68,7 +67,7 @@ class RegionScore:
 
     @property
     def iou_sum(self) -> float:
-        """Sum of the intersections over union of what was found."""
+        """Sum over what was found."""
         return self.agreement.iou_sum
 
     @property
@@ -90,7 +89,7 @@ class RegionScore:
         }
 
 
-def pooled(scores: Sequence[RegionScore]) -> Agreement:
+def pooled(scores: Iterable[RegionScore]) -> Agreement:
     """All regions in one pot."""
     return reduce(add, (s.agreement for s in scores), Agreement())
 
@@ -146,8 +145,8 @@ class Exam:
     slide : SlideRange
     grid : TileGrid
         Over the region with a little around, in model px.
-    pixels : tuple of (Tile, array)
-        What the network sees.
+    kept : mapping of int to array
+        What the network sees of each tile; tiles that are not here are read each time.
     canvas : Box
         Where objects are compared.
     scale : (float, float)
@@ -161,7 +160,7 @@ class Exam:
 
     slide: SlideRange
     grid: TileGrid
-    pixels: tuple[tuple[Tile, NDArray[Any]], ...]
+    kept: Mapping[int, NDArray[Any]]
     canvas: Box
     scale: tuple[float, float]
     truth: NDArray[np.int64]
@@ -169,8 +168,15 @@ class Exam:
     ignored: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, example: Example, slides: Slides, *, full_resolution: bool = False) -> Exam:
-        """Read the region; compared in model px unless full resolution is asked for."""
+    def of(
+        cls,
+        example: Example,
+        slides: Slides,
+        *,
+        full_resolution: bool = False,
+        keep: bool = False,
+    ) -> Exam:
+        """Compared in model px unless full resolution is asked for; pixels perhaps kept."""
         slide = slides.of(example)
         info, labels = slides.model.info, example.labels
         grid = _grid(example, slides.model, info, slide)
@@ -185,9 +191,9 @@ class Exam:
         ignored = draw(areas, np.ones(len(areas), np.int64), canvas, 1) > 0
         whole = draw(contours, np.arange(1, len(contours) + 1), canvas, 1).astype(np.int64)
         owned = _inside(contours.centroids, canvas) & _mostly_known(whole, ignored, len(contours))
-        pixels = tuple((tile, slide.frame.read(tile.read)) for tile in grid)
+        kept = {tile.index: slide.frame.read(tile.read) for tile in grid} if keep else {}
         truth = np.where(ignored, 0, whole)
-        return cls(slide, grid, pixels, canvas, scale, truth, np.array([False, *owned]), ignored)
+        return cls(slide, grid, kept, canvas, scale, truth, np.array([False, *owned]), ignored)
 
     def propose(
         self, model: Segmenter, floor: float, cancel: CancelToken | None = None
@@ -197,9 +203,11 @@ class Exam:
             self.slide.frame, self.grid, model, self.slide.pick, self.slide.normalizer, floor
         )
         proposer, found = Proposer(plan), []
-        for tile_and_pixels in self.pixels:
+        for tile in self.grid:
             (cancel or CancelToken()).raise_if_cancelled()
-            found += proposer.propose([tile_and_pixels])
+            pixels = self.kept.get(tile.index)
+            pixels = self.slide.frame.read(tile.read) if pixels is None else pixels
+            found += proposer.propose([(tile, pixels)])
         return found
 
     def mark(
@@ -258,10 +266,9 @@ def best_thresholds(
         scores = [(t, total(t)) for t in tried]
         return max(scores, key=lambda s: np.nan_to_num(s[1].pq))
 
-    thresholds, agreement = best([Thresholds(p, middle) for p in choices])
-    others = [Thresholds(thresholds.prob, nms) for nms in overlaps if nms != middle]
-    second = best([thresholds, *others]) if others else (thresholds, agreement)
-    return second
+    first = best([Thresholds(p, middle) for p in choices])
+    others = [Thresholds(first[0].prob, nms) for nms in overlaps if nms != middle]
+    return best([first[0], *others]) if others else first
 
 
 def _grid(example: Example, model: Segmenter, info: ModelInfo, slide: SlideRange) -> TileGrid:

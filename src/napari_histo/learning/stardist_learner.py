@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import torch
@@ -111,6 +112,11 @@ class Learner:
             term = self._loss(batch.part(part.start, part.stop), totals, heard, part)
             term.backward()  # type: ignore[no-untyped-call]
             loss += float(term.detach())
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"At step {state.step + 1} the loss is {loss}: the network is beyond repair. Train "
+                f"anew with a lower rate than {rate:.2g}."
+            )
         nn.utils.clip_grad_norm_(state.net.parameters(), _MOST_GRADIENT)
         state.optimiser.step()
         update_ema(state.ema, state.net, state.step + 1, self._decay)

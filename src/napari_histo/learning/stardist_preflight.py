@@ -17,6 +17,8 @@ from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 __all__ = ["preflight"]
 
 _TIMED_STEPS = 3
+#: Choosing thresholds tries about as many as so many looks.
+_LOOKS_AT_THE_END = 4
 #: Weights, their gradients, two moments, the average and the best, float32 each.
 _BYTES_A_WEIGHT = 6 * 4
 #: What is kept for learning beside the layers' own answers: activations, halves of the U-Net.
@@ -49,9 +51,9 @@ def preflight(
             cancel.raise_if_cancelled()
             run.learner.learn(next(batches), 1e-6)
         a_step = (time.monotonic() - began) / _TIMED_STEPS
-    looks = params.steps // params.judge_every + 1
+    looks = params.steps // params.judge_every + _LOOKS_AT_THE_END
     return Preflight(
-        params.steps * a_step + looks * _glance_seconds(run),
+        params.steps * a_step + looks * _look_seconds(run, cancel),
         _memory(run.start.net, params, run.precision) + run.batches.nbytes,
         run.device,
         len(run.teach),
@@ -59,7 +61,9 @@ def preflight(
     )
 
 
-def _glance_seconds(run: Run) -> float:
+def _look_seconds(run: Run, cancel: CancelToken) -> float:
+    for _ in run.read_judges(cancel):
+        pass
     began = time.monotonic()
     if run.exams:
         run.glance()

@@ -108,7 +108,8 @@ class Run:
             steps=params.steps,
             tell=self.messages.append,
         )
-        self._exams: list[Exam] | None = None
+        self.exams: list[Exam] = []
+        self._often: list[int] = []
 
     @classmethod
     def of(
@@ -155,12 +156,15 @@ class Run:
             precision=self.precision,
         )
 
-    @property
-    def exams(self) -> list[Exam]:
-        """The regions that judge, read when first asked for."""
-        if self._exams is None:
-            self._exams = [Exam.of(e, self.slides) for e in self.judge]
-        return self._exams
+    def read_judges(self, cancel: CancelToken) -> Generator[TrainingStep, None, None]:
+        """Read the regions that judge; pixels are kept of those that are looked at often."""
+        drawn = np.random.default_rng([self.params.seed, 2]).permutation(len(self.judge))
+        self._often = sorted(drawn[:_MOST_JUDGES].tolist())
+        for number, example in enumerate(self.judge):
+            cancel.raise_if_cancelled()
+            self.exams.append(Exam.of(example, self.slides, keep=number in self._often))
+            text = f"Reading the regions that judge: {number + 1} of {len(self.judge)}"
+            yield TrainingStep(self.state.step, self.params.steps, text, loss=self.state.loss)
 
     def steps(self, path: Path, cancel: CancelToken) -> Generator[TrainingStep, None, None]:
         """All steps that are left; what is needed to go on is kept at `path`."""
@@ -246,10 +250,7 @@ class Run:
 
     def glance(self) -> tuple[Thresholds, Agreement]:
         """Thresholds and agreement of the averaged weights on some of the regions that judge."""
-        exams = self.exams
-        if len(exams) > _MOST_JUDGES:
-            drawn = np.random.default_rng([self.params.seed, 2]).permutation(len(exams))
-            exams = [exams[i] for i in sorted(drawn[:_MOST_JUDGES])]
+        exams = [self.exams[i] for i in self._often]
         return best_thresholds(exams, self.model(self.state.ema), _GLANCES)
 
     @property

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,15 +66,12 @@ class SlideRange:
         As prediction has it.
     model : Segmenter
         Made fit for the slide.
-    samples : (n, c) float32
-        Pixels that stand for the slide, in its own units.
     """
 
     frame: Frame
     pick: ChannelPick
     normalizer: Normalizer
     model: Segmenter
-    samples: NDArray[np.float32]
 
     @property
     def is_brightfield(self) -> bool:
@@ -81,9 +79,25 @@ class SlideRange:
         info = self.frame.reader.info
         return info.is_rgb and self.pick.index is None and not self.pick.to_gray
 
+    @cached_property
+    def samples(self) -> NDArray[np.float32]:
+        """(n, c) pixels that stand for the slide, in its own units; read when first asked for."""
+        boxes = sample_boxes(self.frame, whole_px=WHOLE_PX)
+        pixels = [self.pick.apply(self.frame.read(box)) for box in boxes]
+        flat = np.concatenate([p.reshape(-1, p.shape[-1]) for p in pixels])
+        some = np.random.default_rng(0).choice(len(flat), min(_SAMPLES, len(flat)), replace=False)
+        return np.asarray(flat[np.sort(some)], np.float32)
+
     def read(self, box: Box) -> NDArray[Any]:
-        """Pixels (h, w, c) of a box in model px, in the slide's own units."""
-        return self.pick.apply(self.frame.read(box))
+        """Pixels (h, w, c) of a box in model px, in the slide's own units and, rounded, its type.
+
+        Resampled ones would otherwise take four times the memory.
+        """
+        pixels, dtype = self.pick.apply(self.frame.read(box)), self.frame.reader.info.dtype
+        if pixels.dtype == dtype or not np.issubdtype(dtype, np.integer):
+            return pixels
+        limits = np.iinfo(dtype)
+        return np.asarray(np.clip(np.rint(pixels), limits.min, limits.max), dtype)
 
 
 class Slides:
@@ -115,12 +129,7 @@ class Slides:
         pick = ChannelPick.choose(info, self.model.info, self.channel)
         frame = Frame.of(example.reader, self.model.info, pixel_size=example.pixel_size)
         normalizer, model = fit(frame, self.model, pick)
-        boxes = sample_boxes(frame, whole_px=WHOLE_PX)
-        pixels = [pick.apply(frame.read(box)).reshape(-1) for box in boxes]
-        channels = self.model.info.channels
-        flat = np.concatenate(pixels).reshape(-1, 3 if channels == "rgb" else 1)
-        some = np.random.default_rng(0).choice(len(flat), min(_SAMPLES, len(flat)), replace=False)
-        return SlideRange(frame, pick, normalizer, model, flat[np.sort(some)].astype(np.float32))
+        return SlideRange(frame, pick, normalizer, model)
 
 
 def region_px(example: Example, slide: SlideRange) -> tuple[float, float, float, float]:
@@ -185,14 +194,14 @@ class Sheets:
                     f"The labelled region {example.labels.region} of {example.labels.image} lies "
                     "beside its image. Is it in full-resolution pixels?"
                 )
-            frame = slides.of(example).frame
-            whole = Frame.of(
+            frame = Frame.of(
                 example.reader,
                 slides.model.info,
                 region=example.labels.region,
                 pixel_size=example.pixel_size,
-            ).region
-            for tile in TileGrid(frame.extent, whole, _SHEET_PX, around_px):
+            )
+            ChannelPick.choose(example.reader.info, slides.model.info, slides.channel)
+            for tile in TileGrid(frame.extent, frame.region, _SHEET_PX, around_px):
                 self._places.append((number, tile.owned, tile.read))
         self._kept: OrderedDict[int, Sheet] = OrderedDict()
         self._lock = threading.Lock()

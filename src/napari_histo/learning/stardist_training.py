@@ -79,6 +79,7 @@ def train_stardist(
     with Checkpoint.open(folder, run.facts, resume=resume) as checkpoint:
         path = checkpoint.folder / "stardist.pt"
         run.state.load(path)
+        yield from run.read_judges(cancel)
         yield from run.steps(path, cancel)
         cancel.raise_if_cancelled()
         total = run.params.steps
