@@ -83,6 +83,14 @@ def test_a_worse_model_is_not_taken_and_can_be_rolled_back_to(made, tmp_path):
     assert "the model of classical" in made("rollback", "--to", "0").out
 
 
+def test_a_round_can_be_given_up(made):
+    made("query")
+    assert "Round 1 is given up" in made("abandon", "--reason", "wrong stain").out
+    assert "abandoned" in made("status").out
+    assert made("abandon").code == 1
+    assert "Round 2:" in made("query").out
+
+
 def test_json_says_it_all(made, tmp_path):
     asked = json.loads(made("query", "--json").out)
     assert [row["rank"] for row in asked["regions"]] == list(range(1, 12))

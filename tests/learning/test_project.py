@@ -34,7 +34,7 @@ from napari_histo.learning.promotion import Verdict
 from napari_histo.learning.round_folder import Stage
 from napari_histo.learning.round_labels import KeptRegion, read_labels, write_labels
 from napari_histo.learning.round_query import QueryWish, query
-from napari_histo.learning.round_steps import TrainWish, collect, evaluate, train
+from napari_histo.learning.round_steps import TrainWish, abandon, collect, evaluate, train
 from napari_histo.learning.round_work import Gathered
 from napari_histo.store.geojson import read_geojson, write_geojson
 from support.disks import mounted, needs_root_on_linux
@@ -249,7 +249,7 @@ def test_each_step_may_be_repeated(project):
 @pytest.mark.parametrize(
     ("step", "told"),
     [
-        pytest.param(lambda p: collect(p), "No round was begun", id="collect"),
+        pytest.param(lambda p: collect(p), "No round is in work", id="collect"),
         pytest.param(lambda p: drive(train(p, TrainWish(), FAKES)), "No round", id="train"),
         pytest.param(lambda p: drive(evaluate(p, FAKES)), "No round", id="evaluate"),
     ],
@@ -462,6 +462,31 @@ def test_a_model_that_was_kept_out_can_be_taken_by_force(done):
     run_round(done, spoil=True)
     done.roll_back(2, force=True)
     assert done.current == 2
+
+
+@pytest.mark.parametrize("after", ["query", "collect", "train"])
+def test_a_round_that_is_given_up_stays_and_counts_no_more(done, after):
+    first = drive(query(done, QueryWish("random"), FAKES)).query["regions"]
+    if after != "query":
+        annotate(done)
+        collect(done)
+    if after == "train":
+        drive(train(done, TrainWish(), FAKES))
+    before = contents(done.path)
+    abandon(done, "wrong stain")
+    assert {k: v for k, v in contents(done.path).items() if k in before} == before
+    assert (done.open_round, done.current) == (None, 1)
+    with pytest.raises(LearningError, match="No round is in work"):
+        abandon(done)
+    with pytest.raises(LearningError, match="No round is in work"):
+        collect(done)
+    third = run_round(done)
+    assert third.number == 3
+    assert {row["id"] for row in first}.isdisjoint(third.training["replayed"])
+    assert errors_of(done) == []
+    path = done.round(2).path / "abandoned.json"
+    path.write_text(path.read_text().replace("wrong", "right"))
+    assert any("abandoned.json" in text for text in errors_of(done))
 
 
 # -- sameness ------------------------------------------------------------------------------------

@@ -186,6 +186,9 @@ def train_command(
     replay: Annotated[
         bool, typer.Option(help="Go over what earlier rounds taught, so that it is not forgotten.")
     ] = True,
+    anew: Annotated[
+        bool, typer.Option(help="Begin again where a training was stopped, instead of going on.")
+    ] = False,
     seed: SeedOption = None,
     device: DeviceOption = DeviceName.AUTO,
     as_json: JsonOption = False,
@@ -195,7 +198,7 @@ def train_command(
     from napari_histo.learning.round_steps import TrainWish, train
     from napari_histo.learning.round_tools import training_settings
 
-    wish = TrainWish(training_settings(steps=steps, rate=rate), seed, replay)
+    wish = TrainWish(training_settings(steps=steps, rate=rate), seed, replay, anew)
     there = LearningProject(project)
     found = _run(lambda cancel: train(there, wish, tools_for(device), cancel), "train")
     words = found.training
@@ -280,6 +283,19 @@ def rollback_command(
         there.roll_back(to, reason=reason, forget_labels=forget_labels, force=force)
     using = f"round {to}" if to else there.facts.start.name
     out.print(f"In use from now on: the model of {using}.", markup=False)
+
+
+@app.command("abandon")
+def abandon_command(
+    project: ProjectArgument,
+    reason: Annotated[str, typer.Option(help="Why, for whoever reads the record.")] = "",
+) -> None:
+    """Give up the round in work: its files stay, but teach and judge no more."""
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_steps import abandon
+
+    found = abandon(LearningProject(project), reason)
+    out.print(f"Round {found.number} is given up. Next: napari-histo learn query {project}")
 
 
 @app.command("verify")

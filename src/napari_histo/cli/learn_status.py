@@ -54,7 +54,7 @@ def _round(found: RoundFolder, forgotten: bool) -> dict[str, Any]:
 
     words: dict[str, Any] = {
         "round": found.number,
-        "stage": found.stage.name.lower(),
+        "stage": found.state,
         "strategy": found.query["asked"]["strategy"],
         "asked": len(found.query["regions"]),
     }

@@ -90,9 +90,14 @@ class LearningProject:
 
     @property
     def open_round(self) -> RoundFolder | None:
-        """The round in work; None where the last one is decided."""
+        """The round in work; None where the last one is decided or was given up."""
         rounds = self.rounds
-        return rounds[-1] if rounds and rounds[-1].stage < Stage.DECIDED else None
+        return rounds[-1] if rounds and not rounds[-1].is_over else None
+
+    @property
+    def kept_rounds(self) -> list[RoundFolder]:
+        """All rounds but those that were given up."""
+        return [r for r in self.rounds if not r.is_abandoned]
 
     def work_path(self, number: int) -> Path:
         """Where a round is annotated."""
@@ -202,13 +207,13 @@ class LearningProject:
     def earlier_labels(self, number: int) -> list[KeptRegion]:
         """What rounds before `number` teach."""
         forgotten = self.forgotten
-        earlier = [r for r in self.rounds if r.number < number and r.number not in forgotten]
+        earlier = [r for r in self.kept_rounds if r.number < number and r.number not in forgotten]
         return self.start_labels("train") + [k for r in earlier for k in r.labels("train")]
 
     def validation_labels(self) -> list[KeptRegion]:
         """All regions that judge, those of every round."""
         return self.start_labels("validation") + [
-            k for r in self.rounds for k in r.labels("validation")
+            k for r in self.kept_rounds for k in r.labels("validation")
         ]
 
     # -- images ----------------------------------------------------------------------------------

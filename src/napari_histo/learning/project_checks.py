@@ -79,7 +79,7 @@ def _images(project: LearningProject) -> Iterator[Finding]:
 
 def _seal(found: RoundFolder) -> str | None:
     try:
-        return str(found.decision["seal"]) if found.stage == Stage.DECIDED else None
+        return found.last_seal if found.is_over else None
     except LearningError:
         return None
 

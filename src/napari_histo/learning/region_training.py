@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from napari_histo.core import CancelToken, ClassScheme, ModelInfo, Progress
+from napari_histo.core.progress import result_of
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import ObjectsFileError
-from napari_histo.learning.region_checkpoint import Checkpoint, State
+from napari_histo.learning.region_checkpoint import Checkpoint
 from napari_histo.learning.region_examples import (
     RegionExample,
     Sheet,
@@ -25,7 +23,9 @@ from napari_histo.learning.region_examples import (
     held_out,
     read_sheets,
 )
-from napari_histo.learning.region_patches import UNKNOWN, Batch, PatchSource
+from napari_histo.learning.region_judging import iou_on, mean_known
+from napari_histo.learning.region_patches import PatchSource
+from napari_histo.learning.region_steps import learn, new_state
 from napari_histo.models._device import pick_device
 from napari_histo.models._region import (
     REGION_FAMILY,
@@ -35,15 +35,13 @@ from napari_histo.models._region import (
 )
 from napari_histo.models._region_net import DIVISOR, RegionNet
 from napari_histo.pipeline.region_pixels import RegionPixels
-from napari_histo.pipeline.regions import CoarseMap, look
+from napari_histo.pipeline.regions import look
 from napari_histo.store.write import check_writable
 
 __all__ = ["RegionTraining", "TrainedRegions", "TrainingStep", "train_regions"]
 
 #: Pixels of the guide are this many times larger.
 _COARSER = 4
-_PEAK_RATE, _WARM = 4e-3, 0.15
-_DECAY = 1e-3
 #: Share of the labels that judge and do not teach.
 _HELD_OUT = 0.2
 #: Steps between two looks at what was held out.
@@ -130,7 +128,7 @@ class TrainedRegions:
     @property
     def mean_iou(self) -> float:
         """Over the classes that were judged."""
-        return _mean(self.iou.values())
+        return mean_known(self.iou.values())
 
 
 def train_regions(
@@ -253,21 +251,8 @@ class _Run:
 
     def judge(self, net: RegionNet, sheets: Sequence[Sheet]) -> dict[str, float]:
         """IoU of each class on the labels of sheets; NaN where there are none."""
-        names = ("Background", *self.classes.names)
-        n = len(names)
-        seen = np.zeros((n, n), np.int64)
         model = TorchRegionSegmenter(net, self._shape(sheets), self.info(1.0), device=self.device)
-        for sheet in sheets:
-            guide = None if sheet.guide is None else _unit(sheet.guide)[None]
-            answer = model.predict(sheet.values.apply(sheet.pixels)[None], guide)[0].argmax(-1)
-            known = sheet.labels > 0
-            at = (sheet.labels[known].astype(np.int64) - 1) * n + answer[known]
-            seen += np.bincount(at, minlength=n * n).reshape(n, n)
-        hit, truth = seen.diagonal(), seen.sum(axis=1)
-        union = truth + seen.sum(axis=0) - hit
-        return {
-            name: float(hit[i] / union[i]) if truth[i] else math.nan for i, name in enumerate(names)
-        }
+        return iou_on(model, sheets)
 
     def _sheets(self, info: ModelInfo, guide: RegionSegmenter | None) -> list[Sheet]:
         sheets: list[Sheet] = []
@@ -277,7 +262,7 @@ class _Run:
             found = list(read_sheets(pixels, example, number, self.classes))
             if guide is not None:
                 seen = RegionPixels.of(example.reader, guide.info, example.pixel_size)
-                coarse = _finish(look(seen, guide, None, self.cancel))
+                coarse = result_of(look(seen, guide, None, self.cancel))
                 found = [
                     replace(
                         s,
@@ -302,9 +287,9 @@ class _Run:
         self, sheets: Sequence[Sheet], job: _Job, pixel_um: float, checkpoint: Checkpoint
     ) -> Generator[TrainingStep, None, tuple[RegionNet, NetShape, float]]:
         params, shape = self.params, self._shape(sheets)
-        learn, self.judged = held_out(sheets, _HELD_OUT, params.seed, pixel_um)
-        source = PatchSource(learn, job.patch_px, is_rgb=self.is_rgb)
-        state = _new_state(shape, params.seed, self.device)
+        taught, self.judged = held_out(sheets, _HELD_OUT, params.seed, pixel_um)
+        source = PatchSource(taught, job.patch_px, is_rgb=self.is_rgb)
+        state = new_state(shape, params.seed, self.device)
         checkpoint.load(job.message, state)
         iou = math.nan
         while state.step < job.steps:
@@ -313,9 +298,9 @@ class _Run:
                 self.cancel.raise_if_cancelled()
             began = time.monotonic()
             rng = np.random.default_rng([params.seed, job.before, state.step])
-            _learn(state, source.draw(params.batch, rng), job.steps, self.device)
+            learn(state, source.draw(params.batch, rng), job.steps, self.device)
             if state.step % _JUDGE_EVERY == 0 or state.step == job.steps:
-                iou = _mean(self.judge(state.net, self.judged[:_JUDGED]).values())
+                iou = mean_known(self.judge(state.net, self.judged[:_JUDGED]).values())
             state.seconds += time.monotonic() - began
             checkpoint.save_now_and_then(job.message, state)
             done = job.before + state.step
@@ -336,55 +321,3 @@ class _Job:
 
 
 _FACTS = ("name", "pixel_um", "steps", "guided", "batch", "patch_px", "width", "seed")
-
-
-def _new_state(shape: NetShape, seed: int, device: str) -> State:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        net = shape.build()
-    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(net.parameters(), lr=_PEAK_RATE, weight_decay=_DECAY)
-    return State(net, optimiser)
-
-
-def _learn(state: State, batch: Batch, steps: int, device: str) -> None:
-    """One step."""
-    state.net.train()
-    for group in state.optimiser.param_groups:
-        group["lr"] = _rate(state.step / steps)
-    images = batch.images.to(device, memory_format=torch.channels_last)
-    # A sum over known pixels, as a batch may hold none.
-    labels = batch.labels.to(device)
-    loss = F.cross_entropy(state.net(images), labels, ignore_index=UNKNOWN, reduction="sum")
-    loss = loss / (labels != UNKNOWN).sum().clamp(min=1)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    state.optimiser.step()
-    state.step += 1
-    now = float(loss.detach())
-    state.loss = now if math.isnan(state.loss) else 0.9 * state.loss + 0.1 * now
-
-
-def _rate(done: float) -> float:
-    """Warm up, then fall by cosine."""
-    if done < _WARM:
-        return _PEAK_RATE * max(done / _WARM, 0.04)
-    return _PEAK_RATE * (0.005 + 0.5 * (1 + math.cos(math.pi * (done - _WARM) / (1 - _WARM))))
-
-
-def _mean(values: Iterable[float]) -> float:
-    known = np.array([v for v in values if not math.isnan(v)])
-    return float(known.mean()) if len(known) else math.nan
-
-
-def _finish(work: Generator[Progress, None, CoarseMap]) -> CoarseMap:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: CoarseMap = end.value
-            return result
-
-
-def _unit(guide: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(guide, np.float32) / np.float32(255)

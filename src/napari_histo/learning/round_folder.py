@@ -8,6 +8,7 @@
     model/            weights and card
     evaluation.json   counts of the new model and its parent in each validation region
     decision.json     whether the new model took its parent's place, and why
+    abandoned.json    in a round that was given up: why
     when.json         times, persons, versions: all that differs between two runs alike; not sealed
 
 A stage that is there is whole. What a round needs next follows from the files alone, so that a
@@ -67,6 +68,7 @@ _FILES = {
     Stage.EVALUATED: "evaluation.json",
     Stage.DECIDED: "decision.json",
 }
+_ABANDONED = "abandoned.json"
 
 
 class RoundFolder:
@@ -102,6 +104,23 @@ class RoundFolder:
         return there[-1] if there else Stage.EMPTY
 
     @property
+    def is_abandoned(self) -> bool:
+        """True for a round that was given up; nothing in it counts."""
+        return (self.path / _ABANDONED).is_file()
+
+    @property
+    def is_over(self) -> bool:
+        """True for a round that is decided or was given up."""
+        return self.is_abandoned or self.stage == Stage.DECIDED
+
+    @property
+    def last_seal(self) -> str:
+        """Seal of the last file that was sealed."""
+        if self.is_abandoned:
+            return str(read_sealed(self.path / _ABANDONED)["seal"])
+        return str(self.read(self.stage)["seal"])
+
+    @property
     def model_path(self) -> Path:
         """Folder of its model."""
         return self.path / "model"
@@ -111,7 +130,7 @@ class RoundFolder:
         path = self.path / _FILES[stage]
         if not path.is_file():
             raise LearningError(
-                f"Round {self.number} has no {_FILES[stage]} yet: it is {self.stage.name.lower()}. "
+                f"Round {self.number} has no {_FILES[stage]} yet: it is {self.state}. "
                 f"Next is: {self.next_step}."
             )
         return read_sealed(path)
@@ -162,6 +181,11 @@ class RoundFolder:
             Stage.DECIDED: "query (a new round)",
         }[self.stage]
 
+    @property
+    def state(self) -> str:
+        """How far it has come, in a word."""
+        return "abandoned" if self.is_abandoned else self.stage.name.lower()
+
     # -- sealing ---------------------------------------------------------------------------------
 
     def seal_query(self, content: Mapping[str, Any]) -> None:
@@ -192,6 +216,13 @@ class RoundFolder:
         """Keep whether the model is promoted."""
         self._seal(Stage.DECIDED, content)
 
+    def abandon(self, reason: str) -> None:
+        """Give the round up: what lies in it stays and counts no more."""
+        if self.is_over:
+            raise LearningError(f"Round {self.number} is {self.state} and cannot be given up.")
+        content = {"reason": reason, "round": self.number, "after": self.last_seal}
+        write_sealed(self.path / _ABANDONED, content)
+
     def _seal(self, stage: Stage, content: Mapping[str, Any]) -> None:
         self._before(stage)
         before = Stage(stage - 1)
@@ -203,9 +234,7 @@ class RoundFolder:
     def _before(self, stage: Stage) -> None:
         """Raise LearningError unless `stage` is next."""
         if self.stage != stage - 1:
-            raise LearningError(
-                f"Round {self.number} is {self.stage.name.lower()}; next is: {self.next_step}."
-            )
+            raise LearningError(f"Round {self.number} is {self.state}; next is: {self.next_step}.")
 
     def _note(self, stage: Stage) -> None:
         path = self.path / "when.json"
@@ -235,6 +264,11 @@ class RoundFolder:
                 )
             before = words["seal"]
             wrong += self._check_files(stage, words)
+        if self.is_abandoned:
+            try:
+                read_sealed(self.path / _ABANDONED)
+            except LearningError as error:
+                wrong.append(str(error))
         return wrong
 
     def _check_files(self, stage: Stage, words: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ class Harvest:
 
     def __init__(self, project: LearningProject, number: int, annotator: str) -> None:
         self._project, self._number, self._annotator = project, number, annotator
-        before = [row for r in project.rounds for row in r.label_rows]
+        before = [row for r in project.kept_rounds for row in r.label_rows]
         self._known = {row["id"] for row in before}
         self._known |= {kept.region_id for kept in project.start_labels()}
         self.kept: dict[str, KeptRegion] = {}

@@ -74,7 +74,7 @@ def query(
             project.log(f"round {found.number}: chose {len(content['regions'])} regions")
         elif found.stage != Stage.QUERIED:
             raise LearningError(
-                f"Round {found.number} is {found.stage.name.lower()}; next is: {found.next_step}. "
+                f"Round {found.number} is {found.state}; next is: {found.next_step}. "
                 "A new round begins when this one is decided."
             )
         else:
@@ -124,9 +124,9 @@ def _choose(
         groups = {image.id: image.group for image in project.facts.images}
         judged = _spread(others, lacking, groups, np.random.default_rng([seed, 1]))
     chosen: list[tuple[Split, Selection]] = [("train", picked), ("validation", judged)]
-    decided = project.rounds
+    before = project.rounds
     return {
-        "after": decided[-1].decision["seal"] if decided else None,
+        "after": before[-1].last_seal if before else None,
         "asked": {"strategy": wish.strategy, "n": n, "n_validation": lacking, "seed": seed},
         "candidates": len(pool),
         "model": project.model_facts(),
@@ -160,7 +160,7 @@ def _rows(
 
 
 def _n_validation(project: LearningProject) -> int:
-    rows = [row for r in project.rounds for row in r.label_rows]
+    rows = [row for r in project.kept_rounds for row in r.label_rows]
     labelled = sum(1 for row in rows if row["split"] == "validation")
     return labelled + len(project.start_labels("validation"))
 
@@ -188,7 +188,7 @@ def looked_at(project: LearningProject) -> dict[str, list[Box]]:
     found: dict[str, list[Box]] = {}
     for kept in project.start_labels():
         found.setdefault(kept.labels.image, []).append(kept.labels.region)
-    for number in project.rounds:
+    for number in project.kept_rounds:
         for row in [*number.query["regions"], *number.label_rows]:
             found.setdefault(row["image"], []).append(Box(*row["box"]))
     return found

@@ -6,6 +6,7 @@ was killed may simply run again.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from napari_histo.learning.round_tools import Tools, TrainJob
 from napari_histo.learning.round_work import Gathered, gather_work, waiting
 from napari_histo.learning.training import Example
 
-__all__ = ["TrainWish", "collect", "evaluate", "train"]
+__all__ = ["TrainWish", "abandon", "collect", "evaluate", "train"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,14 @@ class TrainWish:
         By default the round's.
     replay : bool
         Whether earlier rounds teach too.
+    anew : bool
+        Begin again where a training was stopped, instead of going on.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     replay: bool = True
+    anew: bool = False
 
 
 def collect(
@@ -118,6 +122,9 @@ def train(
         found = _in_work(project, Stage.LABELLED)
         if found.stage > Stage.LABELLED:
             return found
+        if wish.anew:
+            stopped = found.model_path.with_name(f"{found.model_path.name}.training")
+            shutil.rmtree(stopped, ignore_errors=True)
         earlier = project.earlier_labels(found.number) if wish.replay else []
         examples = _Examples(project, stack)
         number, seed = project.current, wish.seed
@@ -178,17 +185,35 @@ def evaluate(
     return found
 
 
+def abandon(project: LearningProject, reason: str = "") -> RoundFolder:
+    """Give up the round in work: its files stay, its labels teach and judge no more.
+
+    Its regions may be asked for again.
+
+    Raises
+    ------
+    LearningError
+        No round is in work.
+    """
+    with project.editing():
+        found = project.open_round
+        if found is None:
+            raise LearningError("No round is in work, so there is none to give up.")
+        found.abandon(reason)
+        project.log(f"round {found.number}: given up: {reason or 'no reason given'}")
+    return found
+
+
 def _in_work(project: LearningProject, least: Stage) -> RoundFolder:
     """The last round, which must have come as far as `least`."""
     rounds = project.rounds
-    if not rounds:
+    if not rounds or rounds[-1].is_abandoned:
         raise LearningError(
-            "No round was begun. Choose regions to annotate first: napari-histo learn query."
+            "No round is in work. Choose regions to annotate first: napari-histo learn query."
         )
     if rounds[-1].stage < least:
         raise LearningError(
-            f"Round {rounds[-1].number} is {rounds[-1].stage.name.lower()}; next is: "
-            f"{rounds[-1].next_step}."
+            f"Round {rounds[-1].number} is {rounds[-1].state}; next is: {rounds[-1].next_step}."
         )
     return rounds[-1]
 
