@@ -342,6 +342,15 @@ def test_nothing_is_held_out_where_nothing_is_asked_for():
     assert hold_out(some, 0.0, 0) == (some, [])
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_something_new_always_teaches(seed):
+    old = [example(i)._replace(group=g) for i, g in enumerate("abcd")]
+    run = Run.of(NET, [example(9)], old, [], replace(TINY, seed=seed, held_out=0.3))
+    assert [e.labels.image for e in run.teach] == ["i9"]
+    assert len(run.judge) == 1
+    assert len(run.replay) == 3
+
+
 def test_with_less_memory_it_goes_on_in_parts(tmp_path, monkeypatch):
     """Half as many patches at once, and it says so."""
     whole = Learner._loss
