@@ -225,6 +225,15 @@ def test_what_is_annotated_already_is_taken_along(learn, images, tmp_path):
     assert {len(k.labels.objects) for k in kept} == {3}
 
 
+def test_images_can_be_added(made, tmp_path):
+    more = make_images(tmp_path / "more", 2)
+    answer = made("add", *more)
+    assert answer.code == 0, answer.err
+    assert "2 images added" in answer.out
+    assert made("add", more[0]).code == 1
+    assert len(LearningProject(tmp_path / "project").facts.images) == 6
+
+
 def test_labels_of_nothing_are_told(learn, images, tmp_path):
     (tmp_path / "labels").mkdir()
     answer = learn("init", *images, "--model", "classical", "--labels", tmp_path / "labels")

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from napari_histo.core import Box, Contours, ObjectState, ObjectTable, ObjectType, QueriedRegion
 from napari_histo.core.bridge import ImageEntry
+from napari_histo.core.edits import Edit
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import REGION_CLASSES
@@ -28,7 +29,7 @@ from napari_histo.errors import HistoError, ImageError, LearningError, WriteErro
 from napari_histo.learning.project import LearningProject
 from napari_histo.learning.project_checks import verify_project
 from napari_histo.learning.project_facts import ProjectImage, image_id
-from napari_histo.learning.project_making import NewImage, NewProject, create_project
+from napari_histo.learning.project_making import NewImage, NewProject, add_images, create_project
 from napari_histo.learning.project_places import look_in
 from napari_histo.learning.promotion import Verdict
 from napari_histo.learning.round_folder import Stage
@@ -37,6 +38,7 @@ from napari_histo.learning.round_query import QueryWish, query
 from napari_histo.learning.round_steps import TrainWish, abandon, collect, evaluate, train
 from napari_histo.learning.round_work import Gathered
 from napari_histo.store.geojson import read_geojson, write_geojson
+from napari_histo.store.journal import Journal
 from support.disks import mounted, needs_root_on_linux
 from support.learning import (
     FAKES,
@@ -113,6 +115,23 @@ def test_what_was_labelled_before_teaches_and_judges_by_its_image(tmp_path):
     assert [k.labels.image for k in project.validation_labels()] == ["slide 1"]
     assert [k.labels.round for k in project.start_labels()] == [0, 0]
     assert errors_of(project) == []
+
+
+def test_images_are_added_and_no_split_moves(done, tmp_path):
+    before = {i.id: i for i in done.facts.images}
+    validates = done.facts.of_split("validation")[0].group
+    more = make_images(tmp_path / "more", 5)
+    new = [NewImage(p, group=validates if i == 0 else "") for i, p in enumerate(more)]
+    after = add_images(done, new)
+    found = {i.id: i for i in after.facts.images}
+    assert len(found) == 9
+    assert {key: found[key] for key in before} == before
+    assert found["slide 0-2"].split == "validation"
+    assert [i.split for i in found.values()].count("validation") == 3
+    assert errors_of(after) == []
+    assert run_round(after).stage == Stage.DECIDED
+    with pytest.raises(LearningError, match="in the project already"):
+        add_images(after, [NewImage(more[0])])
 
 
 def _torn(images):
@@ -347,6 +366,20 @@ def test_a_region_of_ones_own_counts_in_any_image(project):
     assert own.region == Box(60, 60, 40, 40)
     assert own.ignored.areas_px.sum() == pytest.approx(800)
     assert own.round == 1
+
+
+def test_edits_that_are_not_saved_are_not_passed_over(project):
+    drive(query(project, QueryWish("random"), FAKES))
+    annotate(project)
+    path = next(project.work_path(1).glob("*.geojson"))
+    journal = Journal([path.with_name(f".{path.name}.journal")], {"image": "x"})
+    drawn = ObjectTable.build(squares(Box(0, 0, 32, 32), 1))
+    journal.append(Edit("Click", drawn.select([]), drawn))
+    with pytest.raises(LearningError, match="not saved"):
+        collect(project)
+    journal.note_saved("0" * 64, 1)
+    journal.close()
+    assert collect(project).stage == Stage.LABELLED
 
 
 def test_what_was_done_elsewhere_joins_and_here_wins(project):

@@ -23,6 +23,18 @@ app = typer.Typer(no_args_is_help=True, help="Learn from your corrections, round
 app.command("simulate")(simulate_command)
 
 ProjectArgument = Annotated[Path, typer.Argument(help="Folder of the learning project.")]
+GroupsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        help="Which images belong together: columns image and group (patient or slide), perhaps "
+        "split (train, validation) and stratum (stain, hospital).",
+    ),
+]
+PixelSizeOption = Annotated[
+    float | None,
+    typer.Option(min=0.01, metavar="UM", help="Of images that carry none, µm per px."),
+]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SeedOption = Annotated[
@@ -49,14 +61,7 @@ def init_command(
     model: Annotated[str, typer.Option(help="Name or folder of the model to begin with.")] = (
         "he-nuclei"
     ),
-    groups: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV",
-            help="Which images belong together: columns image and group (patient or slide), "
-            "perhaps split (train, validation) and stratum (stain, hospital).",
-        ),
-    ] = None,
+    groups: GroupsOption = None,
     validation: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the groups that judge, never teach.")
     ] = 0.25,
@@ -74,10 +79,7 @@ def init_command(
     margin: Annotated[
         float, typer.Option(min=0, max=0.5, help="Loss of PQ that a new model may show.")
     ] = 0.01,
-    pixel_size: Annotated[
-        float | None,
-        typer.Option(min=0.01, metavar="UM", help="Of images that carry none, µm per px."),
-    ] = None,
+    pixel_size: PixelSizeOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random in the project.")] = 0,
 ) -> None:
     """Make a project: which images teach, which judge, and the model to begin with."""
@@ -100,6 +102,25 @@ def init_command(
     if not n["validation"]:
         err.print("No image judges, so no new model can be told from a worse one (--validation).")
     out.print(f"Next: napari-histo learn query {project}", markup=False)
+
+
+@app.command("add")
+def add_command(
+    project: ProjectArgument,
+    images: Annotated[list[Path], typer.Argument(help="As for init.")],
+    groups: GroupsOption = None,
+    pixel_size: PixelSizeOption = None,
+) -> None:
+    """Add images. Patients that are known stay on their side; others are drawn as at the start."""
+    from napari_histo.cli.learn_images import new_images
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.project_making import add_images
+
+    before = LearningProject(project)
+    after = add_images(before, new_images(images, groups, pixel_size))
+    n = len(after.facts.images) - len(before.facts.images)
+    judging = len(after.facts.of_split("validation")) - len(before.facts.of_split("validation"))
+    out.print(f"{project}: {n} images added, {judging} of them to judge", markup=False)
 
 
 @app.command("query")

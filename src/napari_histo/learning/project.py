@@ -11,7 +11,8 @@
     local.json         where the images lie on this machine; no part of the record
     log.txt            what happened, for people
 
-Nothing in it is ever rewritten or deleted but ``work``, ``local.json`` and ``log.txt``. The model
+Nothing in it is ever rewritten or deleted but ``work``, ``local.json`` and ``log.txt``, and
+``project.json`` where images are added. The model
 in use is no file either: it follows from the decisions and rollbacks.
 """
 

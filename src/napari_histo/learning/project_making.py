@@ -1,4 +1,4 @@
-"""Making a learning project: images, splits, start model, what was labelled before."""
+"""Making a learning project, and adding images to one: splits, start model, first labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from napari_histo.learning.round_labels import KeptRegion, write_labels
 from napari_histo.learning.splits import split_groups
 from napari_histo.store.write import atomic_path, make_folder
 
-__all__ = ["NewImage", "NewProject", "create_project"]
+__all__ = ["NewImage", "NewProject", "add_images", "create_project"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,12 @@ def create_project(
     """
     folder = Path(path)
     _check_empty(folder)
-    images = _images(folder, wanted, info_of or _info_of)
+    images = _with_splits(
+        _images(folder, wanted.images, info_of or _info_of),
+        [image.split for image in wanted.images],
+        wanted.share,
+        wanted.seed,
+    )
     source, start, classes = _start(wanted.model)
     facts = ProjectFacts(
         wanted.name or folder.absolute().name,
@@ -148,6 +153,44 @@ def create_project(
     return project
 
 
+def add_images(
+    project: LearningProject,
+    images: Sequence[NewImage],
+    *,
+    info_of: Callable[[NewImage], SlideInfo] | None = None,
+) -> LearningProject:
+    """Add images to a project; gives it back as it is then.
+
+    A group that is known keeps its split; new ones are drawn so that about the same share
+    validates. What is in the project already stays as it is.
+
+    Raises
+    ------
+    LearningError
+        An image is in the project already, or a group would be in both splits.
+    ImageError, WriteError
+    """
+    with project.editing():
+        facts, there = project.facts, list(project.facts.images)
+        known = {(i.path, i.z, i.series) for i in there}
+        fresh = _images(project.path, images, info_of or _info_of, [i.id for i in there])
+        double = [i.name for i in fresh if (i.path, i.z, i.series) in known]
+        if double:
+            raise LearningError(f"{', '.join(double[:5])}: in the project already. Leave it out.")
+        groups = {i.group: i.split for i in there}
+        share = sum(s == "validation" for s in groups.values()) / len(groups)
+        told = [
+            *(i.split for i in there),
+            *(i.split or groups.get(j.group) for i, j in zip(images, fresh, strict=True)),
+        ]
+        joined = _with_splits([*there, *fresh], told, share, facts.seed)
+        joined.sort(key=lambda image: image.id)
+        words = replace(facts, images=tuple(joined)).as_dict()
+        write_json(project.path / "project.json", {**words, "format_version": FORMAT_VERSION})
+        project.log(f"added {len(fresh)} images")
+    return LearningProject(project.path)
+
+
 def _check_empty(folder: Path) -> None:
     if (folder / "project.json").exists():
         raise LearningError(
@@ -158,20 +201,23 @@ def _check_empty(folder: Path) -> None:
 
 
 def _images(
-    folder: Path, wanted: NewProject, info_of: Callable[[NewImage], SlideInfo]
+    folder: Path,
+    wanted: Sequence[NewImage],
+    info_of: Callable[[NewImage], SlideInfo],
+    taken: Sequence[str] = (),
 ) -> list[ProjectImage]:
-    """The images in the order in which they were given."""
-    if not wanted.images:
+    """The images in the order in which they were given; their splits are to be drawn."""
+    if not wanted:
         raise LearningError("A project needs images. Give files, folders or a list of them.")
     found: list[ProjectImage] = []
     seen: set[tuple[str, int, int]] = set()
-    for new in wanted.images:
+    for new in wanted:
         key = (_real(new.path), new.z, new.series)
         if key in seen:
             raise LearningError(f"{new.path} is given twice. Leave one out.")
         seen.add(key)
-        found.append(_image(folder, new, info_of(new), [image.id for image in found]))
-    return _with_splits(found, wanted)
+        found.append(_image(folder, new, info_of(new), [*taken, *(image.id for image in found)]))
+    return found
 
 
 def _image(folder: Path, new: NewImage, info: SlideInfo, taken: list[str]) -> ProjectImage:
@@ -192,15 +238,17 @@ def _image(folder: Path, new: NewImage, info: SlideInfo, taken: list[str]) -> Pr
     )
 
 
-def _with_splits(images: list[ProjectImage], wanted: NewProject) -> list[ProjectImage]:
-    pairs = list(zip(wanted.images, images, strict=True))
+def _with_splits(
+    images: Sequence[ProjectImage], told: Sequence[Split | None], share: float, seed: int
+) -> list[ProjectImage]:
+    """Images with the splits that were told, and others drawn."""
     # Two splits for one group are told by the check of the whole.
-    told: dict[str, Split] = {i.group: n.split for n, i in pairs if n.split is not None}
+    known = {i.group: s for i, s in zip(images, told, strict=True) if s is not None}
     groups, strata = [i.group for i in images], [i.stratum for i in images]
-    drawn = split_groups(groups, wanted.share, wanted.seed, strata=strata, known=told)
+    drawn = split_groups(groups, share, seed, strata=strata, known=known)
     return [
-        replace(image, split=new.split or split)
-        for (new, image), split in zip(pairs, drawn, strict=True)
+        replace(image, split=first or second)
+        for image, first, second in zip(images, told, drawn, strict=True)
     ]
 
 

@@ -29,10 +29,13 @@ from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.round_examples import MODEL, PREDICTED_CLASS, collect_regions
 from napari_histo.core.round_regions import ROUND, regions_as_table, regions_in
 from napari_histo.core.rounds import CollectedRegion, QueriedRegion, QueryStatus
+from napari_histo.errors import LearningError
 from napari_histo.learning.project import LearningProject
 from napari_histo.learning.project_facts import ProjectImage
 from napari_histo.learning.round_folder import RoundFolder
 from napari_histo.learning.round_tools import Tools
+from napari_histo.store._journal_files import journal_files
+from napari_histo.store._journal_lines import last_unsaved, read_lines
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.write import make_folder
 
@@ -112,6 +115,8 @@ def gather_work(project: LearningProject, found: RoundFolder) -> Gathered:
     ------
     ObjectsFileError
         A file is damaged.
+    LearningError
+        Edits of a file are in the Annotate panel and not saved yet.
     """
     regions: list[QueriedRegion] = []
     examples: dict[str, list[CollectedRegion]] = {}
@@ -119,6 +124,7 @@ def gather_work(project: LearningProject, found: RoundFolder) -> Gathered:
         path = work_file(project, found.number, image.id)
         if not path.exists():
             continue
+        _check_saved(path)
         table = read_geojson(path)
         entry = _entry(image)
         there = regions_in(entry, table)
@@ -136,6 +142,18 @@ def waiting(asked: Sequence[Mapping[str, Any]], gathered: Iterable[Gathered]) ->
         if region.status != QueryStatus.TO_ANNOTATE
     }
     return [row["id"] for row in asked if row["id"] not in settled]
+
+
+def _check_saved(path: Path) -> None:
+    """What was drawn and is only in the Annotate panel's journal would be left out unnoticed."""
+    journal = journal_files([path.with_name(f".{path.name}.journal")])
+    edits = [file for (kind, _), file in sorted(journal.items()) if kind == "edits"]
+    unsaved = last_unsaved(read_lines(edits[-1]).records) if edits else None
+    if unsaved is not None:
+        raise LearningError(
+            f"{path} has edits of {unsaved['at']} that are not saved. Open it in the Annotate "
+            "panel, save, and collect again."
+        )
 
 
 def _entry(image: ProjectImage) -> ImageEntry:
