@@ -4,7 +4,8 @@
 
 Makes a project with plain paquo, pushes N detections (32 vertices, a class, a probability and two
 measurements), and pulls them again: seconds of each phase, objects a second into the saved entry,
-with the check in a second process and without, and the peak memory of the Java process. `--peers`
+with the check in a second process and without, and the peak memory of the Java process. Seconds of
+processors stand beside those of the clock, for a busy machine stretches the latter. `--peers`
 adds paquo's `load_geojson` (with `gc.freeze()`) and QuPath's GeoJSON reader on the same objects,
 each in a process of its own. `--losses` instead prints what is left of objects of every kind after
 a round trip, by plain paquo and by the bridge. Needs QuPath.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -71,6 +73,11 @@ class PeakWatch:
             line = next((x for x in text.splitlines() if x.startswith("VmHWM")), "x 0")
             self.peak_mb = max(self.peak_mb, int(line.split()[1]) / 1024)
 
+    def cpu_s(self) -> float:
+        """Seconds of processors that the process and this one took so far."""
+        fields = Path(f"/proc/{self._client.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") + time.process_time()
+
     def stop(self) -> float:
         self._done.set()
         self._thread.join()
@@ -99,9 +106,9 @@ def through_bridge(project: Path, table: ObjectTable, heap_mb: int | None) -> di
         entry = bridge.images()[0]
         bridge.read_objects(entry)  # starts Java
         watch = PeakWatch(client)
-        start = time.perf_counter()
+        start, cpu_s = time.perf_counter(), watch.cpu_s()
         phases, report = timed(bridge.writing(entry, table))
-        push_s = time.perf_counter() - start
+        push_s, cpu_s = time.perf_counter() - start, watch.cpu_s() - cpu_s
         start = time.perf_counter()
         back = bridge.read_objects(entry)
         pull_s = time.perf_counter() - start
@@ -113,6 +120,7 @@ def through_bridge(project: Path, table: ObjectTable, heap_mb: int | None) -> di
         "objects": len(table),
         "push_s": push_s,
         "of_which_check_s": check_s,
+        "cpu_s_without_check": cpu_s,
         "objects_per_s_pushed_and_checked": len(table) / push_s,
         "objects_per_s_into_the_saved_entry": len(table) / (push_s - check_s),
         "pull_s": pull_s,
@@ -171,6 +179,10 @@ def main() -> None:
             for way in ("paquo", "pathio"):
                 found[way] = peer(way, make(folder / way), geojson)
                 found[way]["objects_per_s"] = asked.objects / found[way]["load_s"]
+                ours = found["bridge"]["cpu_s_without_check"]
+                found[way]["times_our_cpu"] = found[way]["cpu_s"] / ours
+                building_s = found["bridge"]["phases_s"]["Building objects"]
+                found[way]["times_our_loading"] = found[way]["load_s"] / building_s
     print(json.dumps(found, indent=1, default=lambda x: x))
 
 
