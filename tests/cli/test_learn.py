@@ -28,9 +28,9 @@ def images(tmp_path):
 @pytest.fixture
 def learn(cli, tmp_path, monkeypatch):
     """``learn("query", …)`` on the project in ``tmp_path``, with fake tools."""
-    from napari_histo.cli import learn
+    from napari_histo.cli import learn_steps
 
-    monkeypatch.setattr(learn, "tools_for", lambda device: FAKES)
+    monkeypatch.setattr(learn_steps, "tools_for", lambda device: FAKES)
 
     def run(command, *words):
         return cli("learn", command, tmp_path / "project", *words)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
-from napari_histo.cli._arguments import DeviceName
-from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
+from napari_histo.cli._console import err, out
 from napari_histo.cli.learn_simulate import simulate_command
-
-if TYPE_CHECKING:
-    from napari_histo.core import CancelToken, Progress
-    from napari_histo.learning.round_tools import Tools
+from napari_histo.cli.learn_steps import (
+    JsonOption,
+    ProjectArgument,
+    collect_command,
+    evaluate_command,
+    print_json,
+    query_command,
+    train_command,
+)
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Learn from your corrections, round by round.")
-app.command("simulate")(simulate_command)
 
-ProjectArgument = Annotated[Path, typer.Argument(help="Folder of the learning project.")]
 GroupsOption = Annotated[
     Path | None,
     typer.Option(
@@ -35,20 +35,6 @@ PixelSizeOption = Annotated[
     float | None,
     typer.Option(min=0.01, metavar="UM", help="Of images that carry none, µm per px."),
 ]
-DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SeedOption = Annotated[
-    int | None, typer.Option(min=0, help="Of this step; by default it follows from the project's.")
-]
-
-Result = TypeVar("Result")
-
-
-def tools_for(device: DeviceName) -> Tools:
-    """What the steps call; tests put others here."""
-    from napari_histo.learning.round_tools import real_tools
-
-    return real_tools(device.value)
 
 
 @app.command("init")
@@ -123,136 +109,10 @@ def add_command(
     out.print(f"{project}: {n} images added, {judging} of them to judge", markup=False)
 
 
-@app.command("query")
-def query_command(
-    project: ProjectArgument,
-    strategy: Annotated[
-        str, typer.Option(help="How to choose: auto, random, uncertain, diverse, …")
-    ] = "auto",
-    n: Annotated[int | None, typer.Option("-n", min=1, help="Regions to learn from.")] = None,
-    validation: Annotated[
-        int | None, typer.Option(min=0, help="Regions that judge, beside them.")
-    ] = None,
-    seed: SeedOption = None,
-    device: DeviceOption = DeviceName.AUTO,
-    as_json: JsonOption = False,
-) -> None:
-    """Begin a round: choose the regions worth annotating, and lay them out in work/."""
-    from napari_histo.cli.learn_status import query_table
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_query import QueryWish, query
-
-    there = LearningProject(project)
-    wish = QueryWish(strategy, n, validation, seed)
-    found = _run(lambda cancel: query(there, wish, tools_for(device), cancel), "query")
-    if as_json:
-        _print_json(found.query)
-        return
-    out.print(query_table(found))
-    out.print(
-        f"Round {found.number}: annotate the files in {there.work_path(found.number)} (napari or "
-        "QuPath), give each region the class 'Region: done', then: napari-histo learn collect "
-        f"{project}",
-        markup=False,
-    )
-
-
-@app.command("collect")
-def collect_command(
-    project: ProjectArgument,
-    partial: Annotated[
-        bool, typer.Option(help="Go on though some regions are neither done nor skipped.")
-    ] = False,
-    elsewhere: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--from", metavar="FOLDER", help="Also what 'qupath-bridge collect' wrote there."
-        ),
-    ] = None,
-    annotator: Annotated[
-        str, typer.Option(help="Who, for regions that do not say it themselves.")
-    ] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Seal what was annotated: the regions of the class 'Region: done', as they are now."""
-    from napari_histo.cli.learn_images import collected_in
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_labels import list_labels
-    from napari_histo.learning.round_steps import collect
-
-    there = LearningProject(project)
-    places = [collected_in(folder, there) for folder in elsewhere or ()]
-    found = collect(there, places, partial=partial, annotator=annotator)
-    words = list_labels(found.path / "labels")
-    if as_json:
-        _print_json(words)
-        return
-    for remark in words["remarks"]:
-        err.print(f"Note: {remark}", markup=False)
-    rows = words["regions"]
-    n_objects = sum(row["objects"] for row in rows)
-    judging = sum(row["split"] == "validation" for row in rows)
-    out.print(
-        f"Round {found.number}: {len(rows)} regions with {n_objects} objects, {judging} of them to "
-        f"judge. Next: napari-histo learn train {project}",
-        markup=False,
-    )
-
-
-@app.command("train")
-def train_command(
-    project: ProjectArgument,
-    steps: Annotated[int | None, typer.Option(min=1, help="How long to learn.")] = None,
-    rate: Annotated[float | None, typer.Option(min=1e-6, help="Largest learning rate.")] = None,
-    replay: Annotated[
-        bool, typer.Option(help="Go over what earlier rounds taught, so that it is not forgotten.")
-    ] = True,
-    anew: Annotated[
-        bool, typer.Option(help="Begin again where a training was stopped, instead of going on.")
-    ] = False,
-    seed: SeedOption = None,
-    device: DeviceOption = DeviceName.AUTO,
-    as_json: JsonOption = False,
-) -> None:
-    """Train the round's model from the model in use; when stopped, run it again to go on."""
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_steps import TrainWish, train
-    from napari_histo.learning.round_tools import training_settings
-
-    wish = TrainWish(training_settings(steps=steps, rate=rate), seed, replay, anew)
-    there = LearningProject(project)
-    found = _run(lambda cancel: train(there, wish, tools_for(device), cancel), "train")
-    words = found.training
-    if as_json:
-        _print_json(words)
-        return
-    out.print(
-        f"Round {found.number}: learned from {len(words['regions'])} new and "
-        f"{len(words['replayed'])} earlier regions -> {found.model_path}. Next: napari-histo learn "
-        f"evaluate {project}",
-        markup=False,
-    )
-
-
-@app.command("evaluate")
-def evaluate_command(
-    project: ProjectArgument,
-    force: Annotated[
-        bool, typer.Option(help="Take the new model whatever comes out; the record says so.")
-    ] = False,
-    device: DeviceOption = DeviceName.AUTO,
-    as_json: JsonOption = False,
-) -> None:
-    """Hold the new model against the one in use, and take it where it is not worse."""
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_steps import evaluate
-
-    there = LearningProject(project)
-    found = _run(lambda cancel: evaluate(there, tools_for(device), cancel, force=force), "evaluate")
-    if as_json:
-        _print_json(found.decision)
-        return
-    out.print(f"Round {found.number}: {found.decision['sentence']}", markup=False)
+app.command("query")(query_command)
+app.command("collect")(collect_command)
+app.command("train")(train_command)
+app.command("evaluate")(evaluate_command)
 
 
 @app.command("status")
@@ -274,7 +134,7 @@ def status_command(
         look_in(there.path, images)
     words = status_words(there)
     if as_json:
-        _print_json(words)
+        print_json(words)
         return
     if words["rounds"]:
         out.print(status_table(words))
@@ -329,7 +189,7 @@ def verify_command(project: ProjectArgument, as_json: JsonOption = False) -> Non
 
     found = verify_project(LearningProject(project))
     if as_json:
-        _print_json([asdict(finding) for finding in found])
+        print_json([asdict(finding) for finding in found])
     else:
         for finding in found:
             word = "" if finding.is_error else "Note: "
@@ -340,10 +200,4 @@ def verify_command(project: ProjectArgument, as_json: JsonOption = False) -> Non
         raise typer.Exit(1)
 
 
-def _run(start: Callable[[CancelToken], Generator[Progress, None, Result]], title: str) -> Result:
-    with cancel_on_interrupt() as cancel:
-        return drive(start(cancel), title)
-
-
-def _print_json(words: Any) -> None:
-    print(json.dumps(words, indent=2, ensure_ascii=False))
+app.command("simulate")(simulate_command)

@@ -1,0 +1,181 @@
+"""The steps of a round at the command line: query, collect, train, evaluate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from napari_histo.cli._arguments import DeviceName
+from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
+
+if TYPE_CHECKING:
+    from napari_histo.core import CancelToken, Progress
+    from napari_histo.learning.round_tools import Tools
+
+__all__ = [
+    "JsonOption",
+    "ProjectArgument",
+    "collect_command",
+    "evaluate_command",
+    "print_json",
+    "query_command",
+    "train_command",
+]
+
+ProjectArgument = Annotated[Path, typer.Argument(help="Folder of the learning project.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]
+SeedOption = Annotated[
+    int | None, typer.Option(min=0, help="Of this step; by default it follows from the project's.")
+]
+
+Result = TypeVar("Result")
+
+
+def tools_for(device: DeviceName) -> Tools:
+    """What the steps call; tests put others here."""
+    from napari_histo.learning.round_tools import real_tools
+
+    return real_tools(device.value)
+
+
+def query_command(
+    project: ProjectArgument,
+    strategy: Annotated[
+        str, typer.Option(help="How to choose: auto, random, uncertain, diverse, …")
+    ] = "auto",
+    n: Annotated[int | None, typer.Option("-n", min=1, help="Regions to learn from.")] = None,
+    validation: Annotated[
+        int | None, typer.Option(min=0, help="Regions that judge, beside them.")
+    ] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = DeviceName.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin a round: choose the regions worth annotating, and lay them out in work/."""
+    from napari_histo.cli.learn_status import query_table
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_query import QueryWish, query
+
+    there = LearningProject(project)
+    wish = QueryWish(strategy, n, validation, seed)
+    found = _run(lambda cancel: query(there, wish, tools_for(device), cancel), "query")
+    if as_json:
+        print_json(found.query)
+        return
+    out.print(query_table(found))
+    out.print(
+        f"Round {found.number}: annotate the files in {there.work_path(found.number)} (napari or "
+        "QuPath), give each region the class 'Region: done', then: napari-histo learn collect "
+        f"{project}",
+        markup=False,
+    )
+
+
+def collect_command(
+    project: ProjectArgument,
+    partial: Annotated[
+        bool, typer.Option(help="Go on though some regions are neither done nor skipped.")
+    ] = False,
+    elsewhere: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", metavar="FOLDER", help="Also what 'qupath-bridge collect' wrote there."
+        ),
+    ] = None,
+    annotator: Annotated[
+        str, typer.Option(help="Who, for regions that do not say it themselves.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Seal what was annotated: the regions of the class 'Region: done', as they are now."""
+    from napari_histo.cli.learn_images import collected_in
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_labels import list_labels
+    from napari_histo.learning.round_steps import collect
+
+    there = LearningProject(project)
+    places = [collected_in(folder, there) for folder in elsewhere or ()]
+    found = collect(there, places, partial=partial, annotator=annotator)
+    words = list_labels(found.path / "labels")
+    if as_json:
+        print_json(words)
+        return
+    for remark in words["remarks"]:
+        err.print(f"Note: {remark}", markup=False)
+    rows = words["regions"]
+    n_objects = sum(row["objects"] for row in rows)
+    judging = sum(row["split"] == "validation" for row in rows)
+    out.print(
+        f"Round {found.number}: {len(rows)} regions with {n_objects} objects, {judging} of them to "
+        f"judge. Next: napari-histo learn train {project}",
+        markup=False,
+    )
+
+
+def train_command(
+    project: ProjectArgument,
+    steps: Annotated[int | None, typer.Option(min=1, help="How long to learn.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1e-6, help="Largest learning rate.")] = None,
+    replay: Annotated[
+        bool, typer.Option(help="Go over what earlier rounds taught, so that it is not forgotten.")
+    ] = True,
+    anew: Annotated[
+        bool, typer.Option(help="Begin again where a training was stopped, instead of going on.")
+    ] = False,
+    seed: SeedOption = None,
+    device: DeviceOption = DeviceName.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the round's model from the model in use; when stopped, run it again to go on."""
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_steps import TrainWish, train
+    from napari_histo.learning.round_tools import training_settings
+
+    wish = TrainWish(training_settings(steps=steps, rate=rate), seed, replay, anew)
+    there = LearningProject(project)
+    found = _run(lambda cancel: train(there, wish, tools_for(device), cancel), "train")
+    words = found.training
+    if as_json:
+        print_json(words)
+        return
+    out.print(
+        f"Round {found.number}: learned from {len(words['regions'])} new and "
+        f"{len(words['replayed'])} earlier regions -> {found.model_path}. Next: napari-histo learn "
+        f"evaluate {project}",
+        markup=False,
+    )
+
+
+def evaluate_command(
+    project: ProjectArgument,
+    force: Annotated[
+        bool, typer.Option(help="Take the new model whatever comes out; the record says so.")
+    ] = False,
+    device: DeviceOption = DeviceName.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the new model against the one in use, and take it where it is not worse."""
+    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.round_steps import evaluate
+
+    there = LearningProject(project)
+    found = _run(lambda cancel: evaluate(there, tools_for(device), cancel, force=force), "evaluate")
+    if as_json:
+        print_json(found.decision)
+        return
+    out.print(f"Round {found.number}: {found.decision['sentence']}", markup=False)
+
+
+def print_json(words: Any) -> None:
+    """To stdout."""
+    print(json.dumps(words, indent=2, ensure_ascii=False))
+
+
+def _run(start: Callable[[CancelToken], Generator[Progress, None, Result]], title: str) -> Result:
+    with cancel_on_interrupt() as cancel:
+        return drive(start(cancel), title)
