@@ -78,4 +78,16 @@ DIFFERENCES = (
         "DefaultProject.ImageDataSummary",
         "It is called by reflection (Entry.save in scripts/bulk/entry.groovy).",
     ),
+    Difference(
+        "The window's images are had by getViewers in 0.4, by getAllViewers since 0.5.",
+        "QuPathGUI.getViewers, QuPathGUI.getAllViewers",
+        "Whichever is there is called (Exchange.viewers in scripts/exchange/folder.groovy).",
+    ),
+    Difference(
+        "GeoJSON holds neither the parent of an object, nor metadata of detections in 0.4, and "
+        "outlines that cross themselves are mended, in all versions.",
+        "QuPathTypeAdapters.PathObjectTypeAdapter, PolygonROI.getGeometry",
+        "The exchange scripts write the text themselves (Feature in "
+        "scripts/exchange/objects.groovy).",
+    ),
 )

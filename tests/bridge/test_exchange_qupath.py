@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_histo.core import Details, ObjectTable
+from napari_histo.core import Details, ObjectTable, new_ids
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.testing.project_bridge import CASES, _assert_same
@@ -125,7 +125,11 @@ def entry(qupath):
 
 
 def everything():
-    return {name: make() for name, make in CASES.items()}
+    tables = {name: make() for name, make in CASES.items()}
+    noted = detections(2).with_columns(source_id=np.array([0, -1], np.int32), sources=("model 1",))
+    noted = noted.with_columns(object_id=new_ids(2))
+    details = {noted.uuid(0): Details(metadata={"empty": "", "quote": 'a "b" \\ c'})}
+    return {**tables, "sources and odd metadata": noted.with_columns(details=details)}
 
 
 def contents(folder):
@@ -147,11 +151,14 @@ def detections(n=5):
 def test_every_kind_of_object_goes_round_and_back(qupath, entry):
     tables = everything()
     qupath.bridge.write_objects(entry, ObjectTable.concat(list(tables.values())))
-    assert "220 objects added" in qupath(IMPORT)
+    assert "222 objects added" in qupath(IMPORT)
     assert qupath.bridge.n_waiting(entry) == 0
     found = qupath.bridge.read_objects(entry)
     for table in tables.values():
         _assert_same(found.select(found.rows_of(table.uuids())), table)
+    noted = tables["sources and odd metadata"].uuids()
+    sources = [(*found.sources, None)[found.source_id[row]] for row in found.rows_of(noted)]
+    assert sources == ["model 1", None]
     written = contents(qupath.folder)
     assert "0 objects added, 0 changed, 0 removed" in qupath(IMPORT)
     qupath(EXPORT)
@@ -242,12 +249,12 @@ def test_run_once_for_each_image_with_save(qupath, entry):
     for one in (entry, second):
         qupath.bridge.write_objects(one, ObjectTable.concat(list(everything().values())))
     said = qupath(IMPORT, "each")
-    assert said.count("220 objects added") == 2
+    assert said.count("222 objects added") == 2
     for one in (entry, second):
         assert qupath.bridge.n_waiting(one) == 0
     qupath(EXPORT, "each")
     for one in (entry, second):
-        assert len(qupath.bridge.read_objects(one)) == 220
+        assert len(qupath.bridge.read_objects(one)) == 222
 
 
 def test_an_image_that_is_open_with_unsaved_work(qupath, entry):

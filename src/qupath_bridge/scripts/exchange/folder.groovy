@@ -155,7 +155,9 @@ class Exchange {
         }
         println text
         if (!isBatch && viewers()) try { show(text, problems ? 'WARNING' : 'INFORMATION') }
-        catch (LinkageError | ReflectiveOperationException | IllegalStateException none) { } // it is in the log
+        catch (LinkageError | ReflectiveOperationException | IllegalStateException none) {
+            // It is in the log.
+        }
     }
 
     private static void show(String text, String kind) {

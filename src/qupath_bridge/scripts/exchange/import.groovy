@@ -46,7 +46,7 @@ class Pending {
     private void add(String line, String source) {
         def feature = JsonParser.parseString(line).getAsJsonObject()
         // Detections complain of metadata in 0.4 and 0.5, so it is given to them afterwards.
-        def metadata = feature.getAsJsonObject('properties').remove('metadata')?.getAsJsonObject() ?: new JsonObject()
+        def metadata = feature.getAsJsonObject('properties').remove('metadata') ?: new JsonObject()
         def parent = metadata.remove(Feature.PARENT)
         PathObject object = GsonTools.getInstance().fromJson(feature, PathObject)
         def roi = object.getROI()
@@ -54,8 +54,10 @@ class Pending {
             object.setROI(ROIs.createRectangleROI(roi.getBoundsX(), roi.getBoundsY(),
                 roi.getBoundsWidth(), roi.getBoundsHeight(), roi.getImagePlane()))
         if (source && !metadata.has(SOURCE)) metadata.addProperty(SOURCE, source)
-        for (item in metadata.entrySet())
-            if (item.getValue().getAsString()) Hidden.note(object, item.getKey(), item.getValue().getAsString())
+        for (item in metadata.entrySet()) {
+            def value = item.getValue().getAsString()
+            if (item.getKey() != SOURCE || value) Hidden.note(object, item.getKey(), value)
+        }
         objects[object.getID()] = object
         if (parent != null) parents[object.getID()] = UUID.fromString(parent.getAsString())
     }

@@ -11,6 +11,7 @@ import org.locationtech.jts.geom.Geometry
 import org.locationtech.jts.geom.Polygon
 import qupath.lib.geom.Point2
 import qupath.lib.images.ImageData
+import qupath.lib.io.PathIO
 import qupath.lib.measurements.MeasurementList
 import qupath.lib.objects.PathCellObject
 import qupath.lib.objects.PathObject
@@ -252,7 +253,8 @@ class Content {
             throw new IOException("QuPath is saving it, or was stopped while it did")
         if (!data.exists()) return found
         boolean identified = true
-        new ObjectInputStream(new BufferedInputStream(new FileInputStream(data))).withCloseable { stream ->
+        def file = new BufferedInputStream(new FileInputStream(data))
+        PathIO.createObjectInputStream(file).withCloseable { stream ->
             stream.readUTF()
             for (def part = next(stream); part != 'EOF'; part = next(stream)) {
                 if (part instanceof String) identified = identified && hasIds(part)
