@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -537,3 +542,26 @@ def test_an_image_without_any_objects_leaves_nothing_behind(room):
     assert room.compare() is None
     assert "nothing to write" in room.state.notice
     assert not room.row.file.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+@pytest.mark.parametrize("step", ["read", "project", "_write_ours", "save_base"])
+def test_whoever_is_killed_in_the_middle_finds_every_edit_again(in_step, step):
+    room = in_step
+    room.qupath.save(room.qupath.table().select([0, 1, 2, 3]))
+    child = Path(__file__).with_name("qupath_kill_child.py")
+    paths = [str(child.parents[1]), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, child, room.file.parent, step],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    room.bring()
+    assert look(room.ours) == look(room.qupath.table())
+    assert named(room.ours, 0) == "Necrosis"
+    assert len(room.ours) == 4

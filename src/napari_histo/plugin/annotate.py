@@ -29,6 +29,7 @@ from napari_histo.plugin.annotate_words import (
 )
 from napari_histo.plugin.geometry import hint_um, pixel_size_of
 from napari_histo.plugin.layers import reader_of
+from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.settings import AnnotateSettings
 from napari_histo.plugin.theme import style_sheet, theme_colour
@@ -46,7 +47,6 @@ _OPEN_FILTER = "Objects (*.geojson *.geojson.gz *.json *.parquet *.geoparquet)"
 _SAVE_FILTER = (
     "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
 )
-_SOME_FRAMES_MS = 400
 #: An answer comes within this time, most often: then the window is drawn once a gesture, not twice.
 _ANSWER_MS = 60
 #: One step of the brush's slider makes it so much larger; the first is a brush of one pixel.
@@ -77,6 +77,7 @@ class AnnotateDock(QWidget):
         self.settings = AnnotateSettings.load()
         self.keys = Keys(self.settings.keys)
         self.scene: Scene | None = None
+        self._leaving = Leaving(self, self.viewer)
         self._begun_with: Beginning | None = None
         self._rendering = QTimer(self)
         self._rendering.setSingleShot(True)
@@ -281,10 +282,8 @@ class AnnotateDock(QWidget):
         scene, self.scene = self.scene, None
         if scene is not None:
             scene.close()
-            later = QTimer(self)  # ends with the panel
-            later.setSingleShot(True)
-            later.timeout.connect(scene.marks.close)
-            later.start(_SOME_FRAMES_MS)
+            self._leaving.add(scene.layer)
+            self._leaving.add(scene.marks.layer)
 
     def _image_of_session(self) -> Image | None:
         choice = self.controller.state.image

@@ -58,13 +58,13 @@ class Scene:
         self.activate()
 
     def close(self) -> None:
-        """Take the objects away. The marks' layer is left, empty: see `Marks.close`."""
+        """Stop. The layers of objects and marks are left, for `Leaving` to take away."""
         self._viewer.events.status.disconnect(self._amend_status)
         self._viewer.scene.camera.events.zoom.disconnect(self._fit_outlines)
         self.layer.events.mode.disconnect(self._tell_help)
         self.mouse.close()
         self.marks.clear()
-        self.view.close()
+        self.view.stop()
 
     @property
     def layer(self) -> Labels:

@@ -32,6 +32,7 @@ __all__ = [
     "screen_px",
     "shape_geometries",
     "shapes_outlines",
+    "show_whole",
     "to_napari",
     "to_world",
     "view_box",
@@ -40,6 +41,7 @@ __all__ = [
 _CURVE_POINTS = 64
 #: Share of the window that an object that is looked at should take.
 _LEAST_SHARE, _MOST_SHARE, _BEST_SHARE = 0.02, 0.6, 0.15
+_WHOLE_SHARE = 0.95
 
 
 def from_napari(yx: ArrayLike) -> NDArray[np.float64]:
@@ -161,6 +163,16 @@ def look_at(viewer: ViewerModel, layer: Layer, box: Box) -> None:
     if not _LEAST_SHARE <= share <= _MOST_SHARE:
         viewer.scene.camera.zoom *= _BEST_SHARE / max(share, 1e-9)
     centre_view(viewer, layer, (box.x + box.width / 2, box.y + box.height / 2))
+
+
+def show_whole(viewer: ViewerModel, layer: Image) -> None:
+    """Fit an image into the window, whatever else there is."""
+    height, width = plane_shape(layer)
+    per_px = screen_px(viewer, layer)
+    canvas_height, canvas_width = viewer.canvas.size
+    fitting = min(canvas_height / (height * per_px), canvas_width / (width * per_px))
+    viewer.scene.camera.zoom *= _WHOLE_SHARE * fitting
+    centre_view(viewer, layer, (width / 2, height / 2))
 
 
 # -- regions -----------------------------------------------------------------------------------

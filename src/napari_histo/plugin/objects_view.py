@@ -94,9 +94,13 @@ class ObjectsView:
 
     def close(self) -> None:
         """Take the layer away and stop following."""
-        self._objects.changed.disconnect(self._on_edit)
+        self.stop()
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
+
+    def stop(self) -> None:
+        """Stop following; the layer stays."""
+        self._objects.changed.disconnect(self._on_edit)
 
     @property
     def outline_px(self) -> int:

@@ -27,6 +27,8 @@ from qupath_bridge.sync import Conflict
 if TYPE_CHECKING:
     import napari.viewer
 
+    from qupath_bridge.project import QuPathProject
+
 __all__ = ["QuPathDock"]
 
 _FILTER = "QuPath project (*.qpproj)"
@@ -64,6 +66,8 @@ class QuPathDock(QWidget):
         self.controller = QuPathController(Mailbox(self).post, self._desk, tools, memory)
         self._activity = Activity("QuPath")
         self._missing: str | None = None
+        self._coming: OpenedSlide | None = None
+        self._objects_of: ImageRow | None = None
         self._rendering = _once(self, self.render_state)
         self._watch = QTimer(self)
         self._watch.setInterval(_LOOK_MS)
@@ -114,7 +118,7 @@ class QuPathDock(QWidget):
         events.connect(self._render_soon)
         events.progress.connect(activity.show)
         events.preview.connect(self._on_preview)
-        events.project.connect(self._show_recent)
+        events.project.connect(self._on_project)
         events.is_listing.connect(self._go_on_opening)
         session.slide_ready.connect(self._show_slide)
         session.objects_ready.connect(self._show_objects)
@@ -151,7 +155,12 @@ class QuPathDock(QWidget):
 
     # -- projects --------------------------------------------------------------------------------
 
-    def _show_recent(self, *_: Any) -> None:
+    def _on_project(self, project: QuPathProject, before: QuPathProject | None) -> None:
+        self._show_recent()
+        if before is not None and before.file != project.file:
+            self.view.forget()
+
+    def _show_recent(self) -> None:
         box, project = self.form.project_box, self.controller.state.project
         recent = self.controller.memory.recent
         items: list[tuple[str, object]] = [(_title(file), file) for file in recent]
@@ -177,12 +186,27 @@ class QuPathDock(QWidget):
     # -- images ----------------------------------------------------------------------------------
 
     def _show_slide(self, slide: OpenedSlide) -> None:
+        self._coming, self._objects_of = slide, None
+        QTimer.singleShot(self.view.let_go(slide.row.key), partial(self._show_coming, slide))
+
+    def _show_coming(self, slide: OpenedSlide) -> None:
+        if slide is not self._coming:  # the user chose another one meanwhile
+            slide.reader.close()
+            return
         try:
-            self.view.show(slide)
+            self.view.show(slide)  # which lets Qt's events run
         except HistoError as error:
             self.controller.fail(error)
+        if slide is not self._coming:
+            return
+        self._coming = None
+        if self._objects_of is not None:
+            self._show_objects(self._objects_of)
 
     def _show_objects(self, row: ImageRow) -> None:
+        if self._coming is not None:
+            self._objects_of = row
+            return
         project = self.controller.state.project
         try:
             classes = ClassScheme() if project is None else project.classes

@@ -10,14 +10,14 @@ import numpy as np
 
 from napari_histo.core import Box, ClassScheme, ObjectTable
 from napari_histo.plugin.annotate import AnnotateDock
-from napari_histo.plugin.geometry import look_at, placement_of, to_napari
+from napari_histo.plugin.geometry import look_at, placement_of, show_whole, to_napari
 from napari_histo.plugin.readers import planes_as_layers
 from napari_histo.session import Tool
 from napari_histo.session.qupath_state import ImageRow, OpenedSlide
 from qupath_bridge.sync import Conflict
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image
 
 __all__ = ["ProjectView", "annotate_dock"]
 
@@ -25,6 +25,8 @@ _PLUGIN = "napari-histo"
 _THEIRS = "in QuPath"
 _THEIRS_COLOUR = "#00e5ff"
 _POINT_PX = 20
+#: A frame in which the objects of the image before are hidden.
+_LEFT_MS = 100
 
 
 def annotate_dock(viewer: Any, *, opens: bool = False) -> AnnotateDock | None:
@@ -50,27 +52,56 @@ class ProjectView:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._key: str | None = None
-        self._layers: list[Hashable] = []
-        self._theirs: Hashable = None
+        #: Layers by image; hidden, not removed, when another one is opened: see `leaving`.
+        self._layers: dict[str, list[Hashable]] = {}
+        self._theirs: dict[str, Hashable] = {}
 
     # -- images ----------------------------------------------------------------------------------
 
     def image(self, key: str | None) -> Image | None:
-        """The layer of an image of the project; None where it is not shown."""
-        shown = self._own_layers() if key is not None and key == self._key else []
+        """The layer of the image that is shown; None where it is another."""
+        shown = self._own(key) if key is not None and key == self._key else []
         return shown[0] if shown else None
+
+    def forget(self) -> None:
+        """Another project comes: its images bear the same ids."""
+        self.let_go("")
+        self._key, self._layers, self._theirs = None, {}, {}
+
+    def let_go(self, key: str) -> int:
+        """Close what is annotated on another image; nothing of it is lost.
+
+        Returns
+        -------
+        int
+            How many ms `show` should wait, so that they are hidden before the next image comes.
+        """
+        self.show_theirs(None)
+        dock = annotate_dock(self._viewer)
+        before = [] if key == self._key else self._own(self._key)
+        if dock is None or not any(_works_on(dock, layer) for layer in before):
+            return 0
+        dock.controller.close()
+        return _LEFT_MS
 
     def show(self, slide: OpenedSlide) -> Image:
         """Show an image in place of the one before; what else is in the window stays."""
-        image = self.image(slide.row.key)
-        if image is not None:
+        key = slide.row.key
+        is_other = self.image(key) is None
+        if is_other:
+            for layer in self._own(self._key):
+                layer.visible = False
+        layers = self._own(key)
+        if layers:
             slide.reader.close()
-            image.visible = True
-            return image
-        self._take_away()
-        layers = self._add(slide)
-        self._key, self._layers = slide.row.key, [layer.unique_id for layer in layers]
-        self._viewer.reset_view()
+        else:
+            layers = self._add(slide)
+            self._layers[key] = [layer.unique_id for layer in layers]
+        self._key = key
+        for layer in layers:
+            layer.visible = True
+        if is_other:
+            show_whole(self._viewer, layers[0])
         return layers[0]
 
     def _add(self, slide: OpenedSlide) -> list[Image]:
@@ -87,20 +118,9 @@ class ProjectView:
             layers += added if isinstance(added, list) else [added]
         return layers
 
-    def _take_away(self) -> None:
-        """The image before; what was being annotated on it is closed, and kept."""
-        self.show_theirs(None)
-        before = self._own_layers()
-        dock = annotate_dock(self._viewer)
-        choice = None if dock is None else dock.controller.state.image
-        if dock is not None and choice is not None and choice.key in self._layers:
-            dock.controller.close()
-        for layer in before:
-            self._viewer.layers.remove(layer)
-        self._key, self._layers = None, []
-
-    def _own_layers(self) -> list[Any]:
-        return [layer for layer in self._viewer.layers if layer.unique_id in self._layers]
+    def _own(self, key: str | None) -> list[Any]:
+        keys = self._layers.get(key or "", [])
+        return [layer for layer in self._viewer.layers if layer.unique_id in keys]
 
     # -- objects ---------------------------------------------------------------------------------
 
@@ -126,41 +146,39 @@ class ProjectView:
         return True
 
     def show_theirs(self, table: ObjectTable | None, image: Image | None = None) -> None:
-        """Draw QuPath's version of an object over ours; None takes it away."""
-        viewer = self._viewer
-        active = viewer.layers.selection.active
-        for layer in [x for x in viewer.layers if x.unique_id == self._theirs]:
-            viewer.layers.remove(layer)
-        self._theirs = None
-        if table is None or image is None or not np.isfinite(table.contours.bounds).all():
+        """Draw QuPath's version of an object over ours; None hides it."""
+        viewer, key = self._viewer, self._theirs.get(self._key or "")
+        layer = next((x for x in viewer.layers if x.unique_id == key), None)
+        is_shown = table is not None and bool(np.isfinite(table.contours.bounds).all())
+        if layer is not None:
+            layer.visible = is_shown
+        if table is None or image is None or not is_shown:
             return
-        layer = self._draw(table, image)
-        self._theirs = layer.unique_id
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active  # whose keys and mouse go on to work
+        if layer is None:
+            layer = self._new_layer(image)
+            self._theirs[self._key or ""] = layer.unique_id
+        layer.data = []
+        layer.add_paths(_lines(table), edge_color=_THEIRS_COLOUR, edge_width=1)
 
-    def _draw(self, table: ObjectTable, image: Image) -> Layer:
-        contours = table.contours
-        rings = [
-            to_napari(contours.xy[a:b])
-            for a, b in zip(contours.ring_offsets[:-1], contours.ring_offsets[1:], strict=True)
-        ]
-        layer: Layer = self._viewer.add_shapes(
-            [ring for ring in rings if len(ring) > 1],
-            shape_type="path",
-            name=_THEIRS,
-            ndim=2,
-            edge_color=_THEIRS_COLOUR,
-            edge_width=1,
-            face_color="transparent",
-            **placement_of(image),
-        )
+    def _new_layer(self, image: Image) -> Any:
+        active = self._viewer.layers.selection.active
+        layer = self._viewer.add_shapes(name=_THEIRS, ndim=2, **placement_of(image))
+        if active is not None:
+            self._viewer.layers.selection.active = active  # whose keys and mouse go on to work
         return layer
+
+
+def _lines(table: ObjectTable) -> list[Any]:
+    """All rings, and points as short lines."""
+    contours = table.contours
+    offsets = zip(contours.ring_offsets[:-1], contours.ring_offsets[1:], strict=True)
+    rings = [to_napari(contours.xy[a:b]) for a, b in offsets]
+    return [ring if len(ring) > 1 else np.concatenate([ring, ring + 1]) for ring in rings]
 
 
 def _works_on(dock: AnnotateDock, image: Image) -> bool:
     choice = dock.controller.state.image
-    return choice is not None and choice.key == image.unique_id
+    return dock.scene is not None and choice is not None and choice.key == image.unique_id
 
 
 def _box_of(conflict: Conflict) -> Box | None:

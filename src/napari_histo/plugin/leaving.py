@@ -1,0 +1,60 @@
+"""Layers that leave one by one, in calm moments.
+
+Layers that leave between the same two frames, or while another image comes, end the process in the
+next draw (a null pointer in Mesa's software driver; napari 0.9.2 and vispy 0.16).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from qtpy.QtWidgets import QWidget
+
+__all__ = ["Leaving"]
+
+_CALM_MS = 2500
+
+
+class Leaving:
+    """Takes layers away, each well after any other came or left. Only for the window's thread.
+
+    Parameters
+    ----------
+    panel : QWidget
+        What has not left when it ends stays.
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, panel: QWidget, viewer: Any) -> None:
+        self._viewer = viewer
+        self._keys: deque[Hashable] = deque()
+        self._timer = timer = QTimer(panel)
+        timer.setSingleShot(True)
+        timer.setInterval(_CALM_MS)
+        timer.timeout.connect(self._take_one)
+        wires = (viewer.layers.events.removed, viewer.layers.events.inserted)
+        for event in wires:
+            event.connect(self._wait)
+        panel.destroyed.connect(lambda: [event.disconnect(self._wait) for event in wires])
+
+    def add(self, layer: Layer) -> None:
+        """Hide a layer now, and take it away later; one that is gone already is no error."""
+        layer.visible = False
+        self._keys.append(layer.unique_id)
+        self._timer.start()
+
+    def _wait(self, _event: Any = None) -> None:
+        if self._keys:
+            self._timer.start()
+
+    def _take_one(self) -> None:
+        key = self._keys.popleft() if self._keys else None
+        for layer in [x for x in self._viewer.layers if x.unique_id == key]:
+            self._viewer.layers.remove(layer)
+        self._wait()
