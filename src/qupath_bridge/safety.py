@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from napari_histo.errors import TargetChangedError, WriteError
+from napari_histo.errors import DocumentLockedError, TargetChangedError, WriteError
 from napari_histo.store.lock import FileLock
 from qupath_bridge.changes import FileFacts
 
@@ -95,6 +95,14 @@ def project_lock(project_folder: Path) -> Iterator[None]:
     path = make_folder(project_folder / OWN_FOLDER) / "write.lock"
     try:
         lock = FileLock(path, f"The project {project_folder}")
+    except DocumentLockedError:
+        with contextlib.suppress(OSError):
+            who = path.read_text(encoding="utf-8").strip()
+            raise DocumentLockedError(
+                f"The project {project_folder} is being written by {who or 'another program'}. "
+                "Wait until that is done, then try again."
+            ) from None
+        raise  # it has just let go
     except OSError as error:
         raise _write_error(path, error) from error
     try:
