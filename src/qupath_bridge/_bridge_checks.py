@@ -92,7 +92,7 @@ def check_read_back(entry: ProjectEntry, written: Answer, seen: Answer) -> None:
             )
 
 
-def refused(entry: ProjectEntry, error: JavaError) -> BridgeError:
+def refused(entry: ProjectEntry, error: JavaError) -> BridgeError | WriteError:
     """What to tell the user where QuPath raised during a write."""
     text = f"QuPath could not write {entry.name!r}: {error.reason}. The project is as it was."
     if "OutOfMemory" in error.kind:

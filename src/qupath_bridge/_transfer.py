@@ -91,8 +91,8 @@ def write_entry(
 
     Raises
     ------
-    BridgeError
-        QuPath cannot write them.
+    BridgeError, WriteError
+        QuPath cannot write them; the latter where the disk is full.
     """
     table = in_project_colours(change.upserts, project.classes)
     with tempfile.TemporaryDirectory(prefix="qupath-bridge-") as folder:
