@@ -45,7 +45,7 @@ def in_project_colours(table: ObjectTable, known: ClassScheme) -> ObjectTable:
 def add_classes(project: QuPathProject, table: ObjectTable) -> None:
     """Write classes that objects use and the project lacks to its ``classes.json``."""
     used = {table.classes[i] for i in np.unique(table.class_id[table.class_id >= 0]).tolist()}
-    _append(project, [c for c in table.classes if c in used])
+    list_classes(project, [c for c in table.classes if c in used])
 
 
 def list_classes(
@@ -54,9 +54,11 @@ def list_classes(
     """Write classes that the project lacks to its list; whether there were any.
 
     A project without a list shows QuPath's own classes, and one with a list no others. So where
-    there was none, those of `after` come first.
+    there was none, those of `after` come first, in the colours of `classes`.
     """
-    return _append(project, [*([] if len(project.classes) else after), *classes])
+    new = {c.name: c for c in classes}
+    before = [] if len(project.classes) or not new else [new.get(c.name, c) for c in after]
+    return _append(project, ClassScheme(tuple(before)).union(new.values()))
 
 
 def _append(project: QuPathProject, classes: Iterable[ClassDef]) -> bool:

@@ -37,6 +37,7 @@ from napari_histo.errors import (
     WriteError,
 )
 from napari_histo.testing.project_bridge import CASES, ProjectBridgeConformance
+from qupath_bridge._class_file import DEFAULT_CLASSES
 from qupath_bridge.bridge import QuPathBridge
 from qupath_bridge.client import run
 from qupath_bridge.safety import project_lock
@@ -330,11 +331,11 @@ def test_children_stay_with_a_changed_parent_and_rise_from_a_removed_one(bridge,
 
 def test_new_classes_reach_the_projects_list_and_its_colours_win(bridge, project, entry):
     bridge.write_objects(entry, circles(1).with_columns(classes=ClassScheme.of("Of the project")))
-    rgb = bridge.project.classes[0].rgb
+    rgb = bridge.project.classes.classes[-1].rgb
     new = ClassDef("New: Positive", (4, 5, 6))
     ours = ClassScheme((ClassDef("Of the project", (1, 2, 3)), new))
     bridge.write_objects(entry, circles(2).with_columns(classes=ours, class_id=np.int32([0, 1])))
-    expected = ClassScheme((ClassDef("Of the project", rgb), new))
+    expected = DEFAULT_CLASSES.union([ClassDef("Of the project", rgb), new])
     assert bridge.project.classes == expected
     assert bridge.read_objects(entry).classes == expected
 
