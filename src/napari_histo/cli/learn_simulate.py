@@ -34,7 +34,7 @@ def simulate_command(
     stain: Annotated[
         list[str] | None, typer.Option(help="Only images of this stain; several times.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of training from scratch.")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="Of training from scratch.")] = 350,
     next_steps: Annotated[int, typer.Option(min=1, help="Of a model that goes on.")] = 100,
     region_px: Annotated[int, typer.Option(min=16, help="Side of a region, px of 0.5 µm.")] = 128,
     device: Annotated[DeviceName, typer.Option(help="Where networks run.")] = DeviceName.AUTO,
@@ -54,7 +54,7 @@ def simulate_command(
         wanted = tuple(int(part) for part in budgets.split(","))
     except ValueError:
         raise LearningError(f"Budgets are {budgets!r}; give numbers such as 50,100,200.") from None
-    training = StarDistTraining(steps=steps, device=device.value)
+    training = StarDistTraining(steps=steps, batch=4, workers=0, device=device.value)
     params = Simulation(wanted, region_px, training=training, next_steps=next_steps)
     with cancel_on_interrupt() as cancel, open_truth(images, stain or ()) as opened:
         arms = [ARMS[name] for name in names]

@@ -118,16 +118,19 @@ class Simulation:
         learned from these images.
     training : StarDistTraining
         Of a model from scratch.
-    next_steps : int
-        Steps of a model that goes on.
+    next_steps, next_rate : int, float
+        Steps and learning rate of a model that goes on.
     """
 
     budgets: tuple[int, ...] = (50, 100, 200, 400, 800)
     region_px: int = 128
     at_once: int = 8
     encoder: str = "fluo-nuclei"
-    training: StarDistTraining = field(default_factory=StarDistTraining)
+    training: StarDistTraining = field(
+        default_factory=lambda: StarDistTraining(steps=350, batch=4, workers=0)
+    )
     next_steps: int = 100
+    next_rate: float = 2e-3
 
     def __post_init__(self) -> None:
         if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
@@ -283,7 +286,7 @@ class _Game:
         replayed: list[Example] = []
         if self.arm.goes_on and number > 1:
             parent = self.folder / f"round-{number - 1}" / "model"
-            params = replace(params, steps=self.params.next_steps)
+            params = replace(params, steps=self.params.next_steps, rate=self.params.next_rate)
             replayed = [e for e in new if e.labels.round < number]
             new = [e for e in new if e.labels.round == number]
         judge = [image.labelled() for image in self.images["judge"]]
