@@ -42,7 +42,7 @@ from support.regions import (
 
 SCHEME = ClassScheme.of("Ignore*", "Stroma", "Tumor")
 RegionInfo = ModelInfo("m", "regions", 4.0, channels="rgb")
-TINY = RegionTraining(steps=80, batch=4, patch_px=64, width=8, device="cpu")
+TINY = RegionTraining(steps=160, batch=4, patch_px=64, width=8, device="cpu")
 
 
 def example(seed=0):
@@ -124,7 +124,7 @@ class TestExamples:
 
 def test_it_learns_and_tells_how_well(tmp_path):
     steps, done = drive(train_regions([example()], tmp_path / "model", TINY))
-    assert [s.done for s in steps] == list(range(1, 81))
+    assert [s.done for s in steps] == list(range(1, 161))
     assert steps[-1].loss < steps[0].loss
     assert steps[-1].iou == pytest.approx(done.mean_iou, abs=1e-6)
     assert list(done.iou) == ["Background", "Stroma", "Tumor"]
@@ -191,11 +191,14 @@ def test_fluorescence_is_learned_too(tmp_path):
 
 
 @pytest.mark.slow
-def test_trained_on_painted_regions_it_reaches_iou_0_9_on_another_slide(tmp_path):
+def test_trained_on_painted_regions_it_reaches_iou_0_9_on_other_slides(tmp_path):
     reader, truth = slide(103, 1024)
     some = painted(reader, truth, windows=windows_around(truth, 16))
     _, done = drive(train_regions([some], tmp_path / "model", RegionTraining(), classes=CLASSES))
-    other, other_truth = slide(1, 768)
-    _, found = drive(find_regions(other, done.model))
-    clean = without_specks(found.map, 2000)  # as the command line writes it
-    assert np.mean(ious(clean.labels, other_truth)) >= 0.9
+    reached = []
+    for seed in (1, 2, 3):  # one slide alone is better or worse by 0.02
+        other, other_truth = slide(seed, 768)
+        _, found = drive(find_regions(other, done.model))
+        clean = without_specks(found.map, 2000)  # as the command line writes it
+        reached.append(np.mean(ious(clean.labels, other_truth)))
+    assert np.mean(reached) >= 0.9, reached

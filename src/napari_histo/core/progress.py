@@ -7,11 +7,15 @@ drive the same generator.
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from napari_histo.errors import Cancelled
 
-__all__ = ["CancelToken", "Progress"]
+__all__ = ["CancelToken", "Progress", "result_of"]
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,13 @@ class CancelToken:
         """Raise `Cancelled` once `cancel` was called."""
         if self.is_cancelled:
             raise Cancelled("Cancelled.")
+
+
+def result_of(work: Generator[Any, None, Result]) -> Result:
+    """Drive long work to its end, without a look at its steps."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result

@@ -31,6 +31,8 @@ class State:
     Attributes
     ----------
     net, optimiser
+    average : RegionNet
+        Of the late weights: what is judged and kept.
     step : int
         Steps done.
     loss : float
@@ -41,6 +43,7 @@ class State:
 
     net: RegionNet
     optimiser: torch.optim.Optimizer
+    average: RegionNet
     step: int = 0
     loss: float = math.nan
     seconds: float = 0.0
@@ -91,6 +94,7 @@ class Checkpoint:
         try:
             kept = torch.load(path, map_location="cpu", weights_only=True)
             state.net.load_state_dict(kept["net"])
+            state.average.load_state_dict(kept["average"])
             state.optimiser.load_state_dict(kept["optimiser"])
         except Exception as error:  # torch raises what pickle, zip files and the disk do
             raise ModelError(
@@ -101,7 +105,9 @@ class Checkpoint:
 
     def save(self, name: str, state: State) -> None:
         """Keep a network, whole or not at all."""
-        kept = {"net": state.net.state_dict(), "optimiser": state.optimiser.state_dict()}
+        parts = {"net": state.net, "average": state.average}
+        kept: dict[str, Any] = {part: net.state_dict() for part, net in parts.items()}
+        kept["optimiser"] = state.optimiser.state_dict()
         plain = {"step": state.step, "loss": state.loss, "seconds": state.seconds}
         with atomic_path(self._path(name)) as work:
             torch.save(kept | plain, work)

@@ -300,14 +300,14 @@ class _Run:
             rng = np.random.default_rng([params.seed, job.before, state.step])
             learn(state, source.draw(params.batch, rng), job.steps, self.device)
             if state.step % _JUDGE_EVERY == 0 or state.step == job.steps:
-                iou = mean_known(self.judge(state.net, self.judged[:_JUDGED]).values())
+                iou = mean_known(self.judge(state.average, self.judged[:_JUDGED]).values())
             state.seconds += time.monotonic() - began
             checkpoint.save_now_and_then(job.message, state)
             done = job.before + state.step
             message = job.message if math.isnan(iou) else f"{job.message}: IoU {iou:.2f}"
             yield TrainingStep(done, self.total, message, loss=state.loss, iou=iou)
         checkpoint.save(job.message, state)
-        return state.net.eval(), shape, state.seconds
+        return state.average.eval(), shape, state.seconds
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from napari_histo.core import (
     SlideInfo,
     SlideReader,
 )
+from napari_histo.core.progress import result_of
 from napari_histo.errors import ImageError, ObjectsFileError, WriteError
 from napari_histo.ops.resample import resample, source_box
 from napari_histo.ops.tissue import TissueMask, raster_shape
@@ -57,13 +58,7 @@ def find_tissue(
     params: TissueParams | None = None,
 ) -> TissueMask:
     """The tissue of a slide; `find_tissue_steps` without its steps."""
-    work = find_tissue_steps(reader, pixel_size=pixel_size, params=params)
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            mask: TissueMask = end.value
-            return mask
+    return result_of(find_tissue_steps(reader, pixel_size=pixel_size, params=params))
 
 
 def find_tissue_steps(
