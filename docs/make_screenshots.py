@@ -23,6 +23,8 @@ from napari_histo.core import ObjectTable
 from napari_histo.plugin.annotate import AnnotateDock
 from napari_histo.plugin.geometry import to_napari
 from napari_histo.plugin.layers import reader_of
+from napari_histo.plugin.qupath import QuPathDock
+from napari_histo.plugin.qupath_opening import annotate_dock
 from napari_histo.plugin.segment import SegmentDock
 from napari_histo.session import AnnotationTools, ImageChoice, Phase, Scope
 from napari_histo.session.document import Document
@@ -60,6 +62,62 @@ def main() -> None:
         take(viewer, options.out / "annotate.png")
         annotate.controller.close()
         settle()
+    viewer.close()
+    with tempfile.TemporaryDirectory() as work:
+        project_view(Path(work), options.slide, options.out / "qupath-dock.png")
+
+
+def project_view(work: Path, slide: Path, path: Path) -> None:
+    """A project of one real slide and some that are elsewhere, as on another computer."""
+    import json
+    import shutil
+
+    from PIL import Image
+
+    from napari_histo.core import Box
+    from napari_histo.session.qupath_memory import Memory
+    from napari_histo.session.qupath_work import QuPathTools
+    from napari_histo.slides import open_slide
+
+    folder = work / "lung cohort"
+    folder.mkdir()
+    shutil.copy(slide, folder / slide.name)
+    words = [("Round", "2"), ("Round status", "to annotate")]
+    names = [slide.name, "biopsy 07.svs", "biopsy 12.svs", "biopsy 15.svs"]
+    images = [
+        {
+            "entryID": i,
+            "imageName": name,
+            "metadata": dict(words) if i < 3 else {},
+            "serverBuilder": {"builderType": "uri", "uri": (folder / name).as_uri()},
+        }
+        for i, name in enumerate(names, start=1)
+    ]
+    facts = {"version": "0.5.1", "lastID": len(images), "images": images}
+    (folder / "project.qpproj").write_text(json.dumps(facts))
+    with open_slide(slide) as reader:
+        for i in range(1, len(names) + 1):
+            place = folder / "data" / str(i)
+            place.mkdir(parents=True)
+            pixels = reader.read(Box(150 * i, 500 * i, 800, 600))
+            Image.fromarray(pixels).resize((200, 150)).save(place / "thumbnail.jpg")
+    viewer = napari.Viewer()
+    viewer.window.resize(*WINDOW_PX)
+    tools = QuPathTools(look_for_qupath=lambda: "", data_folder=work)
+    dock = QuPathDock(viewer, tools, Memory(work / "memory.json"))
+    viewer.window.add_dock_widget(dock, name="QuPath project", area="right")
+    session = dock.controller
+    session.open_project(folder)
+    wait(lambda: not session.state.is_listing)
+    session.open_image("1")
+    wait(lambda: dock.view.image("1") is not None)
+    settle(3)
+    take(viewer, path)
+    annotate = annotate_dock(viewer)
+    if annotate is not None:
+        annotate.controller.close()
+    session.close()
+    settle()
     viewer.close()
 
 

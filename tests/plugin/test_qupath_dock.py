@@ -352,3 +352,52 @@ def test_real_projects_are_listed_quickly_and_left_alone(panel, data_dir):
         assert panel.state.error == ""
         panel.look()
         assert folder_hash(file.parent) == before
+
+
+@pytest.mark.qupath
+@pytest.mark.slow
+def test_the_whole_circle_with_a_real_qupath(viewer, qtbot, tmp_path):
+    """Pull by opening, draw here, sync, read back by QuPath in a new process."""
+    import importlib.util
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    from PIL import Image
+
+    from qupath_bridge.bridge import QuPathBridge
+    from qupath_bridge.locate import find_qupath
+
+    install = find_qupath()
+    if install is None or importlib.util.find_spec("paquo") is None:
+        pytest.skip("needs paquo and a QuPath; PAQUO_QUPATH_DIR names its folder")
+    Image.new("RGB", (64, 48), (220, 180, 210)).save(tmp_path / "tile.png")
+    make = Path(__file__).parents[1] / "bridge" / "make_project_with_qupath.py"
+    environment = {**os.environ, **install.environment(), "PAQUO_JAVA_OPTS": '["-Xmx1g"]'}
+    words = [sys.executable, make, "make", tmp_path / "tile.png", tmp_path / "made"]
+    subprocess.run(words, env=environment, check=True, capture_output=True, timeout=300)
+    panel = Panel(viewer, qtbot, tmp_path / "unused")
+    panel.session._tools = QuPathTools(look_for_qupath=lambda: "", data_folder=tmp_path)
+    panel.open(tmp_path / "made")
+    n = sum(panel.state.row("1").by_type.values())
+    panel.double_click()
+    limit = 120_000
+    qtbot.waitUntil(lambda: panel.desk is not None and panel.desk.state.is_open, timeout=limit)
+    ids = set(panel.desk.objects.table().uuids())
+    assert len(ids) == n > 0
+    panel.desk.select(sorted(ids)[:1])
+    panel.desk.relabel("Necrosis")
+    panel.form.browse.buttons["sync"].click()
+    qtbot.waitUntil(
+        lambda: panel.state.preview is not None or panel.state.error != "", timeout=limit
+    )
+    panel.form.preview.write_button.click()
+    qtbot.waitUntil(lambda: panel.state.step is Step.IDLE, timeout=limit)
+    assert panel.state.error == ""
+    with QuPathBridge(tmp_path / "made", read_only=True) as bridge:
+        table = bridge.read_objects(bridge.images()[0])
+    assert set(table.uuids()) == ids
+    assert table.class_names[table.rows_of(sorted(ids)[:1])[0]] == "Necrosis"
+    panel.desk.close()
+    panel.session.close()

@@ -47,6 +47,7 @@ _OPEN_FILTER = "Objects (*.geojson *.geojson.gz *.json *.parquet *.geoparquet)"
 _SAVE_FILTER = (
     "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
 )
+_SOME_FRAMES_MS = 400
 #: An answer comes within this time, most often: then the window is drawn once a gesture, not twice.
 _ANSWER_MS = 60
 #: One step of the brush's slider makes it so much larger; the first is a brush of one pixel.
@@ -78,6 +79,7 @@ class AnnotateDock(QWidget):
         self.keys = Keys(self.settings.keys)
         self.scene: Scene | None = None
         self._leaving = Leaving(self, self.viewer)
+        self._is_replaced = False
         self._begun_with: Beginning | None = None
         self._rendering = QTimer(self)
         self._rendering.setSingleShot(True)
@@ -266,6 +268,14 @@ class AnnotateDock(QWidget):
             self.controller.set_tool(tool)
         self.controller.open(choice, table=table, target=target, image_path=source_path(image))
 
+    def make_room(self) -> None:
+        """Close, because another image comes at once: the layers leave later, see `Leaving`."""
+        self._is_replaced = True
+        try:
+            self.controller.close()
+        finally:
+            self._is_replaced = False
+
     def _on_open(self, is_open: bool) -> None:
         self._close_scene()
         image = self._image_of_session()
@@ -281,9 +291,15 @@ class AnnotateDock(QWidget):
     def _close_scene(self) -> None:
         scene, self.scene = self.scene, None
         if scene is not None:
-            scene.close()
-            self._leaving.add(scene.layer)
-            self._leaving.add(scene.marks.layer)
+            scene.close(keeps_objects=self._is_replaced)
+            if self._is_replaced:
+                self._leaving.add(scene.layer)
+                self._leaving.add(scene.marks.layer)
+                return
+            later = QTimer(self)  # ends with the panel
+            later.setSingleShot(True)
+            later.timeout.connect(scene.marks.close)
+            later.start(_SOME_FRAMES_MS)
 
     def _image_of_session(self) -> Image | None:
         choice = self.controller.state.image

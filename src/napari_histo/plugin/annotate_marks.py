@@ -63,6 +63,16 @@ class Marks:
         self._selected, self._stroke, self._prompts = self._selected[:0], [], ()
         self._draw()
 
+    def close(self) -> None:
+        """Take the layer away where it is still there, some frames after `clear`.
+
+        Two layers that leave between two frames make vispy draw from freed memory (seen with
+        napari 0.9.2 and Mesa): the process ends when the next layers come.
+        """
+        for layer in list(self._viewer.layers):
+            if layer.unique_id == self.layer.unique_id:
+                self._viewer.layers.remove(layer)
+
     # -- what to draw ----------------------------------------------------------------------------
 
     def show(self, selected: Contours, prompts: Sequence[Prompt]) -> None:

@@ -57,14 +57,17 @@ class Scene:
         self._tell_help()
         self.activate()
 
-    def close(self) -> None:
-        """Stop. The layers of objects and marks are left, for `Leaving` to take away."""
+    def close(self, *, keeps_objects: bool = False) -> None:
+        """Take the objects away, or leave their layer. The marks' is left: see `Marks.close`."""
         self._viewer.events.status.disconnect(self._amend_status)
         self._viewer.scene.camera.events.zoom.disconnect(self._fit_outlines)
         self.layer.events.mode.disconnect(self._tell_help)
         self.mouse.close()
         self.marks.clear()
-        self.view.stop()
+        if keeps_objects:
+            self.view.stop()
+        else:
+            self.view.close()
 
     @property
     def layer(self) -> Labels:

@@ -81,7 +81,7 @@ class ProjectView:
         before = [] if key == self._key else self._own(self._key)
         if dock is None or not any(_works_on(dock, layer) for layer in before):
             return 0
-        dock.controller.close()
+        dock.make_room()
         return _LEFT_MS
 
     def show(self, slide: OpenedSlide) -> Image:

@@ -144,7 +144,8 @@ class ProjectBrowser:
         desk = self._desk()
         if desk is None or row.file is None or not has_open(desk, row.file):
             return row
-        if not desk.state.kept.n_unsaved:
+        is_new = row.sync is Sync.NOTHING and not desk.state.n_objects
+        if is_new or not desk.state.kept.n_unsaved:
             return row
         return replace(row, sync=_WITH_EDITS.get(row.sync, row.sync))
 
