@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,16 @@ def imported() -> set[str]:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "napari_histo" in run.stdout
     return set(run.stdout.split())
+
+
+def test_segments_are_kept_up_to_a_number_of_bytes() -> None:
+    cache = SegmentCache(limit_bytes=250)
+    decoded = []
+
+    def segment(number: int) -> np.ndarray:
+        decoded.append(number)
+        return np.full(100, number, np.uint8)
+
+    for number in (1, 2, 1, 3, 1, 2):  # 3 drives out 2, which nobody asked for since
+        assert cache.get((0, number), partial(segment, number))[0] == number
+    assert decoded == [1, 2, 3, 2]
