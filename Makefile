@@ -3,6 +3,8 @@
 
 BIN := .venv/bin
 DISPLAY_IF_NONE := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a)
+# A file's tests stay together, for they share what is dear to make: a Java process, a network.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -18,8 +20,8 @@ demo: setup-use  ## Segment the sample slide, compare with its truth, open napar
 # make some of them several times slower.
 test: export OMP_NUM_THREADS ?= 1
 test: setup-dev lint  ## Style, types, import contracts, then all tests, the fast ones first
-	$(BIN)/pytest -m "not slow"
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
+	$(BIN)/pytest $(PARALLEL) -m slow
 
 lint: setup-dev  ## Style, types and import contracts only
 	$(BIN)/ruff check .
