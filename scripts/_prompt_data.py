@@ -16,14 +16,14 @@ from torch.utils.data import IterableDataset
 
 from _images import LabelledImage, labelled_image, normalise, read_split, rescale, warp
 from napari_histo.core import PointPrompt, Prompt
-from napari_histo.learning.augment import (
+from napari_histo.learning.stardist.augment import (
     fluo_colour,
     fluo_texture,
     he_colour,
     he_texture,
     jitter_range,
 )
-from napari_histo.learning.stardist_patches import PatchShape, sampling_grid
+from napari_histo.learning.stardist.patches import PatchShape, sampling_grid
 from napari_histo.models._nuclick_maps import EXCLUDE, draw_maps
 from napari_histo.ops.gestures import Mask, box, click, squiggle
 from napari_histo.testing.synthetic import make_gland_field

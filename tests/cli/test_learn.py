@@ -13,7 +13,7 @@ from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.core.rounds import QueryStatus
-from napari_histo.learning.project import LearningProject
+from napari_histo.learning.project.folder import LearningProject
 from napari_histo.store import save_objects
 from support.learning import FAKES, annotate, make_images, squares
 from support.qupath_projects import image, leaf

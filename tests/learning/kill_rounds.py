@@ -13,11 +13,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from napari_histo.learning.project import LearningProject
-from napari_histo.learning.project_checks import verify_project
-from napari_histo.learning.round_folder import Stage
-from napari_histo.learning.round_query import QueryWish, query
-from napari_histo.learning.round_steps import TrainWish, collect, evaluate, train
+from napari_histo.learning.project.checks import verify_project
+from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.rounds.query import QueryWish, query
+from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.store import write
 from support.learning import FAKES, SETTINGS, annotate, contents, drive, make_project
 

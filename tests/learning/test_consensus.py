@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from napari_histo.core import Box, ClassScheme, Contours, ObjectTable
 from napari_histo.errors import LearningError
-from napari_histo.learning.consensus import AGREEMENT, Consensus, merge_annotators
+from napari_histo.learning.labels.consensus import AGREEMENT, Consensus, merge_annotators
 
 REGION = Box(100, 50, 200, 150)
 CLASSES = ClassScheme.of("Tumor", "Stroma")

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_histo.learning.curves import (
+from napari_histo.learning.simulation.curves import (
     curve_rows,
     draw_curves,
     interval,
     objects_needed,
     table_text,
 )
-from napari_histo.learning.simulate import RoundScore
+from napari_histo.learning.simulation.play import RoundScore
 
 SCORES = [
     RoundScore(arm, seed, n, 50 * 2**n, 5, 3, base + 0.1 * n + 0.01 * seed, 0.5, 0.4, 9)

@@ -26,17 +26,17 @@ from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.errors import HistoError, ImageError, LearningError, WriteError
-from napari_histo.learning.project import LearningProject
-from napari_histo.learning.project_checks import verify_project
-from napari_histo.learning.project_facts import ProjectImage, image_id
-from napari_histo.learning.project_making import NewImage, NewProject, add_images, create_project
-from napari_histo.learning.project_places import look_in
-from napari_histo.learning.promotion import Verdict
-from napari_histo.learning.round_folder import Stage
-from napari_histo.learning.round_labels import KeptRegion, read_labels, write_labels
-from napari_histo.learning.round_query import QueryWish, query
-from napari_histo.learning.round_steps import TrainWish, abandon, collect, evaluate, train
-from napari_histo.learning.round_work import Gathered
+from napari_histo.learning.project.checks import verify_project
+from napari_histo.learning.project.facts import ProjectImage, image_id
+from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.project.making import NewImage, NewProject, add_images, create_project
+from napari_histo.learning.project.places import look_in
+from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.rounds.labels import KeptRegion, read_labels, write_labels
+from napari_histo.learning.rounds.promotion import Verdict
+from napari_histo.learning.rounds.query import QueryWish, query
+from napari_histo.learning.rounds.steps import TrainWish, abandon, collect, evaluate, train
+from napari_histo.learning.rounds.work import Gathered
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.journal import Journal
 from support.disks import mounted, needs_root_on_linux
@@ -775,7 +775,7 @@ def test_figures_of_the_decision_follow_from_the_evaluation_alone(done):
 
 
 def test_settings_are_kept(tmp_path):
-    from napari_histo.learning.promotion import Gate
+    from napari_histo.learning.rounds.promotion import Gate
     from support.learning import SETTINGS
 
     settings = replace(SETTINGS, regions=5, gate=Gate(margin_pq=0.02, draws=3000))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_histo.learning.promotion import Counts, Decision, Gate, Pair, Verdict, decide
+from napari_histo.learning.rounds.promotion import Counts, Decision, Gate, Pair, Verdict, decide
 
 QUICK = Gate(draws=2000)
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from napari_histo.core import CancelToken, Contours, ModelInfo, Thresholds
 from napari_histo.errors import Cancelled, LearningError
-from napari_histo.learning.quality import rank_labels
+from napari_histo.learning.labels.quality import rank_labels
 from napari_histo.learning.training import Example
 from support.labelled import drive, example
 from support.lattice import LatticeSegmenter

@@ -18,13 +18,13 @@ from napari_histo.core import (
     PixelSize,
 )
 from napari_histo.errors import Cancelled, ModelError, ObjectsFileError, WriteError
-from napari_histo.learning.region_examples import (
+from napari_histo.learning.tissue.examples import (
     RegionExample,
     classes_of,
     held_out,
     read_sheets,
 )
-from napari_histo.learning.region_training import RegionTraining, train_regions
+from napari_histo.learning.tissue.training import RegionTraining, train_regions
 from napari_histo.models._region import load_region_model
 from napari_histo.ops.regions import without_specks
 from napari_histo.pipeline.region_pixels import RegionPixels

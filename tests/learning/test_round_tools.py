@@ -7,14 +7,14 @@ import pytest
 import tifffile
 
 from napari_histo.core import Box, PixelSize
-from napari_histo.learning.project_checks import verify_project
-from napari_histo.learning.project_facts import Settings
-from napari_histo.learning.project_making import NewImage, NewProject, create_project
-from napari_histo.learning.promotion import Verdict
-from napari_histo.learning.round_folder import Stage
-from napari_histo.learning.round_query import QueryWish, query
-from napari_histo.learning.round_steps import TrainWish, collect, evaluate, train
-from napari_histo.learning.round_tools import real_tools, training_settings
+from napari_histo.learning.project.checks import verify_project
+from napari_histo.learning.project.facts import Settings
+from napari_histo.learning.project.making import NewImage, NewProject, create_project
+from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.rounds.promotion import Verdict
+from napari_histo.learning.rounds.query import QueryWish, query
+from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
+from napari_histo.learning.rounds.tools import real_tools, training_settings
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader, open_slide
 from napari_histo.testing.synthetic import make_he_field

@@ -7,7 +7,7 @@ import pytest
 
 from napari_histo.core import CancelToken
 from napari_histo.errors import Cancelled, LearningError
-from napari_histo.learning.simulate import ARMS, Simulation, TruthImage, simulate
+from napari_histo.learning.simulation.play import ARMS, Simulation, TruthImage, simulate
 from napari_histo.learning.training import StarDistTraining
 from support.labelled import drive, example
 

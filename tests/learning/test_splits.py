@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_histo.errors import LearningError
-from napari_histo.learning.splits import check_split, split_groups
+from napari_histo.learning.project.splits import check_split, split_groups
 
 groups_of = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=30)
 

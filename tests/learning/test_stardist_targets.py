@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_histo.learning.stardist_targets import (
+from napari_histo.learning.stardist.targets import (
     LOSS_WEIGHTS,
     Batch,
     Patch,

@@ -17,11 +17,11 @@ import pytest
 
 from napari_histo.core import Box, CancelToken, Contours, PixelSize
 from napari_histo.errors import Cancelled, ModelError, ObjectsFileError, WriteError
-from napari_histo.learning.stardist_evaluation import evaluate_model, pooled
-from napari_histo.learning.stardist_learner import Learner
-from napari_histo.learning.stardist_preflight import preflight
-from napari_histo.learning.stardist_run import Run
-from napari_histo.learning.stardist_training import small_config, train_stardist
+from napari_histo.learning.stardist.evaluation import evaluate_model, pooled
+from napari_histo.learning.stardist.learner import Learner
+from napari_histo.learning.stardist.preflight import preflight
+from napari_histo.learning.stardist.run import Run
+from napari_histo.learning.stardist.training import small_config, train_stardist
 from napari_histo.learning.training import Example, StarDistTraining, hold_out
 from napari_histo.models import load_model
 from napari_histo.slides import ArrayReader
@@ -204,7 +204,7 @@ class TestSameAgain:
             import sys
             sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
             from learning.test_stardist_training import *
-            from napari_histo.learning import stardist_run
+            from napari_histo.learning.stardist import run as stardist_run
             stardist_run._KEEP_EVERY_S = 0.0
             regions = [example(0), example(1), example(2)]
             for step in train_stardist(NET, regions, [], sys.argv[1], TINY):

@@ -17,12 +17,12 @@ import tifffile
 from napari_histo.core import Box, Contours, ObjectTable, Progress, new_ids
 from napari_histo.core.learning import Candidate, Pool
 from napari_histo.core.round_regions import REGION_CLASSES, region_rows
-from napari_histo.learning.project_facts import Settings
-from napari_histo.learning.project_making import NewImage, NewProject, create_project
-from napari_histo.learning.promotion import Gate
-from napari_histo.learning.round_query import QueryWish, query
-from napari_histo.learning.round_steps import TrainWish, collect, evaluate, train
-from napari_histo.learning.round_tools import Tools
+from napari_histo.learning.project.facts import Settings
+from napari_histo.learning.project.making import NewImage, NewProject, create_project
+from napari_histo.learning.rounds.promotion import Gate
+from napari_histo.learning.rounds.query import QueryWish, query
+from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
+from napari_histo.learning.rounds.tools import Tools
 from napari_histo.learning.strategies import strategy
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.write import atomic_path

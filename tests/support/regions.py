@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_histo.core import ClassScheme, ModelInfo, PixelSize
-from napari_histo.learning.region_examples import RegionExample
+from napari_histo.learning.tissue.examples import RegionExample
 from napari_histo.slides import ArrayReader
 from napari_histo.store import labels_to_table
 from napari_histo.testing.synthetic.regions import REGIONS, make_region_field

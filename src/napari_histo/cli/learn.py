@@ -70,9 +70,9 @@ def init_command(
 ) -> None:
     """Make a project: which images teach, which judge, and the model to begin with."""
     from napari_histo.cli.learn_images import labels_of, new_images
-    from napari_histo.learning.project_facts import Settings
-    from napari_histo.learning.project_making import NewProject, create_project
-    from napari_histo.learning.promotion import Gate
+    from napari_histo.learning.project.facts import Settings
+    from napari_histo.learning.project.making import NewProject, create_project
+    from napari_histo.learning.rounds.promotion import Gate
 
     found = new_images(images, groups, pixel_size)
     settings = Settings(region_px, regions, validation_regions, Gate(margin_pq=margin))
@@ -99,8 +99,8 @@ def add_command(
 ) -> None:
     """Add images. Patients that are known stay on their side; others are drawn as at the start."""
     from napari_histo.cli.learn_images import new_images
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.project_making import add_images
+    from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.project.making import add_images
 
     before = LearningProject(project)
     after = add_images(before, new_images(images, groups, pixel_size))
@@ -126,8 +126,8 @@ def status_command(
 ) -> None:
     """Rounds with their regions, objects and quality; which model is in use; what is next."""
     from napari_histo.cli.learn_status import status_table, status_words
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.project_places import look_in
+    from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.project.places import look_in
 
     there = LearningProject(project)
     if images:
@@ -157,7 +157,7 @@ def rollback_command(
     ] = False,
 ) -> None:
     """Use the model of an earlier round again; nothing is deleted, and it can be undone so too."""
-    from napari_histo.learning.project import LearningProject
+    from napari_histo.learning.project.folder import LearningProject
 
     there = LearningProject(project)
     with there.editing():
@@ -172,8 +172,8 @@ def abandon_command(
     reason: Annotated[str, typer.Option(help="Why, for whoever reads the record.")] = "",
 ) -> None:
     """Give up the round in work: its files stay, but teach and judge no more."""
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_steps import abandon
+    from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.rounds.steps import abandon
 
     found = abandon(LearningProject(project), reason)
     out.print(f"Round {found.number} is given up. Next: napari-histo learn query {project}")
@@ -184,8 +184,8 @@ def verify_command(project: ProjectArgument, as_json: JsonOption = False) -> Non
     """Check every sealed file, hash, split and decision; exit code 1 where something is wrong."""
     from dataclasses import asdict
 
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.project_checks import verify_project
+    from napari_histo.learning.project.checks import verify_project
+    from napari_histo.learning.project.folder import LearningProject
 
     found = verify_project(LearningProject(project))
     if as_json:

@@ -18,10 +18,10 @@ from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import regions_in
 from napari_histo.core.rounds import CollectedRegion, QueriedRegion, QueryStatus, Split
 from napari_histo.errors import LearningError
-from napari_histo.learning.project import LearningProject
-from napari_histo.learning.project_facts import image_id
-from napari_histo.learning.project_making import NewImage
-from napari_histo.learning.round_work import Gathered
+from napari_histo.learning.project.facts import image_id
+from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.project.making import NewImage
+from napari_histo.learning.rounds.work import Gathered
 
 __all__ = ["collected_in", "labels_of", "new_images"]
 

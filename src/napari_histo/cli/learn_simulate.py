@@ -42,10 +42,10 @@ def simulate_command(
 ) -> None:
     """Play active learning on images whose truth is known. Stopped, the same command goes on."""
     from napari_histo.errors import LearningError
-    from napari_histo.learning.curves import curve_rows, draw_curves, table_text
-    from napari_histo.learning.simulate import ARMS, Simulation, simulate
+    from napari_histo.learning.simulation.curves import curve_rows, draw_curves, table_text
+    from napari_histo.learning.simulation.play import ARMS, Simulation, simulate
+    from napari_histo.learning.simulation.truth_folder import open_truth
     from napari_histo.learning.training import StarDistTraining
-    from napari_histo.learning.truth_folder import open_truth
 
     names = arm or ["default", "random-scratch"]
     if unknown := sorted(set(names) - ARMS.keys()):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_folder import RoundFolder
+    from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.rounds.folder import RoundFolder
 
 __all__ = ["query_table", "status_table", "status_words"]
 
@@ -50,7 +50,7 @@ def status_words(project: LearningProject) -> dict[str, Any]:
 
 
 def _round(found: RoundFolder, forgotten: bool) -> dict[str, Any]:
-    from napari_histo.learning.round_folder import Stage
+    from napari_histo.learning.rounds.folder import Stage
 
     words: dict[str, Any] = {
         "round": found.number,

@@ -14,7 +14,7 @@ from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
 
 if TYPE_CHECKING:
     from napari_histo.core import CancelToken, Progress
-    from napari_histo.learning.round_tools import Tools
+    from napari_histo.learning.rounds.tools import Tools
 
 __all__ = [
     "JsonOption",
@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 def tools_for(device: DeviceName) -> Tools:
     """What the steps call; tests put others here."""
-    from napari_histo.learning.round_tools import real_tools
+    from napari_histo.learning.rounds.tools import real_tools
 
     return real_tools(device.value)
 
@@ -58,8 +58,8 @@ def query_command(
 ) -> None:
     """Begin a round: choose the regions worth annotating, and lay them out in work/."""
     from napari_histo.cli.learn_status import query_table
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_query import QueryWish, query
+    from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.rounds.query import QueryWish, query
 
     there = LearningProject(project)
     wish = QueryWish(strategy, n, validation, seed)
@@ -94,9 +94,9 @@ def collect_command(
 ) -> None:
     """Seal what was annotated: the regions of the class 'Region: done', as they are now."""
     from napari_histo.cli.learn_images import collected_in
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_labels import list_labels
-    from napari_histo.learning.round_steps import collect
+    from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.rounds.labels import list_labels
+    from napari_histo.learning.rounds.steps import collect
 
     there = LearningProject(project)
     places = [collected_in(folder, there) for folder in elsewhere or ()]
@@ -132,9 +132,9 @@ def train_command(
     as_json: JsonOption = False,
 ) -> None:
     """Train the round's model from the model in use; when stopped, run it again to go on."""
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_steps import TrainWish, train
-    from napari_histo.learning.round_tools import training_settings
+    from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.rounds.steps import TrainWish, train
+    from napari_histo.learning.rounds.tools import training_settings
 
     wish = TrainWish(training_settings(steps=steps, rate=rate), seed, replay, anew)
     there = LearningProject(project)
@@ -160,8 +160,8 @@ def evaluate_command(
     as_json: JsonOption = False,
 ) -> None:
     """Hold the new model against the one in use, and take it where it is not worse."""
-    from napari_histo.learning.project import LearningProject
-    from napari_histo.learning.round_steps import evaluate
+    from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.rounds.steps import evaluate
 
     there = LearningProject(project)
     found = _run(lambda cancel: evaluate(there, tools_for(device), cancel, force=force), "evaluate")

@@ -15,7 +15,7 @@ from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
 from napari_histo.core import CancelToken, ClassScheme, PixelSize, SlideReader
 
 if TYPE_CHECKING:
-    from napari_histo.learning.region_training import RegionTraining
+    from napari_histo.learning.tissue.training import RegionTraining
     from napari_histo.ops.tissue import TissueMask
 
 __all__ = ["app"]
@@ -62,7 +62,7 @@ def train_command(
 
     Unpainted pixels teach nothing; areas of the class Ignore* or Background are background.
     """
-    from napari_histo.learning.region_training import RegionTraining
+    from napari_histo.learning.tissue.training import RegionTraining
 
     params = RegionTraining(
         output.name,
@@ -136,8 +136,8 @@ def _train(
     resume: bool,
     cancel: CancelToken,
 ) -> None:
-    from napari_histo.learning.region_examples import RegionExample
-    from napari_histo.learning.region_training import train_regions
+    from napari_histo.learning.tissue.examples import RegionExample
+    from napari_histo.learning.tissue.training import train_regions
     from napari_histo.slides import open_slide
     from napari_histo.store import load_objects
 

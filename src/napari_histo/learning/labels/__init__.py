@@ -1,0 +1,1 @@
+"""Labels themselves: which are likely wrong, and what several annotators agree on."""

@@ -1,0 +1,1 @@
+"""The folder of a learning project: its images, splits and places."""

@@ -1,0 +1,235 @@
+"""What a round is done with: scoring, strategies, models, training. Tests bring their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari_histo.core import (
+    Box,
+    CancelToken,
+    ObjectTable,
+    Progress,
+    Segmenter,
+    SlideReader,
+)
+from napari_histo.core.learning import Pool, QueryStrategy
+from napari_histo.learning.training import Example, StarDistTraining
+
+__all__ = ["Score", "Tools", "TrainJob", "real_tools", "training_settings"]
+
+#: Settings of a training that do not change what comes out, beyond rounding.
+_MACHINE = ("device", "precision", "workers", "name", "seed")
+#: Side of a tile of predictions, and what is looked at around a region, model px.
+_TILE_PX, _AROUND_PX = 1024, 24
+
+
+class Score(Protocol):
+    """How a model did in one region; `RegionScore` is one."""
+
+    @property
+    def tp(self) -> int:
+        """Objects found."""
+        ...
+
+    @property
+    def fp(self) -> int:
+        """Objects invented."""
+        ...
+
+    @property
+    def fn(self) -> int:
+        """Objects missed."""
+        ...
+
+    @property
+    def iou_sum(self) -> float:
+        """Sum over those found."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TrainJob:
+    """One training.
+
+    Attributes
+    ----------
+    parent : str
+        Folder or name of the model to go on from.
+    regions, replay : sequence of Example
+        What is new, and what earlier rounds taught.
+    folder : Path
+        Of the new model.
+    name : str
+    seed : int
+    settings : mapping
+        Of `StarDistTraining`, those that are not its defaults.
+    about : mapping
+        For the model's card.
+    """
+
+    parent: str
+    regions: Sequence[Example]
+    replay: Sequence[Example]
+    folder: Path
+    name: str
+    seed: int
+    settings: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the steps of a round call.
+
+    Attributes
+    ----------
+    load_model : callable
+        Folder or name to model.
+    strategy : callable
+        Name to strategy.
+    score : callable
+        ``score(readers by image, model, region_px, seed, cancel)`` gives a pool, in steps.
+    predict : callable
+        ``predict(reader, model, box, seed)`` gives the objects whose centroids lie in a box.
+    train : callable
+        ``train(job, cancel)`` leaves a model in the job's folder, and gives what is to be kept of
+        how it went, as JSON: ``settings`` and ``curve`` at least.
+    evaluate : callable
+        ``evaluate(model, examples, cancel)`` gives a `Score` for each.
+    """
+
+    load_model: Callable[[str], Segmenter]
+    strategy: Callable[[str], QueryStrategy]
+    score: Callable[
+        [Mapping[str, SlideReader], Segmenter, int, int, CancelToken],
+        Generator[Progress, None, Pool],
+    ]
+    predict: Callable[[SlideReader, Segmenter, Box, int], ObjectTable]
+    train: Callable[[TrainJob, CancelToken], Generator[Progress, None, dict[str, Any]]]
+    evaluate: Callable[[Segmenter, Sequence[Example], CancelToken], Iterable[Score]]
+
+
+def real_tools(device: str = "auto") -> Tools:
+    """The suite's own, on a device."""
+
+    def load(name: str) -> Segmenter:
+        from napari_histo.models.registry import load_model
+
+        return load_model(name, device=device)
+
+    def train(job: TrainJob, cancel: CancelToken) -> Generator[Progress, None, dict[str, Any]]:
+        return (yield from _train(job, device, cancel))
+
+    return Tools(load, _strategy, _score, _predict, train, _evaluate)
+
+
+def _strategy(name: str) -> QueryStrategy:
+    from napari_histo.learning.strategies import strategy
+
+    return strategy(name)
+
+
+def _score(
+    readers: Mapping[str, SlideReader],
+    model: Segmenter,
+    region_px: int,
+    seed: int,
+    cancel: CancelToken,
+) -> Generator[Progress, None, Pool]:
+    from napari_histo.learning.scoring import ScoreRequest, join, score_image
+
+    pools = []
+    for place, (name, reader) in enumerate(readers.items()):
+        request = ScoreRequest(region_px=region_px, seed=seed)
+        work = score_image(name, reader, model, request, cancel)
+        pools.append((yield from _counted(work, f"{name} ({place + 1} of {len(readers)})")))
+    return join(pools)
+
+
+def _counted(work: Generator[Progress, None, Pool], what: str) -> Generator[Progress, None, Pool]:
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as end:
+            pool: Pool = end.value
+            return pool
+        yield Progress(step.done, step.total, f"{step.message}: {what}", step.n_objects)
+
+
+def _predict(reader: SlideReader, model: Segmenter, box: Box, seed: int) -> ObjectTable:
+    """Normalised as the whole image is, so that a region looks as it does in scoring."""
+    from napari_histo.core import Proposals, TileGrid
+    from napari_histo.ops.channels import ChannelPick
+    from napari_histo.pipeline.drawing import draw
+    from napari_histo.pipeline.frame import Frame
+    from napari_histo.pipeline.ids import anchored_ids
+    from napari_histo.pipeline.proposing import Plan, Proposer, fit
+    from napari_histo.pipeline.seams import choose
+
+    pick = ChannelPick.choose(reader.info, model.info, None)
+    frame = Frame.of(reader, model.info)
+    normalizer, fitted = fit(frame, model, pick)
+    thresholds = fitted.info.thresholds
+    # A little around it, for neighbours compete with what is inside.
+    inner = Frame.of(reader, model.info, region=box).region.pad(_AROUND_PX)
+    region = inner.intersect(frame.extent)
+    grid = TileGrid(frame.extent, region, _TILE_PX, fitted.margin_px, fitted.align_px)
+    proposer = Proposer(Plan(frame, grid, fitted, pick, normalizer, thresholds.prob))
+    found = [p for tile in grid for p in proposer.propose([(tile, frame.read(tile.read))])]
+    rows = choose(grid, found, fitted, thresholds)
+    chosen = Proposals.concat([p.take(r) for p, r in zip(found, rows, strict=True)])
+    table = draw(fitted, frame, chosen, anchored_ids(chosen.points, seed))
+    x, y = table.centroids.T
+    inside = (x >= box.x) & (x < box.right) & (y >= box.y) & (y < box.bottom)
+    return table.select(inside)
+
+
+def _train(
+    job: TrainJob, device: str, cancel: CancelToken
+) -> Generator[Progress, None, dict[str, Any]]:
+    from napari_histo.learning.stardist.start import small_config
+    from napari_histo.learning.stardist.training import train_stardist
+    from napari_histo.models.registry import get_info
+
+    params = StarDistTraining(
+        **{**job.settings, "name": job.name, "seed": job.seed, "device": device}
+    )
+    is_stardist = Path(job.parent).is_dir() or get_info(job.parent).family == "stardist"
+    # A model without weights, such as the classical one, has nothing to go on from.
+    channels = 3 if job.regions[0].reader.info.is_rgb else 1
+    parent = job.parent if is_stardist else small_config(channels)
+    done = yield from train_stardist(
+        parent,
+        job.regions,
+        job.replay,
+        job.folder,
+        params,
+        cancel,
+        about=job.about,
+        resume=True,
+    )
+    return {
+        "settings": {k: v for k, v in asdict(params).items() if k not in _MACHINE},
+        "curve": [asdict(point) for point in done.curve],
+        "best_step": done.best_step,
+        "judged": done.agreement.as_dict(),
+    }
+
+
+def _evaluate(
+    model: Segmenter, examples: Sequence[Example], cancel: CancelToken
+) -> Iterable[Score]:
+    from napari_histo.learning.stardist.evaluation import evaluate_model
+
+    return evaluate_model(model, examples, cancel=cancel)
+
+
+def training_settings(**given: Any) -> dict[str, Any]:
+    """Settings of a training that were given; raises ValueError for one that cannot be."""
+    known = {f.name for f in fields(StarDistTraining)} - set(_MACHINE)
+    settings = {k: v for k, v in given.items() if v is not None and k in known}
+    StarDistTraining(**settings)
+    return settings

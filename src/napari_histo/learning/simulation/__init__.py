@@ -1,0 +1,1 @@
+"""Active learning played on images whose truth is known."""

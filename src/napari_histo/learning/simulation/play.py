@@ -1,0 +1,373 @@
+"""The loop of active learning played on images whose truth is known, to compare ways of doing it.
+
+A labelled set stands in for the annotator: regions are chosen as they would be, their true outlines
+are handed over, a model is trained, and images that nobody learns from judge it. Ways to do it
+("arms") differ in how regions are chosen and in how a round learns: from scratch from all regions
+so far, or from the last model with earlier regions replayed. All arms start without weights, are
+given the same number of objects, the same images and the same seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_histo.core import CancelToken, Contours, ObjectTable, PixelSize, Progress, Segmenter
+from napari_histo.core import SlideReader as Reader
+from napari_histo.core.learning import Candidate, LabelledRegion, Pool
+from napari_histo.errors import LearningError
+from napari_histo.learning.scoring import ScoreRequest, join, list_regions, score_image
+from napari_histo.learning.stardist.evaluation import evaluate_model, pooled
+from napari_histo.learning.stardist.start import small_config
+from napari_histo.learning.stardist.training import train_stardist
+from napari_histo.learning.strategies import strategy
+from napari_histo.learning.training import Example, StarDistTraining, TrainedModel
+from napari_histo.learning.views import VIEWS
+from napari_histo.models import load_model
+from napari_histo.store import atomic_path
+
+__all__ = ["ARMS", "Arm", "RoundScore", "Simulation", "TruthImage", "simulate"]
+
+
+@dataclass(frozen=True, eq=False)
+class TruthImage:
+    """An image whose objects are known.
+
+    Attributes
+    ----------
+    name : str
+    reader : SlideReader
+    truth : ObjectTable
+        All objects, full-resolution px.
+    split : {"train", "judge", "test"}
+        Regions are chosen in the first; the second chooses thresholds and when to stop, in all
+        arms alike; the third gives the figures.
+    pixel_size : PixelSize or None
+        Where the file does not say it.
+    """
+
+    name: str
+    reader: Reader
+    truth: ObjectTable
+    split: str
+    pixel_size: PixelSize | None = None
+
+    def labelled(self, candidate: Candidate | None = None, number: int = 0) -> Example:
+        """A region with its true objects; the whole image by default."""
+        box = self.reader.info.box if candidate is None else candidate.region
+        objects = self.truth.select(self.truth.query(box))
+        region = LabelledRegion(self.name, box, objects, Contours.empty(), "truth", number)
+        return Example(self.reader, region, self.pixel_size)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of doing it.
+
+    Attributes
+    ----------
+    name : str
+    strategy : str
+        See `napari_histo.learning.strategies`.
+    goes_on : bool
+        True to train the last model on, with replay; False to start anew in each round.
+    """
+
+    name: str
+    strategy: str
+    goes_on: bool
+
+
+#: Arms by name: what is compared unless asked otherwise comes first.
+ARMS: Mapping[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm("default", "auto", goes_on=True),
+        Arm("random-scratch", "random", goes_on=False),
+        Arm("random-replay", "random", goes_on=True),
+        Arm("auto-scratch", "auto", goes_on=False),
+        Arm("typical-replay", "typical", goes_on=True),
+        Arm("uncertain-replay", "uncertain", goes_on=True),
+        Arm("disagreement-replay", "disagreement", goes_on=True),
+        Arm("diverse-replay", "diverse", goes_on=True),
+        Arm("contrast-replay", "contrast", goes_on=True),
+        Arm("grid-replay", "grid", goes_on=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What is played.
+
+    Attributes
+    ----------
+    budgets : tuple of int
+        Objects annotated after each round, rising.
+    region_px : int
+        Side of a region, px of the model.
+    at_once : int
+        Regions asked for at a time, until the budget is reached.
+    encoder : str
+        Model that says what regions look like before there is one of our own; it must not have
+        learned from these images.
+    training : StarDistTraining
+        Of a model from scratch.
+    next_steps, next_rate : int, float
+        Steps and learning rate of a model that goes on.
+    """
+
+    budgets: tuple[int, ...] = (50, 100, 200, 400, 800)
+    region_px: int = 128
+    at_once: int = 8
+    encoder: str = "fluo-nuclei"
+    training: StarDistTraining = field(
+        default_factory=lambda: StarDistTraining(steps=350, batch=4, workers=0)
+    )
+    next_steps: int = 100
+    next_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
+            raise LearningError(f"Budgets are {self.budgets}; give rising numbers of objects.")
+
+
+@dataclass(frozen=True)
+class RoundScore:
+    """How one round of one arm ended.
+
+    Attributes
+    ----------
+    arm : str
+    seed, round : int
+    n_objects, n_regions, n_images : int
+        Annotated so far.
+    pq, f1 : float
+        On the test images, all objects in one pot.
+    first_pq : float
+        On the regions of the first round: what was learned and may be forgotten.
+    seconds : float
+        Of training, in this round.
+    """
+
+    arm: str
+    seed: int
+    round: int
+    n_objects: int
+    n_regions: int
+    n_images: int
+    pq: float
+    f1: float
+    first_pq: float
+    seconds: float
+
+
+def simulate(
+    images: Sequence[TruthImage],
+    folder: Path | str,
+    arms: Sequence[Arm] = (ARMS["default"], ARMS["random-scratch"]),
+    seeds: Sequence[int] = range(5),
+    params: Simulation | None = None,
+    cancel: CancelToken | None = None,
+) -> Generator[Progress, None, list[RoundScore]]:
+    """Play all rounds of all arms with all seeds.
+
+    Each finished round is kept in `folder`; the same call goes on where it was stopped.
+
+    Raises
+    ------
+    LearningError
+        A split has no images, or the folder holds another simulation.
+    Cancelled
+    """
+    folder, params, cancel = Path(folder), params or Simulation(), cancel or CancelToken()
+    by_split = {s: [i for i in images if i.split == s] for s in ("train", "judge", "test")}
+    missing = [s for s, own in by_split.items() if not own]
+    if missing:
+        raise LearningError(
+            f"No image is in the split {' or '.join(missing)}. A simulation needs images to choose "
+            "from (train), to choose thresholds (judge) and to judge (test)."
+        )
+    _check_same(folder, params, images)
+    scores: list[RoundScore] = []
+    total = len(arms) * len(seeds) * len(params.budgets)
+    for seed in seeds:
+        for arm in arms:
+            game = _Game(by_split, folder / arm.name / f"seed-{seed}", arm, seed, params, cancel)
+            for number in range(1, len(params.budgets) + 1):
+                for step in game.play(number):
+                    yield Progress(len(scores), total, f"{arm.name}, seed {seed}: {step.message}")
+                scores.append(game.scores[-1])
+    return scores
+
+
+class _Game:
+    """One arm with one seed."""
+
+    def __init__(
+        self,
+        images: Mapping[str, Sequence[TruthImage]],
+        folder: Path,
+        arm: Arm,
+        seed: int,
+        params: Simulation,
+        cancel: CancelToken,
+    ) -> None:
+        self.images, self.folder, self.arm, self.seed = images, folder, arm, seed
+        self.params, self.cancel = params, cancel
+        self.chosen: list[tuple[int, Candidate]] = []
+        self.scores: list[RoundScore] = []
+        self._named = {image.name: image for image in images["train"]}
+
+    def play(self, number: int) -> Generator[Progress]:
+        """A round, or what was kept of it."""
+        place = self.folder / f"round-{number}"
+        kept = place / "round.json"
+        if kept.is_file():
+            self._read(kept)
+            return
+        yield from self._query(number)
+        done = yield from self._train(number, place / "model")
+        yield Progress(0, 0, "judging")
+        score = self._judge(number, done)
+        self.scores.append(score)
+        self._keep(kept, number)
+
+    def _query(self, number: int) -> Generator[Progress]:
+        """Choose regions until the budget is reached."""
+        rng = np.random.default_rng([self.seed, number])
+        pool = yield from self._pool(number)
+        while self._n_objects < self.params.budgets[number - 1]:
+            taken = {candidate for _, candidate in self.chosen}
+            rows = [i for i, c in enumerate(pool.candidates) if c in taken]
+            pool = replace(
+                pool,
+                seen=pool.features[rows],
+                seen_candidates=tuple(pool.candidates[i] for i in rows),
+            )
+            new = strategy(self.arm.strategy).select(pool, self.params.at_once, rng).candidates
+            if not new:
+                return
+            for candidate in new:
+                self.chosen.append((number, candidate))
+                if self._n_objects >= self.params.budgets[number - 1]:
+                    break
+
+    def _pool(self, number: int) -> Generator[Progress, None, Pool]:
+        """All regions as the last model sees them, or the encoder before there is one."""
+        first, method = number == 1, self.arm.strategy
+        model = self._encoder() if first else self._last_model(number - 1)
+        asks_doubt = not first or method not in ("auto", "typical", "diverse", "contrast")
+        request = ScoreRequest(
+            self.params.region_px,
+            most=10**6,
+            objects=asks_doubt,
+            views=VIEWS[1:3] if asks_doubt or method == "contrast" else (),
+        )
+        pools = []
+        for image in self._named.values():
+            own = replace(request, pixel_size=image.pixel_size)
+            if method in ("random", "grid"):
+                pools.append(list_regions(image.name, image.reader, model, own))
+                continue
+            look = score_image(image.name, image.reader, model, own, self.cancel)
+            pools.append((yield from look))
+        return join(pools)
+
+    def _train(self, number: int, folder: Path) -> Generator[Progress, None, TrainedModel]:
+        params = replace(self.params.training, seed=1000 * self.seed + number, name=self.arm.name)
+        parent: Any = small_config()
+        new = [self._named[c.image].labelled(c, n) for n, c in self.chosen]
+        replayed: list[Example] = []
+        if self.arm.goes_on and number > 1:
+            parent = self.folder / f"round-{number - 1}" / "model"
+            params = replace(params, steps=self.params.next_steps, rate=self.params.next_rate)
+            replayed = [e for e in new if e.labels.round < number]
+            new = [e for e in new if e.labels.round == number]
+        judge = [image.labelled() for image in self.images["judge"]]
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        resume = folder.with_name(f"{folder.name}.training").exists()
+        return (
+            yield from train_stardist(
+                parent, new, replayed, folder, params, self.cancel,
+                validation=judge, resume=resume,
+            )
+        )  # fmt: skip
+
+    def _judge(self, number: int, done: TrainedModel) -> RoundScore:
+        test = [image.labelled() for image in self.images["test"]]
+        first = [self._named[c.image].labelled(c) for n, c in self.chosen if n == 1]
+        found = pooled(list(evaluate_model(done.model, test, cancel=self.cancel)))
+        return RoundScore(
+            self.arm.name,
+            self.seed,
+            number,
+            self._n_objects,
+            len(self.chosen),
+            len({c.image for _, c in self.chosen}),
+            round(found.pq, 5),
+            round(found.f1, 5),
+            round(pooled(list(evaluate_model(done.model, first, cancel=self.cancel))).pq, 5),
+            round(done.seconds, 2),
+        )
+
+    @property
+    def _n_objects(self) -> int:
+        """Objects whose centroids lie in the chosen regions."""
+        return sum(_owned(self._named[c.image].truth, c) for _, c in self.chosen)
+
+    def _encoder(self) -> Segmenter:
+        return load_model(self.params.encoder, device=self.params.training.device)
+
+    def _last_model(self, number: int) -> Segmenter:
+        folder = self.folder / f"round-{number}" / "model"
+        return load_model(str(folder), device=self.params.training.device)
+
+    def _keep(self, path: Path, number: int) -> None:
+        regions = [
+            [c.image, c.region.x, c.region.y, c.region.width, c.region.height]
+            for n, c in self.chosen
+            if n == number
+        ]
+        with atomic_path(path) as work:
+            work.write_text(
+                json.dumps({"score": asdict(self.scores[-1]), "regions": regions}, indent=1),
+                encoding="utf-8",
+            )
+
+    def _read(self, path: Path) -> None:
+        from napari_histo.core import Box
+
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        self.scores.append(RoundScore(**kept["score"]))
+        number = self.scores[-1].round
+        self.chosen += [(number, Candidate(name, Box(*box))) for name, *box in kept["regions"]]
+
+
+def _owned(truth: ObjectTable, candidate: Candidate) -> int:
+    box = candidate.region
+    x, y = truth.centroids[truth.query(box)].T
+    inside = (x >= box.x) & (x < box.right) & (y >= box.y) & (y < box.bottom)
+    return int(np.count_nonzero(inside))
+
+
+def _check_same(folder: Path, params: Simulation, images: Sequence[TruthImage]) -> None:
+    """Keep what is played in the folder; refuse where it holds something else."""
+    asked = {
+        "params": json.loads(json.dumps(asdict(params))),
+        "images": sorted([i.name, i.split, len(i.truth)] for i in images),
+    }
+    path = folder / "simulation.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != asked:
+        raise LearningError(
+            f"{folder} holds a simulation with other settings or images. Choose another folder, or "
+            "ask for the same to go on."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as work:
+        work.write_text(json.dumps(asked, indent=1), encoding="utf-8")

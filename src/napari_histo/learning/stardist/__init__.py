@@ -1,0 +1,1 @@
+"""StarDist: what it learns from labelled regions, and how well it does."""

@@ -1,0 +1,210 @@
+"""Patches of labelled regions at random: turned, scaled, warped, restained, normalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own idiom
+
+from napari_histo.learning.stardist.augment import (
+    fluo_colour,
+    fluo_texture,
+    he_colour,
+    he_texture,
+    jitter_range,
+)
+from napari_histo.learning.stardist.sheets import Sheet, Sheets
+from napari_histo.learning.stardist.targets import Patch
+from napari_histo.ops.normalize import Normalizer
+
+__all__ = ["PatchShape", "PatchSource", "cut_patch", "sampling_grid", "warp", "warp_nearest"]
+
+#: Share of patches whose range of intensities is moved, as if the slide were another.
+_JITTERED = 0.7
+#: How far a patch's centre keeps from the edge of the labels, in sides of a patch.
+_INSET = 0.3
+
+
+@dataclass(frozen=True)
+class PatchShape:
+    """How patches are cut.
+
+    Attributes
+    ----------
+    side : int
+        Px.
+    log2_scale_sigma, log2_scale_max : float
+        Spread of the magnification, and its limit.
+    stretch : float
+        Largest change of the ratio of the sides.
+    elastic_px : float
+        Spread of the shifts of six by six points, between which all others follow; 40 % of the
+        patches have them.
+    on_object : float
+        Share of the patches that lie near an object.
+    """
+
+    side: int
+    log2_scale_sigma: float = 0.35
+    log2_scale_max: float = 1.0
+    stretch: float = 0.12
+    elastic_px: float = 3.0
+    on_object: float = 0.85
+
+
+def sampling_grid(
+    size: tuple[int, ...],
+    shape: PatchShape,
+    rng: np.random.Generator,
+    *,
+    centre: NDArray[np.float64],
+    zoom: float,
+) -> Tensor:
+    """Where each patch pixel comes from, in grid_sample's -1..1.
+
+    ``size`` is the source's (h, w); ``centre`` (x, y) px of it; ``zoom`` > 1 enlarges.
+    """
+    factors = zoom * (1 + rng.uniform(-shape.stretch, shape.stretch, 2))
+    angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.integers(4) * np.pi / 2
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.diag([1 / factors[0], rng.choice([-1, 1]) / factors[1]])
+    axis = np.arange(shape.side) - (shape.side - 1) / 2
+    xy = np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)
+    xy = (xy + _elastic(shape, rng)) @ matrix.T + centre
+    return torch.from_numpy(((xy * 2 + 1) / size[::-1] - 1).astype(np.float32))[None]
+
+
+def _elastic(shape: PatchShape, rng: np.random.Generator) -> NDArray[np.float64] | float:
+    if rng.random() < 0.6:
+        return 0.0
+    knots = torch.from_numpy(rng.normal(0, shape.elastic_px, (1, 2, 6, 6)))
+    smooth = F.interpolate(knots, (shape.side, shape.side), mode="bicubic", align_corners=True)
+    return np.asarray(smooth[0].permute(1, 2, 0).numpy())
+
+
+def warp(image: Tensor, grid: Tensor) -> Tensor:
+    """An image (c, h, w) sampled at a grid of `sampling_grid`; mirrored beyond its edge."""
+    return F.grid_sample(image[None], grid, padding_mode="reflection", align_corners=False)[0]
+
+
+def warp_nearest(values: NDArray[np.integer], grid: Tensor) -> NDArray[np.int32]:
+    """Whole numbers (h, w), at least 0, likewise; -1 beyond the edge."""
+    # 1 is added so that 0 can mean "outside".
+    ids = torch.from_numpy(values.astype(np.float32) + 1)[None, None]
+    warped = F.grid_sample(ids, grid, mode="nearest", align_corners=False)[0, 0].numpy()
+    return warped.astype(np.int32) - 1
+
+
+class PatchSource:
+    """Draws patches from sheets; larger sheets more often, by the root of their size.
+
+    Parameters
+    ----------
+    sheets : Sheets
+    shape : PatchShape
+    percentiles : (float, float)
+        Of the model.
+    is_replayed : bool
+    """
+
+    def __init__(
+        self,
+        sheets: Sheets,
+        shape: PatchShape,
+        percentiles: tuple[float, float],
+        *,
+        is_replayed: bool = False,
+    ) -> None:
+        self._sheets, self._shape, self._percentiles = sheets, shape, percentiles
+        self._is_replayed = is_replayed
+        roots = np.sqrt(sheets.areas_px.astype(np.float64))
+        self._chance = roots / roots.sum()
+
+    @property
+    def nbytes(self) -> int:
+        """Of the pixels that are kept at hand."""
+        return self._sheets.nbytes
+
+    def draw(self, rng: np.random.Generator) -> Patch:
+        """One patch; the same generator gives the same one."""
+        sheet = self._sheets[int(rng.choice(len(self._chance), p=self._chance))]
+        return cut_patch(sheet, self._shape, self._percentiles, rng, is_replayed=self._is_replayed)
+
+
+def cut_patch(
+    sheet: Sheet,
+    shape: PatchShape,
+    percentiles: tuple[float, float],
+    rng: np.random.Generator,
+    *,
+    is_replayed: bool = False,
+) -> Patch:
+    """A patch of a sheet; the draw of colours also moves the slide's percentiles."""
+    log2 = np.clip(
+        rng.normal(0, shape.log2_scale_sigma), -shape.log2_scale_max, shape.log2_scale_max
+    )
+    centre = _centre(sheet, shape, rng)
+    grid = sampling_grid(sheet.labels.shape, shape, rng, centre=centre, zoom=2.0**log2)
+    code = warp_nearest(2 * sheet.labels + sheet.known, grid)
+    labels, known = np.maximum(code, 0) >> 1, (code > 0) & (code & 1 == 1)
+    image = _coloured(sheet, grid, percentiles, rng)
+    if rng.random() < _JITTERED:
+        image = jitter_range(image, rng)
+    shaped = ~np.isin(labels, sheet.cut)
+    return Patch(image, labels, known, shaped, sheet.classes, is_replayed)
+
+
+def _coloured(
+    sheet: Sheet,
+    grid: Tensor,
+    percentiles: tuple[float, float],
+    rng: np.random.Generator,
+) -> Tensor:
+    """The patch's pixels under other stains and optics, normalised as prediction would."""
+    slide = sheet.slide
+    if slide.is_brightfield:
+        unit, colour, texture = _by_255, he_colour(rng), he_texture
+    else:
+        unit, colour, texture = slide.normalizer.apply, fluo_colour(rng), fluo_texture
+    pixels = torch.from_numpy(unit(sheet.pixels)).permute(2, 0, 1)
+    image = texture(colour(warp(pixels, grid)), rng)
+    samples = colour(torch.from_numpy(unit(slide.samples)).T)
+    range_ = Normalizer.from_samples(
+        255 * samples.numpy(), percentiles, is_8bit_rgb=slide.is_brightfield
+    )
+    return (255 * image - range_.low) / (range_.high - range_.low)
+
+
+def _by_255(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(pixels, np.float32) / np.float32(255)
+
+
+def _centre(sheet: Sheet, shape: PatchShape, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(x, y) of the patch's centre: mostly near an object, else anywhere that is known."""
+    if len(sheet.centres) and rng.random() < shape.on_object:
+        centre = sheet.centres[rng.integers(len(sheet.centres))]
+        centre = centre + rng.uniform(-0.4, 0.4, 2) * shape.side
+    else:
+        y, x = np.nonzero(sheet.known[::4, ::4])
+        at = rng.integers(max(len(y), 1))
+        centre = np.array([4.0 * y[at], 4.0 * x[at]]) if len(y) else _middle(sheet)
+    return np.asarray(_within_known(sheet, centre, shape.side)[::-1])
+
+
+def _middle(sheet: Sheet) -> NDArray[np.float64]:
+    return np.array(sheet.known.shape) / 2
+
+
+def _within_known(sheet: Sheet, centre: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Moved to where the labels are, so that not too much of a patch lies beyond them."""
+    rows, columns = (np.flatnonzero(sheet.known.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return _middle(sheet)
+    low, high = np.array([rows[0], columns[0]]), np.array([rows[-1], columns[-1]])
+    inset = np.minimum(_INSET * side, 0.35 * (high - low))
+    return np.asarray(np.clip(centre, low + inset, high - inset))

@@ -1,0 +1,1 @@
+"""Region models: training on areas of tissue that people painted."""

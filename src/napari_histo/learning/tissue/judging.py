@@ -1,0 +1,39 @@
+"""How well a region model knows the labels that it did not learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from napari_histo.core.regions import RegionSegmenter
+from napari_histo.learning.tissue.examples import Sheet
+
+__all__ = ["iou_on", "mean_known"]
+
+
+def iou_on(model: RegionSegmenter, sheets: Sequence[Sheet]) -> dict[str, float]:
+    """IoU of each class, the background first, on labels of sheets; NaN where there are none."""
+    names = ("Background", *model.info.classes.names)
+    n = len(names)
+    seen = np.zeros((n, n), np.int64)
+    for sheet in sheets:
+        guide = None
+        if sheet.guide is not None:
+            guide = (np.asarray(sheet.guide, np.float32) / np.float32(255))[None]
+        answer = model.predict(sheet.values.apply(sheet.pixels)[None], guide)[0].argmax(-1)
+        known = sheet.labels > 0
+        at = (sheet.labels[known].astype(np.int64) - 1) * n + answer[known]
+        seen += np.bincount(at, minlength=n * n).reshape(n, n)
+    hit, truth = seen.diagonal(), seen.sum(axis=1)
+    union = truth + seen.sum(axis=0) - hit
+    return {
+        name: float(hit[i] / union[i]) if truth[i] else math.nan for i, name in enumerate(names)
+    }
+
+
+def mean_known(values: Iterable[float]) -> float:
+    """Mean of what is not NaN; NaN where all is."""
+    known = np.array([v for v in values if not math.isnan(v)])
+    return float(known.mean()) if len(known) else math.nan
