@@ -57,7 +57,7 @@ def _restained(rgb: _Array, factors: Sequence[float]) -> _Array:
     mix = (HED_FROM_OD @ np.diag(factors) @ OD_FROM_HED).astype(np.float32)
     changed = 256 * 10 ** -(density @ mix) - 1
     top = np.iinfo(rgb.dtype).max if np.issubdtype(rgb.dtype, np.integer) else 255
-    return np.clip(np.rint(changed), 0, top).astype(rgb.dtype)
+    return np.asarray(np.clip(np.rint(changed), 0, top).astype(rgb.dtype))
 
 
 #: What regions are looked at in, beside as they are.
