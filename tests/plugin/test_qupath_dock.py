@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
@@ -20,6 +21,7 @@ from napari_histo.session.qupath_memory import Memory
 from napari_histo.session.qupath_state import Step, Sync
 from napari_histo.session.qupath_work import QuPathTools
 from napari_histo.store.geojson import read_geojson, write_geojson
+from support.exchange import StandIn
 from support.fake_qupath import FakeQuPath, classed, project_with, squares
 from support.mouse import settle
 from support.qupath_projects import folder_hash, image, leaf, make_project, save_data
@@ -352,6 +354,31 @@ def test_real_projects_are_listed_quickly_and_left_alone(panel, data_dir):
         assert panel.state.error == ""
         panel.look()
         assert folder_hash(file.parent) == before
+
+
+def test_an_exchange_folder_is_synced_without_qupath(viewer, qtbot, tmp_path):
+    folder = tmp_path / "cohort" / "exchange"
+    scripts = StandIn(folder, "slide.tif", classes=("Tumor", "Stroma", "Necrosis"))
+    scripts.tables["1"] = squares(5)
+    scripts.export()
+    pixels = np.full((256, 512, 3), 200, np.uint8)
+    tifffile.imwrite(folder.parent / "slide.tif", pixels, photometric="rgb")
+    panel = Panel(viewer, qtbot, tmp_path, "No QuPath here.")
+    panel.session._tools = QuPathTools(look_for_qupath=lambda: "No QuPath.", data_folder=tmp_path)
+    panel.open(folder / "exchange.json")
+    assert panel.form.project_box.currentText() == "cohort · exchange"
+    assert all(button.isEnabled() for button in panel.form.browse.buttons.values())
+    panel.open_image()
+    assert len(panel.desk.objects) == 5
+    panel.desk.select([squares(5).uuid(0)])
+    panel.desk.relabel("Necrosis")
+    panel.press("sync")
+    panel.write()
+    assert "2 import" in panel.form.message.text()
+    assert scripts.take() == []
+    assert list(scripts.tables["1"].class_names).count("Necrosis") == 1
+    panel.desk.close()
+    panel.session.close()
 
 
 @pytest.mark.qupath

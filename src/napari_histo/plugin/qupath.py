@@ -19,6 +19,7 @@ from napari_histo.plugin.theme import style_sheet, theme_colour
 from napari_histo.plugin.threads import Mailbox
 from napari_histo.session import AnnotationController
 from napari_histo.session.qupath import QuPathController
+from napari_histo.session.qupath_exchange import is_exchange
 from napari_histo.session.qupath_memory import Memory
 from napari_histo.session.qupath_state import ImageRow, OpenedSlide, Preview
 from napari_histo.session.qupath_work import QuPathTools
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QuPathDock"]
 
-_FILTER = "QuPath project (*.qpproj)"
+_FILTER = "QuPath project, or exchange folder (*.qpproj exchange.json)"
 _LOOK_MS = 3000
 
 
@@ -285,6 +286,8 @@ def _once(parent: QWidget, call: Any) -> QTimer:
 
 def _title(file: Path) -> str:
     """Projects are most often named by their folder."""
+    if is_exchange(file):
+        return f"{file.parent.parent.name} · {file.parent.name}"
     return file.parent.name if file.name == "project.qpproj" else file.stem
 
 

@@ -52,7 +52,9 @@ class QuPathForm(QWidget):
         self.setMinimumWidth(_WIDTH_PX)
         self.project_box = combo("Projects that were opened lately.")
         self.open_button = QPushButton("Open…")
-        self.open_button.setToolTip("Open a QuPath project: its project.qpproj.")
+        self.open_button.setToolTip(
+            "Open a QuPath project: its project.qpproj, or the exchange.json of an exchange."
+        )
         self.facts = small_label()
         self.pages = QStackedWidget()
         self.browse, self.preview = BrowsePanel(), PreviewPanel()

@@ -176,9 +176,9 @@ class ImageDelegate(QStyledItemDelegate):
     def _colour(self, sync: Sync) -> QColor:
         if sync is Sync.IN_STEP:
             return _GREEN
-        if sync in (Sync.CONFLICTS, Sync.DAMAGED):
+        if sync in (Sync.CONFLICTS, Sync.DAMAGED, Sync.UNEXPORTED):
             return QColor(theme_colour(self.theme, "error").lighter(150))
-        if sync in (Sync.HERE, Sync.QUPATH, Sync.BOTH, Sync.SAVING):
+        if sync in (Sync.HERE, Sync.QUPATH, Sync.BOTH, Sync.WAITING, Sync.SAVING):
             return theme_colour(self.theme, "warning")
         quiet = theme_colour(self.theme, "text")
         quiet.setAlpha(90)

@@ -17,8 +17,20 @@ from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.qupath_browse import ProjectBrowser
 from napari_histo.session.qupath_desk import Borrowed, has_open, save_left_over
 from napari_histo.session.qupath_memory import Memory
-from napari_histo.session.qupath_state import ImageRow, OpenedSlide, Preview, Step, Sync
-from napari_histo.session.qupath_words import DIRECTIONS, NOTHING_TO_DO, RELOAD, WRITTEN
+from napari_histo.session.qupath_state import (
+    UNREADABLE,
+    ImageRow,
+    OpenedSlide,
+    Preview,
+    Step,
+    Sync,
+)
+from napari_histo.session.qupath_words import (
+    DIRECTIONS,
+    NOTHING_TO_DO,
+    undone_text,
+    written_text,
+)
 from napari_histo.session.qupath_work import (
     QuPathTools,
     Work,
@@ -122,7 +134,7 @@ class QuPathController(ProjectBrowser):
         if row.sync in _PULLED and not self.state.blocker and self.state.step is Step.IDLE:
             self._pull_unasked(row)
             return
-        if row.sync in (Sync.DAMAGED, Sync.SAVING):
+        if row.sync in UNREADABLE:
             self.fail(HistoError(row.message))
         self.objects_ready.emit(row)
 
@@ -197,7 +209,7 @@ class QuPathController(ProjectBrowser):
         if self._answers.is_busy:
             self.state.notice = "Your last choice is being taken in. Try again in a moment."
             return
-        self._write(preview, WRITTEN[preview.direction] + (RELOAD if preview.writes[1] else ""))
+        self._write(preview, written_text(preview))
 
     def _write(self, preview: Preview, said: str) -> None:
         settle = self._settle(preview.row, closes=preview.writes[0])
@@ -229,7 +241,7 @@ class QuPathController(ProjectBrowser):
             bridge = self._bridge_of(row)
             driven(undoing(bridge, row, settle=settle, cancel=self._cancel), report)
 
-        said = f"The last sync was taken back.{RELOAD}"
+        said = undone_text(row)
         name = f"Undo for {row.entry.name}"
         self._start(name, Step.WRITING, work, lambda _: self._written(None, said))
 

@@ -11,18 +11,23 @@ from napari_histo.errors import Cancelled, HistoError
 from napari_histo.session.annotation import AnnotationController
 from napari_histo.session.jobs import Job, Lane, Post
 from napari_histo.session.qupath_desk import has_open
+from napari_histo.session.qupath_exchange import is_exchange, open_any
 from napari_histo.session.qupath_memory import Memory
 from napari_histo.session.qupath_rows import Listing, old_folder
 from napari_histo.session.qupath_state import ImageRow, QuPathState, Step, Sync
 from napari_histo.session.qupath_work import QuPathTools
 from qupath_bridge.images import PathRule
-from qupath_bridge.project import open_project
 
 __all__ = ["ProjectBrowser"]
 
 _log = logging.getLogger(__name__)
 #: What edits that wait in the Annotate panel make of an image.
-_WITH_EDITS = {Sync.IN_STEP: Sync.HERE, Sync.QUPATH: Sync.BOTH, Sync.NOTHING: Sync.HERE}
+_WITH_EDITS = {
+    Sync.IN_STEP: Sync.HERE,
+    Sync.WAITING: Sync.HERE,
+    Sync.QUPATH: Sync.BOTH,
+    Sync.NOTHING: Sync.HERE,
+}
 _Listed = tuple[Listing, tuple[ImageRow, ...], str]
 
 
@@ -55,7 +60,7 @@ class ProjectBrowser:
     # -- the project -----------------------------------------------------------------------------
 
     def open_project(self, path: Path) -> None:
-        """List a project; `state.is_listing` turns false when that is done."""
+        """List a project or an exchange folder; `state.is_listing` turns false at the end."""
         if self._is_busy():
             return
         self.state.error = self.state.notice = ""
@@ -63,8 +68,9 @@ class ProjectBrowser:
         rules, tools = self.memory.rules, self._tools
 
         def work(_: object) -> _Listed:
-            listing = Listing(open_project(path, rules), tools.data_folder)
-            return listing, listing.rows(), tools.look_for_qupath()
+            listing = Listing(open_any(path, rules), tools.data_folder)
+            needs_none = is_exchange(listing.project.file)
+            return listing, listing.rows(), "" if needs_none else tools.look_for_qupath()
 
         self._lists.submit(Job(work, self._opened_project, self._failed_listing))
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from qupath_bridge.changes import FileFacts
 from qupath_bridge.delta import Delta
+from qupath_bridge.exchange import ExchangeFacts, is_exchange
 from qupath_bridge.pair import Comparison, Direction, Pair
 from qupath_bridge.snapshot import Undo
 
@@ -38,7 +40,7 @@ class Known:
     Attributes
     ----------
     ours, theirs : Stamp
-        Of our file and of the project's data.
+        Of our file and of the project's data; in an exchange folder of what QuPath exported.
     left_here, left_there : int
         Changes of each side that the other was not given.
     n_open : int
@@ -91,10 +93,10 @@ class Known:
 def after_sync(found: Comparison, direction: Direction) -> Known:
     """Facts to keep once `found` was carried out."""
     pair, merged = found.pair, found.merge
-    wrote_ours, wrote_theirs = found.writes_ours(direction), found.writes_theirs(direction)
+    wrote_ours = found.writes_ours(direction)
     return Known(
         ours=stamp_of(pair.file) if wrote_ours else _as_stamp(found.ours),
-        theirs=stamp_of(_data(pair)) if wrote_theirs else _as_stamp(found.theirs.data),
+        theirs=_theirs(pair, found.theirs, is_written=found.writes_theirs(direction)),
         left_here=_n(merged.to_theirs) if direction == "pull" else 0,
         left_there=_n(merged.to_ours) if direction == "push" else 0,
         n_open=merged.n_open,
@@ -111,6 +113,13 @@ def _n(delta: Delta) -> int:
     return len(delta.upserts) + len(delta.deletions)
 
 
+def _theirs(pair: Pair, facts: Any, *, is_written: bool) -> Stamp:
+    """Of the project's side; what QuPath exported is written by QuPath alone."""
+    if isinstance(facts, ExchangeFacts):
+        return _as_stamp(facts.exported)
+    return stamp_of(_data(pair)) if is_written else _as_stamp(facts.data)
+
+
 def _as_stamp(facts: FileFacts | None) -> Stamp:
     return None if facts is None else (facts.size, facts.mtime_ns)
 
@@ -120,7 +129,10 @@ def _read_stamp(words: Sequence[int] | None) -> Stamp:
 
 
 def _data(pair: Pair) -> Path:
-    return pair.project.parent / "data" / pair.entry.entry_id / "data.qpdata"
+    folder, key = pair.project.parent, pair.entry.entry_id
+    if is_exchange(pair.project):
+        return folder / "from-qupath" / f"{key}.geojson"
+    return folder / "data" / key / "data.qpdata"
 
 
 def _not_after(moment_ns: int, path: Path) -> Stamp:

@@ -12,6 +12,7 @@ from pathlib import Path
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError
 from napari_histo.session.places import left_over_since
+from napari_histo.session.qupath_exchange import ExchangeEntry
 from napari_histo.session.qupath_known import Known, Stamp, stamp_of
 from napari_histo.session.qupath_state import ImageRow, Sync
 from napari_histo.session.target import default_target
@@ -40,6 +41,7 @@ class Listing:
     Attributes
     ----------
     project : QuPathProject
+        Or an `ExchangeProject`.
     data_folder : Path or None
         Where journals go whose image's folder takes none.
     """
@@ -76,6 +78,8 @@ class Listing:
     def _watched(self, entry: ProjectEntry) -> Iterable[Path]:
         folder, file = entry.folder, self._files[entry.entry_id]
         yield from (entry.data_file, folder / "summary.json", folder / "data.qpdata.bkp")
+        if isinstance(entry, ExchangeEntry):
+            yield entry.pending
         if file is not None:
             yield from (file, file.with_name(f".{file.name}.journal"))
             yield self._sync_folder(entry.entry_id, file)
@@ -105,6 +109,8 @@ class Listing:
         check = entry.check_data()
         if check.state in _STATES:
             return _STATES[check.state], check.message
+        if isinstance(entry, ExchangeEntry) and entry.lacks:
+            return Sync.UNEXPORTED, entry.lacks
         pair = row.pair
         if pair is None:
             return Sync.MISSING, row.image.message
@@ -117,7 +123,9 @@ class Listing:
         ours, theirs = known.moved(pair)
         if known.n_open:
             return Sync.CONFLICTS, ""
-        return _CHANGES[ours or unsaved, theirs], ""
+        change = _CHANGES[ours or unsaved, theirs]
+        is_waiting = isinstance(entry, ExchangeEntry) and entry.waits()
+        return (Sync.WAITING if is_waiting and change is Sync.IN_STEP else change), ""
 
 
 def files_of(

@@ -18,7 +18,7 @@ from qupath_bridge.pair import Comparison, Direction, Pair
 from qupath_bridge.project import QuPathProject
 from qupath_bridge.sync import Answers
 
-__all__ = ["ImageRow", "OpenedSlide", "Preview", "QuPathState", "Step", "Sync"]
+__all__ = ["UNREADABLE", "ImageRow", "OpenedSlide", "Preview", "QuPathState", "Step", "Sync"]
 
 
 class Sync(Enum):
@@ -31,10 +31,16 @@ class Sync(Enum):
     HERE = "changed in napari"
     QUPATH = "changed in QuPath"
     BOTH = "changed on both sides"
+    WAITING = "waits for the import in QuPath"
     CONFLICTS = "conflicts"
     SAVING = "QuPath is saving"
     DAMAGED = "damaged"
+    UNEXPORTED = "not exported from QuPath"
     MISSING = "image file not found"
+
+
+#: What no sync can read now; the row's message says why.
+UNREADABLE = frozenset({Sync.DAMAGED, Sync.SAVING, Sync.UNEXPORTED})
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class ImageRow:
     file : Path or None
         Our objects, there or not; None while the image is not found.
     project : Path
-        The ``project.qpproj``.
+        The ``project.qpproj``, or the ``exchange.json`` of an exchange folder.
     thumbnail : Path or None
     sync : Sync
     by_type : mapping of str to int
@@ -212,4 +218,4 @@ class QuPathState:
             return "Choose an image."
         if row.file is None:
             return "The image file is not found. Double-click the image to say where it is."
-        return row.message if row.sync in (Sync.DAMAGED, Sync.SAVING) else ""
+        return row.message if row.sync in UNREADABLE else ""

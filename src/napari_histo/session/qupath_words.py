@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from napari_histo.core import ObjectTable
+from napari_histo.session.qupath_exchange import is_exchange
 from napari_histo.session.qupath_state import ImageRow, Preview, QuPathState, Sync
 from qupath_bridge.pair import Direction
 from qupath_bridge.sync import Conflict
@@ -14,8 +15,6 @@ from qupath_bridge.sync import Conflict
 __all__ = [
     "DIRECTIONS",
     "NOTHING_TO_DO",
-    "RELOAD",
-    "WRITTEN",
     "changes_table",
     "class_of",
     "counts_text",
@@ -23,7 +22,9 @@ __all__ = [
     "project_facts",
     "row_facts",
     "saved_text",
+    "undone_text",
     "when",
+    "written_text",
 ]
 
 DIRECTIONS: Mapping[Direction, str] = {"pull": "Pull", "push": "Push", "sync": "Sync"}
@@ -32,14 +33,21 @@ NOTHING_TO_DO: Mapping[Direction, str] = {
     "pull": "There is nothing new in QuPath.",
     "push": "There is nothing new for QuPath.",
 }
-WRITTEN: Mapping[Direction, str] = {
+_WRITTEN: Mapping[Direction, str] = {
     "sync": "Both sides are in step now.",
     "pull": "QuPath's changes are here now.",
     "push": "Your changes are in the project now.",
 }
 #: QuPath keeps what it has read.
-RELOAD = " If the image is open in QuPath, choose File → Reload data there."
-_ONE = {"Annotations": "annotation", "Detections": "detection", "Cells": "cell", "Tiles": "tile"}
+_RELOAD = " If the image is open in QuPath, choose File → Reload data there."
+_IMPORT = "Your changes wait for QuPath: run the script “napari-histo 2 import” there."
+_ONE = {
+    "Annotations": "annotation",
+    "Detections": "detection",
+    "Cells": "cell",
+    "Tiles": "tile",
+    "Objects": "object",  # of an export, which does not tell their kind
+}
 _QUIET = {Sync.NOTHING}
 
 
@@ -64,11 +72,26 @@ def project_facts(state: QuPathState) -> str:
         return ""
     n = len(state.rows)
     missing = sum(row.sync is Sync.MISSING for row in state.rows)
-    facts = [f"QuPath {state.project.version.removeprefix('v')}" if state.project.version else ""]
+    facts = ["exchange folder"] if is_exchange(state.project.file) else []
+    if state.project.version:
+        facts.append(f"QuPath {state.project.version.removeprefix('v')}")
     facts.append("1 image" if n == 1 else f"{n:,} images")
     if missing:
         facts.append("none of them found" if missing == n > 1 else f"{missing:,} not found")
     return " · ".join(filter(None, facts))
+
+
+def written_text(preview: Preview) -> str:
+    """What was done, and what is still to be done in QuPath."""
+    if preview.writes[1] and is_exchange(preview.row.project):
+        return _IMPORT
+    return _WRITTEN[preview.direction] + (_RELOAD if preview.writes[1] else "")
+
+
+def undone_text(row: ImageRow) -> str:
+    """That a sync was taken back."""
+    more = f" {_IMPORT}" if is_exchange(row.project) else _RELOAD
+    return f"The last sync was taken back.{more}"
 
 
 def when(moment: datetime) -> str:

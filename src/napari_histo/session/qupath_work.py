@@ -15,8 +15,9 @@ from napari_histo.session.qupath_known import after_sync, after_undo
 from napari_histo.session.qupath_state import ImageRow, OpenedSlide, Preview
 from qupath_bridge.bridge import QuPathBridge
 from qupath_bridge.changes import FileFacts
+from qupath_bridge.exchange import ExchangeBridge, is_exchange
 from qupath_bridge.locate import find_qupath
-from qupath_bridge.pair import Comparison, Pair, carry_out, compare, undo
+from qupath_bridge.pair import Comparison, Pair, SyncBridge, carry_out, compare, undo
 from qupath_bridge.project import QuPathProject
 from qupath_bridge.snapshot import load_undo
 
@@ -45,9 +46,14 @@ def look_for_qupath() -> str:
     if find_qupath() is None:
         return (
             "Pull, Push and Sync need QuPath on this computer. Install it from qupath.github.io, "
-            "or set PAQUO_QUPATH_DIR to its folder, then start napari again."
+            "or set PAQUO_QUPATH_DIR to its folder, then start napari again. Or open an exchange "
+            "folder, which needs no QuPath here."
         )
     return ""
+
+
+def _make_bridge(file: Path) -> QuPathBridge | ExchangeBridge:
+    return ExchangeBridge(file) if is_exchange(file) else QuPathBridge(file)
 
 
 def _open_slide(path: Path, *, series: int) -> SlideReader:
@@ -63,7 +69,7 @@ class QuPathTools:
     Attributes
     ----------
     make_bridge : callable
-        For a project file.
+        For a project file, or the ``exchange.json`` of an exchange folder.
     look_for_qupath : callable
         Why there can be no bridge; empty where there can.
     open_slide : callable
@@ -72,7 +78,7 @@ class QuPathTools:
         Of journals; the user's by default.
     """
 
-    make_bridge: Callable[[Path], Any] = QuPathBridge
+    make_bridge: Callable[[Path], Any] = _make_bridge
     look_for_qupath: Callable[[], str] = look_for_qupath
     open_slide: Callable[..., SlideReader] = _open_slide
     data_folder: Path | None = None
@@ -99,7 +105,7 @@ def slide_of(project: QuPathProject, row: ImageRow, tools: QuPathTools) -> Opene
 
 
 def reading(
-    bridge: QuPathBridge, row: ImageRow, *, settle: Callable[[], None], cancel: CancelToken
+    bridge: SyncBridge, row: ImageRow, *, settle: Callable[[], None], cancel: CancelToken
 ) -> Work[Comparison]:
     """Read both places and merge them; the project is not written.
 
@@ -111,7 +117,7 @@ def reading(
 
 
 def writing(
-    bridge: QuPathBridge, preview: Preview, *, settle: Callable[[], None], cancel: CancelToken
+    bridge: SyncBridge, preview: Preview, *, settle: Callable[[], None], cancel: CancelToken
 ) -> Work[Preview | None]:
     """Carry out what was shown.
 
@@ -142,7 +148,7 @@ def writing(
 
 
 def undoing(
-    bridge: QuPathBridge, row: ImageRow, *, settle: Callable[[], None], cancel: CancelToken
+    bridge: SyncBridge, row: ImageRow, *, settle: Callable[[], None], cancel: CancelToken
 ) -> Work[None]:
     """Take the last sync of an image back."""
     yield Progress(0, 0, "Saving your edits")
@@ -154,7 +160,7 @@ def undoing(
         after_undo(pair, kept).save(pair)
 
 
-def _again(bridge: QuPathBridge, preview: Preview, cancel: CancelToken) -> Work[Comparison]:
+def _again(bridge: SyncBridge, preview: Preview, cancel: CancelToken) -> Work[Comparison]:
     yield Progress(0, 0, "Looking at the latest changes")
     pair, answers = preview.found.pair, dict(preview.answers)
     return (yield from compare(bridge, pair, answers=answers, cancel=cancel))
