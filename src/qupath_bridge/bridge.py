@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import CancelToken, ObjectTable, ObjectType, Progress
+from napari_histo.core import CancelToken, ObjectTable, ObjectType, Progress, result_of
 from napari_histo.core.bridge import ImageEntry, WriteMode, WriteReport
 from napari_histo.errors import BridgeError, WriteError
 from qupath_bridge._bridge_checks import (
@@ -25,7 +25,7 @@ from qupath_bridge._bridge_checks import (
 from qupath_bridge._class_file import add_classes
 from qupath_bridge._differences import differences
 from qupath_bridge._transfer import Change, read_entry, verify, write_entry
-from qupath_bridge.client import Limits, WorkerClient, run
+from qupath_bridge.client import Limits, WorkerClient
 from qupath_bridge.project import ProjectEntry, QuPathProject, open_project
 from qupath_bridge.safety import (
     EntryFacts,
@@ -40,7 +40,7 @@ from qupath_bridge.safety import (
     to_disk,
 )
 
-__all__ = ["QuPathBridge", "run"]
+__all__ = ["QuPathBridge"]
 
 _N_KEPT, _N_TRIES = 5, 3
 
@@ -108,13 +108,13 @@ class QuPathBridge:
 
     def read_objects(self, entry: ImageEntry) -> ObjectTable:
         """Objects of one image; see `reading`."""
-        return run(self.reading(entry))
+        return result_of(self.reading(entry))
 
     def write_objects(
         self, entry: ImageEntry, table: ObjectTable, mode: WriteMode = "merge"
     ) -> WriteReport:
         """Write objects; see `writing`."""
-        return run(self.writing(entry, table, mode))
+        return result_of(self.writing(entry, table, mode))
 
     # -- with progress ---------------------------------------------------------------------------
 

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from napari_histo.core import result_of
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError, HistoError
 from napari_histo.store.geojson import read_geojson, write_geojson
 from qupath_bridge._differences import differences
 from qupath_bridge._exchange_files import read_head
 from qupath_bridge._places import Bridge, Place, place_of, stem_of
-from qupath_bridge.client import run
 from qupath_bridge.exchange import ExchangeBridge, is_exchange
 from qupath_bridge.exchange_scripts import install
 from qupath_bridge.locate import find_qupath
@@ -65,7 +65,7 @@ def _export(
     names = _file_names(entries)
 
     def work(bridge: Bridge, entry: ImageEntry) -> dict[str, Any]:
-        table = run(bridge.reading(entry))
+        table = result_of(bridge.reading(entry))
         file = output / names[entry.entry_id]
         output.mkdir(parents=True, exist_ok=True)
         n = write_geojson(file, table, about={"image": entry.name})
@@ -104,10 +104,10 @@ def _import(
         file = chosen[entry.entry_id]
         table = read_geojson(file)
         if dry_run:
-            change = differences(run(bridge.reading(entry)), table)
+            change = differences(result_of(bridge.reading(entry)), table)
             counts = {"added": len(change.added), "changed": len(change.changed)}
         else:
-            report = run(bridge.writing(entry, table, "merge"))
+            report = result_of(bridge.writing(entry, table, "merge"))
             counts = {"added": report.added, "changed": report.changed}
         moves = any(counts.values())
         state = ("would change" if dry_run else "written") if moves else "in step"

@@ -11,12 +11,12 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from napari_histo.core import ObjectTable, QueriedRegion, RoundFacts
+from napari_histo.core import ObjectTable, QueriedRegion, RoundFacts, result_of
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError, Cancelled, HistoError, WriteError
 from qupath_bridge._cli_progress import shown
 from qupath_bridge._rounds_report import collected_words, published_line, published_words
-from qupath_bridge.bridge import QuPathBridge, run
+from qupath_bridge.bridge import QuPathBridge
 from qupath_bridge.exchange import ExchangeBridge, is_exchange
 from qupath_bridge.project import open_project
 from qupath_bridge.rounds import Collected, Published, collecting, publishing
@@ -83,7 +83,7 @@ def _publish(
     def work(bridge: Bridge, entry: ImageEntry) -> Published:
         regions, table = asked[entry.entry_id]
         steps = publishing(bridge, regions, {entry.entry_id: table}, model=model, dry_run=dry_run)
-        return run(shown(steps, err, entry.name))[0]
+        return result_of(shown(steps, err, entry.name))[0]
 
     if not dry_run and not is_exchange(project):
         list_region_classes(open_project(project))
@@ -123,7 +123,7 @@ def _collect(
         raise BridgeError("Say where to write: -o FOLDER. Or ask with --dry-run what there is.")
 
     def work(bridge: Bridge, entry: ImageEntry) -> Collected:
-        found = run(shown(collecting(bridge, [entry]), err, entry.name))
+        found = result_of(shown(collecting(bridge, [entry]), err, entry.name))
         return found[0] if found else Collected(entry)
 
     done, failed = _each(project, _chosen(project, image), work, read_only=True)

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from napari_histo.core import Progress
+from napari_histo.core import result_of
 from napari_histo.core.bridge import ImageEntry, WriteReport
 from napari_histo.errors import BridgeError, HistoError
+from qupath_bridge._cli_progress import shown
 from qupath_bridge._places import Bridge, Place, place_of, stem_of
-from qupath_bridge.client import run
 from qupath_bridge.exchange import ExchangeBridge
 from qupath_bridge.images import PathRule
 from qupath_bridge.pair import Comparison, Direction, Pair, carry_out, compare, undo
@@ -39,9 +39,6 @@ _REFUSED = (
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-Result = TypeVar("Result")
 
 
 class PolicyName(StrEnum):
@@ -111,9 +108,9 @@ def _add_sync(app: typer.Typer, direction: Direction, help_: str) -> None:
         as_json: JsonOption = False,
     ) -> None:
         def work(bridge: Bridge, pair: Pair) -> dict[str, Any]:
-            found = run(_told(compare(bridge, pair, policy.value), pair))
+            found = result_of(shown(compare(bridge, pair, policy.value), err, pair.entry.name))
             if not dry_run:
-                run(_told(carry_out(bridge, found, direction), pair))
+                result_of(shown(carry_out(bridge, found, direction), err, pair.entry.name))
             if not as_json:
                 _print(found, direction, dry_run, bridge)
             return _facts(found, direction, dry_run)
@@ -133,7 +130,7 @@ def _undo_command(
     as_json: JsonOption = False,
 ) -> None:
     def work(bridge: Bridge, pair: Pair) -> dict[str, Any]:
-        run(_told(undo(bridge, pair), pair))
+        result_of(shown(undo(bridge, pair), err, pair.entry.name))
         if not as_json:
             out.print(f"{pair.entry.name}: as before the last sync", markup=False)
         return {"state": "taken back"}
@@ -207,21 +204,6 @@ def _each(
         raise typer.Exit(1)
     if any(image.get("open_conflicts") for image in told):
         raise typer.Exit(OPEN_CONFLICTS)
-
-
-def _told(work: Generator[Progress, None, Result], pair: Pair) -> Generator[Progress, None, Result]:
-    """Show on a terminal what is being done."""
-    if not err.is_terminal:
-        return (yield from work)
-    with err.status(pair.entry.name) as line:
-        while True:
-            try:
-                step = next(work)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            line.update(f"{pair.entry.name}: {step.message}")
-            yield step
 
 
 def _facts(found: Comparison, direction: Direction, dry_run: bool) -> dict[str, Any]:

@@ -20,29 +20,18 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from napari_histo.core import CancelToken, Progress
 from napari_histo.errors import BridgeError, Cancelled, MissingDependencyError
 from qupath_bridge._process_facts import cannot_start, java_environment, memory_mb, pump
 from qupath_bridge.locate import find_qupath, searched_places
 
-__all__ = ["Answer", "JavaError", "Limits", "WorkerClient", "run"]
+__all__ = ["Answer", "JavaError", "Limits", "WorkerClient"]
 
 Answer = dict[str, Any]
-Result = TypeVar("Result")
 _POLL_S = 0.1
 _LOG_LINES = 15
-
-
-def run(work: Generator[Progress, None, Result]) -> Result:
-    """Drive a generator of `Progress` to its end; its return value."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
 
 
 class JavaError(BridgeError):

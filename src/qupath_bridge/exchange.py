@@ -25,7 +25,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import CancelToken, ObjectTable, ObjectType, Progress
+from napari_histo.core import CancelToken, ObjectTable, ObjectType, Progress, result_of
 from napari_histo.core.bridge import ImageEntry, WriteMode, WriteReport
 from napari_histo.errors import TargetChangedError, WriteError
 from qupath_bridge._align import is_in
@@ -35,7 +35,6 @@ from qupath_bridge._differences import differences
 from qupath_bridge._exchange_files import MANIFEST, ExchangeImage, Exported, Manifest
 from qupath_bridge._exchange_pending import Pending, Waiting
 from qupath_bridge.changes import FileFacts
-from qupath_bridge.client import run
 from qupath_bridge.safety import make_folder, project_lock
 
 __all__ = ["ExchangeBridge", "ExchangeFacts", "is_exchange"]
@@ -100,13 +99,13 @@ class ExchangeBridge:
 
     def read_objects(self, entry: ImageEntry) -> ObjectTable:
         """Objects of one image; see `reading`."""
-        return run(self.reading(entry))
+        return result_of(self.reading(entry))
 
     def write_objects(
         self, entry: ImageEntry, table: ObjectTable, mode: WriteMode = "merge"
     ) -> WriteReport:
         """Write objects; see `writing`."""
-        return run(self.writing(entry, table, mode))
+        return result_of(self.writing(entry, table, mode))
 
     # -- with progress ---------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from napari_histo.core import CancelToken, Progress
+from napari_histo.core import CancelToken, Progress, result_of
 from napari_histo.errors import BridgeError, Cancelled, MissingDependencyError
-from qupath_bridge.client import JavaError, Limits, WorkerClient, run
+from qupath_bridge.client import JavaError, Limits, WorkerClient
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 
@@ -32,7 +32,7 @@ def start():
 
 
 def ask(client, command, limit_s=30.0, **values):
-    return run(client.call(command, values, limit_s=limit_s))
+    return result_of(client.call(command, values, limit_s=limit_s))
 
 
 def is_alive(pid):

@@ -7,10 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from napari_histo.core import CancelToken, ClassScheme, Contours, ObjectTable, new_ids
+from napari_histo.core import CancelToken, ClassScheme, Contours, ObjectTable, new_ids, result_of
 from napari_histo.errors import BridgeError, Cancelled, TargetChangedError, WriteError
 from napari_histo.testing.project_bridge import ProjectBridgeConformance
-from qupath_bridge.client import run
 from qupath_bridge.exchange import ExchangeBridge, is_exchange
 from support.disks import mounted, needs_root_on_linux
 from support.exchange import StandIn, without
@@ -80,11 +79,11 @@ def entry(bridge):
 
 def push(bridge, entry, table, mark="m", removed=(), **more):
     gone = table.select([]).object_id if not len(removed) else removed
-    return run(bridge.pushing(entry, table, gone, mark=mark, **more))
+    return result_of(bridge.pushing(entry, table, gone, mark=mark, **more))
 
 
 def marks(bridge, entry):
-    return run(bridge.marks(entry))
+    return result_of(bridge.marks(entry))
 
 
 # -- what waits ----------------------------------------------------------------------------------

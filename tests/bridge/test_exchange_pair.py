@@ -11,10 +11,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from napari_histo.core import ClassScheme, Contours, Details, ObjectTable, ObjectType, new_ids
+from napari_histo.core import (
+    ClassScheme,
+    Contours,
+    Details,
+    ObjectTable,
+    ObjectType,
+    new_ids,
+    result_of,
+)
 from napari_histo.errors import TargetChangedError
 from napari_histo.store.geojson import read_geojson, write_geojson
-from qupath_bridge.client import run
 from qupath_bridge.exchange import ExchangeBridge
 from qupath_bridge.pair import Pair, carry_out, compare, undo
 from support.exchange import StandIn, without
@@ -70,8 +77,8 @@ class Sides:
         self.qupath.tables["1"] = table
 
     def sync(self, direction="sync", policy="ask"):
-        found = run(compare(self.bridge, self.pair, policy))
-        run(carry_out(self.bridge, found, direction))
+        found = result_of(compare(self.bridge, self.pair, policy))
+        result_of(carry_out(self.bridge, found, direction))
         return found
 
 
@@ -142,7 +149,7 @@ def test_a_sync_is_taken_back(sides, taken):
     sides.sync()
     if taken:
         sides.qupath.take()
-    run(undo(sides.bridge, sides.pair))
+    result_of(undo(sides.bridge, sides.pair))
     assert sides.qupath.take() == []
     assert look(sides.there) == before
     assert len(sides.here) == 5  # ours was written by hand, so it stays
@@ -150,12 +157,12 @@ def test_a_sync_is_taken_back(sides, taken):
 
 def test_two_people_of_ours_and_one_with_qupath(sides, tmp_path):
     other = Pair(sides.pair.entry, tmp_path / "other" / "slide.geojson", sides.pair.project)
-    run(carry_out(sides.bridge, run(compare(sides.bridge, other))))
+    result_of(carry_out(sides.bridge, result_of(compare(sides.bridge, other))))
     write_geojson(other.file, classed(read_geojson(other.file), 1, "Stroma"))
     sides.here = classed(sides.here, 0, "Stroma")
     sides.sync()
-    found = run(compare(sides.bridge, other))
-    run(carry_out(sides.bridge, found))
+    found = result_of(compare(sides.bridge, other))
+    result_of(carry_out(sides.bridge, found))
     sides.sync()
     assert look(read_geojson(other.file)) == look(sides.here)
     assert sides.qupath.take() == []
@@ -176,11 +183,11 @@ def test_the_older_state_that_a_second_qupath_saves_loses_nothing(sides):
 
 def test_an_export_during_a_sync_stops_it(sides):
     sides.here = classed(sides.here, 0, "Stroma")
-    found = run(compare(sides.bridge, sides.pair))
+    found = result_of(compare(sides.bridge, sides.pair))
     sides.there = classed(sides.there, 0, "Necrosis")
     sides.qupath.export()
     with pytest.raises(TargetChangedError):
-        run(carry_out(sides.bridge, found))
+        result_of(carry_out(sides.bridge, found))
     assert not sides.bridge.n_waiting(sides.pair.entry)
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_histo.core import Details, ObjectTable, new_ids
+from napari_histo.core import Details, ObjectTable, new_ids, result_of
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.testing.project_bridge import CASES, _assert_same
-from qupath_bridge.client import run
 from qupath_bridge.exchange import ExchangeBridge
 from qupath_bridge.exchange_scripts import SCRIPTS, install
 from qupath_bridge.locate import find_qupath
@@ -139,8 +138,8 @@ def contents(folder):
 def sync(qupath, file, policy="ask"):
     bridge = qupath.bridge
     pair = Pair(bridge.images()[0], file, bridge.manifest.path)
-    found = run(compare(bridge, pair, policy))
-    run(carry_out(bridge, found))
+    found = result_of(compare(bridge, pair, policy))
+    result_of(carry_out(bridge, found))
     return found
 
 

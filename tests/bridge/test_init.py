@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_histo.core import result_of
 from napari_histo.errors import BridgeError, MissingDependencyError
 from qupath_bridge import project_images
-from qupath_bridge.client import run
 from qupath_bridge.locate import QuPathInstall, find_qupath
 from qupath_bridge.project import open_project
 from qupath_bridge.project_images import adding, check_new
@@ -71,7 +71,7 @@ def test_one_message(arguments, said):
 def test_without_qupath_it_is_said_what_needs_it(tmp_path, monkeypatch):
     monkeypatch.setattr(project_images, "find_qupath", lambda: None)
     with pytest.raises(MissingDependencyError, match="needs QuPath itself"):
-        run(adding(tmp_path / "p", [tmp_path / "a.tif"]))
+        result_of(adding(tmp_path / "p", [tmp_path / "a.tif"]))
     assert not (tmp_path / "p").exists()
 
 
@@ -83,7 +83,7 @@ def test_a_project_of_a_newer_qupath_is_not_written(tmp_path, monkeypatch):
     file.write_text('{"version": "0.6.0-rc3", "lastID": 1, "images": []}')
     before = file.read_bytes()
     with pytest.raises(BridgeError, match=r"0\.6\.0-rc3"):
-        run(adding(tmp_path, [tmp_path / "a.tif"]))
+        result_of(adding(tmp_path, [tmp_path / "a.tif"]))
     assert file.read_bytes() == before
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_histo.core import ClassScheme, Contours, ObjectTable, new_ids
+from napari_histo.core import ClassScheme, Contours, ObjectTable, new_ids, result_of
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError, DocumentLockedError, TargetChangedError
 from napari_histo.session.document import Document
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.parquet import read_parquet, write_parquet
-from qupath_bridge.bridge import run
 from qupath_bridge.delta import Delta
 from qupath_bridge.pair import Pair, carry_out, compare, undo
 from qupath_bridge.safety import EntryFacts
@@ -96,8 +95,8 @@ def ours(pair):
 
 
 def bring(project, pair, direction="sync", policy="ask"):
-    found = run(compare(project, pair, policy))
-    run(carry_out(project, found, direction))
+    found = result_of(compare(project, pair, policy))
+    result_of(carry_out(project, found, direction))
     return found
 
 
@@ -168,7 +167,7 @@ def test_a_sync_is_taken_back_in_both_places(project, pair):
     before = look(ours(pair)), look(project.table)
     bring(project, pair)
     assert (look(ours(pair)), look(project.table)) != before
-    run(undo(project, pair))
+    result_of(undo(project, pair))
     assert (look(ours(pair)), look(project.table)) == before
     bring(project, pair)
     assert look(ours(pair)) == look(project.table)
@@ -180,14 +179,14 @@ def test_what_only_one_place_was_given_is_taken_back_there(project, pair):
     project.store(project.table.select([0, 1, 2]))
     bring(project, pair, "pull")
     project.store(classed(project.table, 0, "Stroma"))
-    run(undo(project, pair))
+    result_of(undo(project, pair))
     assert len(ours(pair)) == 5
     assert project.table.class_names[0] == "Stroma"
 
 
 def test_nothing_to_take_back_is_said(project, pair):
     with pytest.raises(BridgeError, match="can be taken back"):
-        run(undo(project, pair))
+        result_of(undo(project, pair))
 
 
 @pytest.mark.parametrize("place", ["ours", "theirs"])
@@ -195,14 +194,14 @@ def test_nothing_to_take_back_is_said(project, pair):
 def test_a_place_that_moved_on_meanwhile_is_not_written(project, pair, place):
     write_geojson(pair.file, classed(ours(pair), 0, "Stroma"))
     project.store(project.table.select([0, 1, 2]))
-    found = run(compare(project, pair))
+    found = result_of(compare(project, pair))
     late = squares(1, seed=30)
     if place == "ours":
         write_geojson(pair.file, ObjectTable.concat([ours(pair), late]))
     else:
         project.store(ObjectTable.concat([project.table, late]))
     with pytest.raises(TargetChangedError, match="meanwhile"):
-        run(carry_out(project, found))
+        result_of(carry_out(project, found))
     bring(project, pair)
     assert look(ours(pair)) == look(project.table)
     assert late.uuid(0) in project.table.uuids()

@@ -28,6 +28,7 @@ from napari_histo.core import (
     Details,
     ObjectTable,
     ObjectType,
+    result_of,
 )
 from napari_histo.errors import (
     BridgeError,
@@ -39,7 +40,6 @@ from napari_histo.errors import (
 from napari_histo.testing.project_bridge import CASES, ProjectBridgeConformance
 from qupath_bridge._class_file import DEFAULT_CLASSES
 from qupath_bridge.bridge import QuPathBridge
-from qupath_bridge.client import run
 from qupath_bridge.safety import project_lock
 from support.disks import mounted, needs_root_on_linux
 
@@ -146,7 +146,7 @@ def test_a_save_by_another_program_meanwhile_is_kept(bridge, project, entry):
         stamp = data.stat().st_mtime_ns
         os.utime(data, ns=(stamp, stamp + 1_000_000_000))
         with pytest.raises(TargetChangedError, match="meanwhile"):
-            run(work)
+            result_of(work)
         assert data.read_bytes() == theirs
     assert n_steps >= 5
     assert not list(project.rglob("*.lock"))
@@ -156,12 +156,12 @@ def test_a_save_by_another_program_meanwhile_is_kept(bridge, project, entry):
 def test_two_writers_lose_nothing_of_each_other(bridge, project, entry, processes):
     other = QuPathBridge(project, client=processes[2], checker=processes[1])
     ours, theirs = circles(3), circles(4)
-    run(processes[0].call("count", {"data": str(data_of(project, entry))}, limit_s=60))
+    result_of(processes[0].call("count", {"data": str(data_of(project, entry))}, limit_s=60))
     work = bridge.writing(entry, ours)
     assert next(work).message == "Reading objects"
     other.write_objects(entry, theirs)
     with pytest.raises(TargetChangedError):
-        run(work)
+        result_of(work)
     bridge.write_objects(entry, ours)
     assert sorted(other.read_objects(entry).uuids()) == sorted(ours.uuids() + theirs.uuids())
 
@@ -185,13 +185,13 @@ def test_killed_in_every_phase_the_project_is_as_it_was(bridge, project, entry, 
     assert len(steps) >= 5
     for n in range(1, len(steps)):
         for client in processes[:2]:  # a start would be a step more
-            run(client.call("count", {"data": str(data)}, limit_s=60))
+            result_of(client.call("count", {"data": str(data)}, limit_s=60))
         work = bridge.writing(entry, circles(7))
         for _ in range(n):
             next(work)
         kill(*processes[:2])
         with contextlib.suppress(BridgeError):
-            run(work)
+            result_of(work)
         # The old state, or the new one where the process that was killed had done its part.
         if data.read_bytes() != before:
             assert len(bridge.read_objects(entry)) == 12
@@ -248,7 +248,7 @@ def test_cancelled_the_project_is_as_it_was(bridge, project, entry):
         pass
     cancel.cancel()
     with pytest.raises(Cancelled):
-        run(work)
+        result_of(work)
     assert data_of(project, entry).read_bytes() == before
 
 
@@ -323,7 +323,7 @@ def test_children_stay_with_a_changed_parent_and_rise_from_a_removed_one(bridge,
     back = bridge.read_objects(entry)
     assert {back.details[k].parent_id for k in inside.uuids()} == {parent}
     assert back.details[parent].name == "new name"
-    run(bridge.pushing(entry, box.select([]), box.object_id))
+    result_of(bridge.pushing(entry, box.select([]), box.object_id))
     back = bridge.read_objects(entry)
     assert sorted(back.uuids()) == sorted(inside.uuids())
     assert not back.details

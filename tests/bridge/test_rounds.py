@@ -24,12 +24,12 @@ from napari_histo.core import (
     QueryStatus,
     regions_as_table,
     regions_in,
+    result_of,
 )
 from napari_histo.errors import BridgeError, Cancelled
 from napari_histo.testing.fake_bridge import FakeBridge
 from qupath_bridge._differences import differences
 from qupath_bridge._publish import plan_publish
-from qupath_bridge.client import run
 from qupath_bridge.rounds import collecting, publishing
 
 SCHEME = ClassScheme.of("Tumor", "Stroma")
@@ -60,7 +60,7 @@ def region(bridge, box, image=0, **rest):
 
 def publish(bridge, regions, predictions=None, **rest):
     named = None if predictions is None else {regions[0].image.entry_id: predictions}
-    return run(publishing(bridge, regions, named, **rest))
+    return result_of(publishing(bridge, regions, named, **rest))
 
 
 def with_class(table, rows, name):
@@ -106,7 +106,7 @@ def test_what_is_published_comes_back_and_nothing_of_a_person_changes(boxes, the
     table = bridge.read_objects(bridge.images()[0])
     assert unchanged(mine, table)
     assert len(table) == len(mine) + len(regions) + done.plan.n_predictions
-    (found,) = run(collecting(bridge))
+    (found,) = result_of(collecting(bridge))
     expected = {r.region_id: r for r in regions}
     for got in found.regions:
         assert replace(got, n_predictions=0) == expected.pop(got.region_id)
@@ -142,7 +142,7 @@ def test_a_prediction_deleted_by_a_person_does_not_come_back():
     publish(bridge, regions, predictions)
     assert len(bridge.read_objects(image)) == 2
     finish(bridge)
-    (found,) = run(collecting(bridge))
+    (found,) = result_of(collecting(bridge))
     (example,) = found.examples
     assert (example.n_removed, example.counts["accepted"]) == (1, 1)
 
@@ -156,7 +156,7 @@ def test_a_region_done_here_is_done_there_and_keeps_what_was_made_of_it():
     bridge.write_objects(image, table.with_columns(details=named), "merge")
     (done,) = publish(bridge, [replace(first, status=QueryStatus.DONE)])
     assert done.plan.restated
-    (found,) = run(collecting(bridge))
+    (found,) = result_of(collecting(bridge))
     assert found.regions[0].status == QueryStatus.DONE
     assert bridge.read_objects(image).details_of(0).name == "mine"
 
@@ -167,7 +167,7 @@ def test_a_region_done_there_stays_done():
     publish(bridge, regions)
     finish(bridge)
     publish(bridge, regions)
-    assert run(collecting(bridge))[0].regions[0].status == QueryStatus.DONE
+    assert result_of(collecting(bridge))[0].regions[0].status == QueryStatus.DONE
 
 
 def test_an_id_that_is_something_else_there_is_left_alone():
@@ -226,7 +226,7 @@ def test_several_images_one_after_the_other():
         while True:
             steps.append(next(work).message)
     assert steps == ["slide 2", "slide 0"]
-    assert [c.image.name for c in run(collecting(bridge))] == ["slide 0", "slide 2"]
+    assert [c.image.name for c in result_of(collecting(bridge))] == ["slide 0", "slide 2"]
 
 
 def test_cancelled_between_images():
@@ -236,7 +236,7 @@ def test_cancelled_between_images():
     next(work)
     cancel.cancel()
     with pytest.raises(Cancelled, match="slide 1"):
-        run(work)
+        result_of(work)
     assert [len(bridge.read_objects(e)) for e in bridge.images()] == [1, 0]
 
 
@@ -276,7 +276,7 @@ def test_the_other_class_of_a_row_keeps_all_else():
 def test_remarks(shapes, said):
     bridge = project(drawn(*shapes))
     publish(bridge, [region(bridge, Box(0, 0, 99, 99), status=QueryStatus.DONE, round_number=1)])
-    (found,) = run(collecting(bridge))
+    (found,) = result_of(collecting(bridge))
     assert [said in text for text in found.remarks] == ([True] if said else [])
 
 
@@ -285,5 +285,5 @@ def test_training_and_validation_must_not_overlap():
     image = bridge.images()[0]
     table = with_class(bridge.read_objects(image), [0], "Training")
     bridge.write_objects(image, with_class(table, [1], "Validation"), "replace")
-    (found,) = run(collecting(bridge))
+    (found,) = result_of(collecting(bridge))
     assert any("overlap" in text for text in found.remarks)

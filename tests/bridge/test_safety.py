@@ -18,12 +18,11 @@ import warnings
 import pytest
 import shapely
 
-from napari_histo.core import ClassScheme, Contours, ObjectTable
+from napari_histo.core import ClassScheme, Contours, ObjectTable, result_of
 from napari_histo.errors import BridgeError, DocumentLockedError, HistoError, WriteError
 from napari_histo.testing.project_bridge import ProjectBridgeConformance
 from qupath_bridge import bridge as bridge_module
 from qupath_bridge.bridge import QuPathBridge
-from qupath_bridge.client import run
 from support.disks import mounted, needs_root_on_linux
 from support.fake_java import FakeJava, plain_packets, save, two_images
 
@@ -246,7 +245,7 @@ def test_an_image_deleted_meanwhile_is_not_written(project, bridge, entry):
     shutil.rmtree(project / "data" / "1")
     edit(project, lambda images: images.pop(0))
     with pytest.raises(BridgeError):
-        run(work)
+        result_of(work)
     assert not (project / "data" / "1" / "data.qpdata").exists()
 
 

@@ -25,13 +25,13 @@ from napari_histo.core import (
     Details,
     ObjectTable,
     ObjectType,
+    result_of,
 )
 from napari_histo.errors import BridgeError, TargetChangedError
 from napari_histo.store.geojson import read_geojson
 from napari_histo.testing.project_bridge import CASES
 from qupath_bridge._differences import differences
 from qupath_bridge.bridge import QuPathBridge
-from qupath_bridge.client import run
 
 PLAIN = Path(__file__).with_name("plain_paquo.py")
 needs_qupath = [pytest.mark.qupath, pytest.mark.slow]
@@ -123,7 +123,7 @@ class TestWithQuPath:
         next(work)
         other.write_objects(entry, table_of(shapely.box(150, 1, 159, 11)))
         with pytest.raises(TargetChangedError, match="Pull its objects again"):
-            run(work)
+            result_of(work)
         bridge.write_objects(entry, table_of(BOX))
         assert len(other.read_objects(entry)) == plain["last_save_wins"]["left_of_2"] + 2
 

@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 import shapely
 
-from napari_histo.core import ClassScheme, Contours, ObjectTable, ObjectType
+from napari_histo.core import ClassScheme, Contours, ObjectTable, ObjectType, result_of
 from napari_histo.errors import TargetChangedError
 from napari_histo.store.geojson import read_geojson, write_geojson
 from qupath_bridge.bridge import QuPathBridge
-from qupath_bridge.client import run
 from qupath_bridge.pair import Pair, carry_out, compare
 
 pytestmark = [pytest.mark.qupath, pytest.mark.slow]
@@ -80,8 +79,8 @@ def pair(bridge, tmp_path):
 
 
 def sync(bridge, pair, policy="ask"):
-    found = run(compare(bridge, pair, policy))
-    run(carry_out(bridge, found))
+    found = result_of(compare(bridge, pair, policy))
+    result_of(carry_out(bridge, found))
     return found
 
 
@@ -114,7 +113,7 @@ def test_qupath_saves_between_our_read_and_our_write(bridge, pair, qupath):
     write_geojson(pair.file, ObjectTable.concat([ours.select([0, 1, 2, 3, 5]), new]))  # without 4
 
     start(qupath, pair)
-    read = run(compare(bridge, pair))
+    read = result_of(compare(bridge, pair))
     theirs = qupath("add", 200)
     qupath("classify", ids[1], "Necrosis")
     qupath("classify", ids[2], "Necrosis")
@@ -122,7 +121,7 @@ def test_qupath_saves_between_our_read_and_our_write(bridge, pair, qupath):
     qupath("save")
     saved = files(bridge, pair)
     with pytest.raises(TargetChangedError, match="meanwhile"):
-        run(carry_out(bridge, read))
+        result_of(carry_out(bridge, read))
     assert files(bridge, pair) == saved
 
     done = sync(bridge, pair, "ask")
@@ -154,7 +153,7 @@ def test_qupath_saves_during_each_step_of_a_write(bridge, pair, qupath):
         qupath("save")
         saved = files(bridge, pair)
         with pytest.raises(TargetChangedError):
-            run(work)
+            result_of(work)
         assert files(bridge, pair) == saved
     assert n_steps >= 4
     bridge.write_objects(pair.entry, table)
