@@ -232,7 +232,7 @@ class AnnotationController(Shaping):
         return AskingLane(self._post, make, self._known, self._answered, self._ask_failed)
 
     def _known(self, box: Box, but: UUID) -> Contours:
-        rows = self.objects.rows_in(box)
+        rows = self.objects.rows_at_hand(box)
         own = self.objects.row_of(but)
         return self.objects.rows(rows[rows != own] if own is not None else rows).contours
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histo.core import Box, ClassScheme, Contours, Edit, ObjectTable
+from napari_histo.core.round_regions import region_rows
 from napari_histo.errors import EditError
 from napari_histo.session.rows import Chunks, GrowingArray, NearRows, RowsById
 from napari_histo.store.labels import draw
@@ -106,9 +107,14 @@ class EditableObjects:
         alive: NDArray[np.bool_] = self._alive.values[rows]
         return np.asarray(rows[alive], np.int64)
 
+    def rows_at_hand(self, box: Box) -> NDArray[np.int64]:
+        """As `rows_in`, without the frames of regions: what lies in them is worked on, not they."""
+        rows = self.rows_in(box)
+        return np.delete(rows, _frames(self.rows(rows)))
+
     def ids_in(self, box: Box) -> list[UUID]:
-        """Ids of the objects whose bounds meet a box, the top-most last."""
-        return self.rows(self.rows_in(box)).uuids()
+        """Ids of the objects whose bounds meet a box, the top-most last; no frames of regions."""
+        return self.rows(self.rows_at_hand(box)).uuids()
 
     def contours_in(self, box: Box) -> Contours:
         """Outlines that meet a box."""
@@ -119,10 +125,13 @@ class EditableObjects:
         return self._chunks.contours(rows)
 
     def at(self, x: float, y: float) -> UUID | None:
-        """The top-most object whose area holds a point, px; a hole is no area."""
+        """The top-most object whose area holds a point, px; a hole is no area.
+
+        Frames of regions are passed by: a click in them is meant for what they hold.
+        """
         import shapely
 
-        rows = self.rows_in(Box(int(np.floor(x)), int(np.floor(y)), 1, 1))
+        rows = self.rows_at_hand(Box(int(np.floor(x)), int(np.floor(y)), 1, 1))
         shapes = self._chunks.contours(rows).to_shapely()
         for row, shape in zip(rows[::-1], shapes[::-1], strict=True):
             if shapely.intersects_xy(shape, x, y):
@@ -244,3 +253,8 @@ class EditableObjects:
         self._new_rows.update({i: first + k for k, i in enumerate(table.uuids())})
         self._counts += np.bincount(table.class_id + 1, minlength=len(self._counts))
         self._n += len(table)
+
+
+def _frames(table: ObjectTable) -> list[int]:
+    """Rows that are locked regions of a round."""
+    return [row for row in region_rows(table).tolist() if table.details_of(row).locked]

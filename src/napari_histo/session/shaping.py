@@ -238,7 +238,7 @@ class Shaping(Desk):
         box = Box.from_edges(
             int(np.floor(left)), int(np.floor(top)), int(np.ceil(right)), int(np.ceil(bottom))
         )
-        rows = self.objects.rows(self.objects.rows_in(box))
+        rows = self.objects.rows(self.objects.rows_at_hand(box))
         hit = shapely.intersects(shapely.make_valid(rows.to_shapely()), area.to_shapely()[0])
         return rows.select(hit).uuids()
 

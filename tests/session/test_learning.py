@@ -1,0 +1,311 @@
+"""An active-learning project as a session: regions marked, trained, taken back; nothing lost."""
+
+from __future__ import annotations
+
+import queue
+import time
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from napari_histo.core import Box
+from napari_histo.core.rounds import QueryStatus
+from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.project.making import NewImage, NewProject
+from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.rounds.work import work_file
+from napari_histo.learning.training import CurvePoint, TrainingStep
+from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice
+from napari_histo.session.document import Document
+from napari_histo.session.learning import LearningController
+from napari_histo.session.learning_state import Curve, Task
+from napari_histo.session.learning_work import LearningTools, region_pixels
+from napari_histo.slides import ArrayReader
+from napari_histo.store.geojson import read_geojson
+from support.learning import FAKES, SETTINGS, make_images, make_project
+
+DONE, SKIPPED = QueryStatus.DONE, QueryStatus.SKIPPED
+
+
+class Room:
+    """A session with a project, an Annotate panel, and an event loop to wait in."""
+
+    def __init__(self, folder, tools=FAKES):
+        self._inbox: queue.Queue = queue.Queue()
+        self.folder = folder
+        journals = folder / "journals"
+        document = partial(Document.open, data_folder=journals)
+        self.desk = AnnotationController(self._inbox.put, AnnotationTools(None, document))
+        self.session = LearningController(
+            self._inbox.put,
+            lambda: self.desk,
+            LearningTools(lambda: tools, {"steps": 3}, journals),
+        )
+        self.state = self.session.state
+        self.shown = []
+        self.session.region_ready.connect(self.shown.append)
+
+    def wait(self, until, timeout=20.0):
+        end = time.monotonic() + timeout
+        while not until():
+            self._inbox.get(timeout=max(end - time.monotonic(), 0.01))()
+
+    def idle(self):
+        self.wait(lambda: self.state.task is Task.NONE)
+        assert self.state.error == ""
+        return self
+
+    def files(self):
+        self.wait(lambda: not self.session._files.is_busy)
+        return self
+
+    @property
+    def project(self):
+        return LearningProject(self.state.project.path)
+
+    def open(self):
+        self.session.open_project(make_project(self.folder).path)
+        return self.idle()
+
+    def begin(self):
+        self.session.new_round("random")
+        return self.idle()
+
+    def mark_all(self, status=DONE):
+        for row in self.state.regions:
+            self.session.choose(row.region_id)
+            self.session.mark(status)
+        return self.files()
+
+    def annotate(self, row):
+        """Open a region's file in the Annotate panel, as the window does."""
+        self.session.open_region(row.region_id)
+        self.wait(lambda: self.shown)
+        opened = self.shown.pop()
+        choice = ImageChoice(opened.row.image, opened.reader)
+        self.desk.open(choice, target=opened.file, image_path=opened.image_path)
+        self.wait(lambda: self.desk.state.is_open)
+        return opened
+
+    def in_file(self, row):
+        """Class that the file gives a region."""
+        table = read_geojson(work_file(self.project, row.number, row.image))
+        return table.class_names[table.rows_of([row.region_id])[0]]
+
+
+@pytest.fixture
+def room(tmp_path):
+    room = Room(tmp_path)
+    yield room
+    room.desk.close()
+    room.session.close()
+
+
+def test_a_project_is_made_and_a_round_chosen(room, tmp_path):
+    images = [NewImage(path) for path in make_images(tmp_path / "images")]
+    wanted = NewProject(images, "classical", settings=SETTINGS, seed=3)
+    room.session.create_project(tmp_path / "made", wanted)
+    assert room.state.task is Task.CREATING
+    room.idle()
+    assert (room.state.can_begin, room.state.can_train) == (True, False)
+    assert [row.is_current for row in room.state.overview.rounds] == [True]
+    room.begin()
+    state = room.state
+    assert [row.rank for row in state.regions] == list(range(1, 12))
+    assert state.regions[0].title == "Round 1, region 1"
+    assert state.regions[0].reason
+    assert state.chosen == state.regions[0].region_id
+    assert (state.can_begin, state.can_train, state.n_waiting) == (False, False, 11)
+
+
+def test_what_is_no_project_is_told(room, tmp_path):
+    room.session.open_project(tmp_path)
+    room.wait(lambda: room.state.task is Task.NONE)
+    assert "is no learning project" in room.state.error
+    assert room.state.project is None
+
+
+def test_next_goes_by_rank_round_the_end_and_over_what_is_settled(room):
+    room.open().begin()
+    ids = [row.region_id for row in room.state.regions]
+    room.session.choose(ids[1])
+    room.session.mark(DONE)
+    room.session.choose(ids[0])
+    room.session.next_region()
+    assert room.state.chosen == ids[2]
+    room.session.choose(ids[-1])
+    room.session.next_region()
+    assert room.state.chosen == ids[0]
+    room.mark_all(SKIPPED)
+    room.session.next_region()
+    assert "done or skipped" in room.state.notice
+
+
+def test_marks_reach_files_that_no_panel_has_open(room):
+    room.open().begin()
+    first, second, *_ = room.state.regions
+    for row, status in ((first, DONE), (second, SKIPPED), (first, SKIPPED), (first, DONE)):
+        room.session.choose(row.region_id)
+        room.session.mark(status)
+    room.files()
+    assert room.in_file(first) == "Region: done"
+    assert room.in_file(second) == "Region: skipped"
+    again = Room(room.folder)
+    again.session.open_project(room.project.path)
+    again.idle()
+    assert [row.status for row in again.state.regions[:2]] == [DONE, SKIPPED]
+
+
+def test_a_mark_and_the_edits_of_an_open_document_are_both_kept(room):
+    room.open().begin()
+    row = room.state.regions[0]
+    room.annotate(row)
+    nucleus = next(i for i in room.desk.objects.ids_in(row.box) if i != row.region_id)
+    room.desk.select([nucleus])
+    room.desk.delete()
+    room.session.mark(DONE)
+    assert room.desk.state.current_class != "Region: done", "new nuclei are no regions"
+    room.files()
+    assert room.in_file(row) == "Region: done"
+    table = read_geojson(room.desk.state.kept.target)
+    assert nucleus not in set(table.uuids())
+    assert room.desk.state.kept.n_unsaved == 0
+    room.desk.undo()
+    room.session.look()
+    room.wait(lambda: room.state.row(row.region_id).waits)
+
+
+def test_a_class_given_in_the_annotate_panel_shows_in_the_list(room):
+    room.open().begin()
+    row = room.state.regions[0]
+    room.annotate(row)
+    room.desk.select([row.region_id])
+    room.desk.relabel("Region: skipped")
+    room.session.look()
+    room.wait(lambda: room.state.row(row.region_id).status is SKIPPED)
+
+
+def test_a_click_in_a_region_is_meant_for_what_it_holds(room):
+    room.open().begin()
+    row = room.state.regions[0]
+    room.annotate(row)
+    box = row.box
+    assert row.region_id in room.desk.objects
+    assert room.desk.objects.at(box.right - 2, box.bottom - 2) is None
+    assert room.desk.objects.at(box.x + 5, box.y + 7) not in (None, row.region_id)
+    assert row.region_id not in room.desk.objects.ids_in(box)
+    before = len(room.desk.objects)
+    room.desk.split(np.array([(box.x - 1, box.y + 20), (box.right + 1, box.y + 20)], np.float32))
+    assert len(room.desk.objects) == before, "the frame is not cut"
+
+
+def test_train_collects_learns_judges_and_tells(room):
+    room.open().begin()
+    row = room.state.regions[0]
+    room.annotate(row)
+    nucleus = room.desk.objects.ids_in(row.box)[0]
+    room.desk.select([nucleus])
+    room.desk.relabel("Odd")
+    room.mark_all()
+    room.desk.select([nucleus])
+    room.desk.relabel("Odder")  # not saved when Train is pressed
+    assert room.state.can_train
+    room.session.train()
+    assert room.state.task is Task.TRAINING
+    room.idle()
+    state = room.state
+    assert state.overview.stage is Stage.DECIDED
+    assert state.overview.sentence.startswith("Took the new model: it is better")
+    assert state.curve == Curve(((3, pytest.approx(0.3)),))
+    start, first = state.overview.rounds
+    assert (first.n_objects, first.n_done, first.n_asked) == (33, 11, 11)
+    assert (first.verdict, first.is_current) == ("better: taken", True)
+    assert start.can_be_used
+    names = {n for kept in room.project.round(1).labels() for n in kept.labels.objects.class_names}
+    assert "Odder" in names, "the edit that was made last teaches too"
+    room.session.roll_back(0)
+    room.idle()
+    assert [row.is_current for row in room.state.overview.rounds] == [True, False]
+
+
+def test_regions_that_wait_are_left_out_only_on_demand(room):
+    room.open().begin()
+    train = next(row for row in room.state.regions if row.split == "train")
+    room.session.choose(train.region_id)
+    room.session.mark(DONE)
+    room.files()
+    room.session.train()
+    room.wait(lambda: room.state.task is Task.NONE)
+    assert "10 of 11 regions still wait" in room.state.error
+    room.session.train(partial=True)
+    room.idle()
+    assert room.state.overview.rounds[1].n_done == 1
+    room.session.mark(SKIPPED)
+    assert "collected already" in room.state.notice
+
+
+def learning_slowly(hold):
+    def train(job, cancel):
+        for step in range(1, 4):
+            point = CurvePoint(step, 1 / step, 0.5 + step / 10, 0.4) if step > 1 else None
+            yield TrainingStep(step, 3, "Learning", loss=1 / step, point=point, seconds_left=9.0)
+            hold(step)
+            cancel.raise_if_cancelled()
+        return (yield from FAKES.train(job, cancel))
+
+    return replace(FAKES, train=train)
+
+
+def test_the_curve_is_live_and_a_training_that_was_stopped_goes_on(tmp_path):
+    stops = [True]
+
+    def hold(step):
+        if step == 2 and stops:
+            stops.pop()
+            room.session.cancel()
+
+    room = Room(tmp_path, learning_slowly(hold))
+    room.open().begin().mark_all()
+    room.session.train()
+    room.wait(lambda: room.state.curve.qualities)
+    assert room.state.seconds_left == 9.0
+    assert room.state.curve == Curve(((1, 1.0), (2, 0.5)), ((2, 0.7, 0.4),))
+    room.idle()
+    assert "Train goes on from there" in room.state.notice
+    room.wait(lambda: room.state.overview.stage is Stage.LABELLED)
+    assert room.state.can_train
+    room.session.train()
+    room.idle()
+    assert room.state.overview.stage is Stage.DECIDED
+
+
+def test_choosing_can_be_stopped(tmp_path):
+    def score(readers, model, region_px, seed, cancel):
+        room.session.cancel()
+        return (yield from FAKES.score(readers, model, region_px, seed, cancel))
+
+    room = Room(tmp_path, replace(FAKES, score=score))
+    room.open().begin()
+    assert room.state.notice == "Stopped. Nothing was changed."
+    assert room.state.can_begin
+
+
+def test_two_tasks_at_once_are_refused(room):
+    room.open()
+    room.session.new_round("random")
+    room.session.roll_back(0)
+    assert "Wait until" in room.state.notice
+    room.idle()
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((90, 120, 3), np.uint8), ((90, 120, 1), np.uint16)], ids=["rgb", "grey"]
+)
+def test_pictures_of_regions_reach_over_the_edge(shape, dtype):
+    pixels = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    reader = ArrayReader(pixels, is_rgb=shape[2] == 3)
+    found = region_pixels(reader, Box(0, 0, 40, 40), 64)
+    assert (found.shape, found.dtype) == ((52, 52, 3), np.uint8)
+    assert found.std() > 10
