@@ -259,3 +259,28 @@ def test_an_unknown_strategy_names_the_known_ones(made):
     answer = made("query", "--strategy", "magic")
     assert answer.code == 1
     assert "uncertain" in answer.err
+
+
+def test_labels_in_doubt_need_a_model_that_shows_what_it_sees(made):
+    answer = made("doubts")
+    assert answer.code == 1
+    assert "Train a round first" in answer.err
+
+
+def test_labels_in_doubt_are_listed(cli, tmp_path):
+    folder, project = tmp_path / "before", tmp_path / "project"
+    folder.mkdir()
+    images = make_images(tmp_path / "images", 8)
+    for path in images:
+        boxes = [Box(x, y, 32, 32) for x in (0, 64) for y in (0, 64)]
+        table = ObjectTable.build(Contours.concat([squares(box) for box in boxes]))
+        save_objects(folder / f"{path.stem}.geojson", table)
+    labels = ("--labels", folder, "--model", "he-nuclei-fast")
+    assert cli("learn", "init", project, *images, *labels).code == 0
+    answer = cli("learn", "doubts", project, "--json", "-n", "3")
+    assert answer.code == 0, answer.err
+    rows = json.loads(answer.out)
+    assert len(rows) == 3
+    assert rows[0]["score"] >= rows[2]["score"]
+    assert {row["image"] for row in rows} <= {path.name for path in images}
+    assert "x, y" in cli("learn", "doubts", project).out

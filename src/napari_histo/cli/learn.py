@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_histo.cli._console import err, out
+from napari_histo.cli.learn_doubts import doubts_command
 from napari_histo.cli.learn_simulate import simulate_command
 from napari_histo.cli.learn_steps import (
     JsonOption,
@@ -200,4 +201,5 @@ def verify_command(project: ProjectArgument, as_json: JsonOption = False) -> Non
         raise typer.Exit(1)
 
 
+app.command("doubts")(doubts_command)
 app.command("simulate")(simulate_command)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_histo.learning.rounds.tools import Tools
 
 __all__ = [
+    "DeviceOption",
     "JsonOption",
     "ProjectArgument",
     "collect_command",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ _REASONS = (
 )
 
 
+@runtime_checkable
 class Describer(Segmenter, Protocol):
     """A segmenter that shows what its last layer sees."""
 

@@ -12,18 +12,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_histo.core import CancelToken, Progress, SlideReader
+from napari_histo.core import CancelToken, Progress
 from napari_histo.errors import LearningError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.decision import decision_words, gate_words, region_row
+from napari_histo.learning.rounds.examples import OpenExamples
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
 from napari_histo.learning.rounds.harvest import Harvest, skipped_in
-from napari_histo.learning.rounds.labels import KeptRegion
 from napari_histo.learning.rounds.promotion import Counts, Gate
 from napari_histo.learning.rounds.query import round_seed
 from napari_histo.learning.rounds.tools import Tools, TrainJob
 from napari_histo.learning.rounds.work import Gathered, gather_work, waiting
-from napari_histo.learning.training import Example
 
 __all__ = ["TrainWish", "abandon", "collect", "evaluate", "train"]
 
@@ -126,7 +125,7 @@ def train(
             stopped = found.model_path.with_name(f"{found.model_path.name}.training")
             shutil.rmtree(stopped, ignore_errors=True)
         earlier = project.earlier_labels(found.number) if wish.replay else []
-        examples = _Examples(project, stack)
+        examples = OpenExamples(project, stack)
         number, seed = project.current, wish.seed
         job = TrainJob(
             parent=project.model(number),
@@ -218,25 +217,6 @@ def _in_work(project: LearningProject, least: Stage) -> RoundFolder:
     return rounds[-1]
 
 
-class _Examples:
-    """Labelled regions with their open images, each opened once."""
-
-    def __init__(self, project: LearningProject, stack: ExitStack) -> None:
-        self._project, self._stack = project, stack
-        self._readers: dict[str, SlideReader] = {}
-
-    def of(self, kept: Sequence[KeptRegion]) -> list[Example]:
-        """In their order."""
-        return [self._example(k) for k in kept]
-
-    def _example(self, kept: KeptRegion) -> Example:
-        image = self._project.facts.image(kept.labels.image)
-        if image.id not in self._readers:
-            reader = self._project.open_image(image)
-            self._readers[image.id] = self._stack.enter_context(reader)
-        return Example(self._readers[image.id], kept.labels, image.pixel_size, image.group)
-
-
 # -- evaluating ----------------------------------------------------------------------------------
 
 
@@ -249,7 +229,7 @@ def _evaluation(
     models = {"new": project.model(found.number), "parent": project.model(parent)}
     counts: dict[str, list[Counts]] = {}
     with ExitStack() as stack:
-        examples = _Examples(project, stack).of(kept)
+        examples = OpenExamples(project, stack).of(kept)
         for which, name in models.items():
             counts[which] = []
             if not examples:
