@@ -33,7 +33,7 @@ from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.settings import AnnotateSettings
 from napari_histo.plugin.theme import style_sheet, theme_colour
-from napari_histo.plugin.threads import Mailbox
+from napari_histo.plugin.threads import AtEnd, Mailbox
 from napari_histo.plugin.warm_up import warm_up
 from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice, Tool
 
@@ -176,7 +176,7 @@ class AnnotateDock(QWidget):
             for event, slot in wires:
                 event.disconnect(slot)
 
-        self.destroyed.connect(on_destroyed)
+        self.destroyed.connect(AtEnd(on_destroyed))
 
     def _apply_theme(self) -> None:
         theme = self.viewer.theme

@@ -1,16 +1,21 @@
 """Layers that leave one by one, in calm moments.
 
-Layers that leave between the same two frames, or while another image comes, end the process in the
-next draw (a null pointer in Mesa's software driver; napari 0.9.2 and vispy 0.16).
+Seen under Xvfb with Mesa's software driver, napari 0.9.2 and vispy 0.17: the process ended with a
+segmentation fault in a draw after several layers had left between the same two frames, or while
+another image came. The cause is not known, nor whether it happens with a graphics card. With a
+calm time between them it was not seen again.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
+
+from napari_histo.plugin.threads import AtEnd
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -41,7 +46,7 @@ class Leaving:
         wires = (viewer.layers.events.removed, viewer.layers.events.inserted)
         for event in wires:
             event.connect(self._wait)
-        panel.destroyed.connect(lambda: [event.disconnect(self._wait) for event in wires])
+        panel.destroyed.connect(AtEnd(*(partial(event.disconnect, self._wait) for event in wires)))
 
     def add(self, layer: Layer) -> None:
         """Hide a layer now, and take it away later; one that is gone already is no error."""

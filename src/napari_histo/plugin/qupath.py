@@ -16,7 +16,7 @@ from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.qupath_form import QuPathForm
 from napari_histo.plugin.qupath_opening import ProjectView, annotate_dock
 from napari_histo.plugin.theme import style_sheet, theme_colour
-from napari_histo.plugin.threads import Mailbox
+from napari_histo.plugin.threads import AtEnd, Mailbox
 from napari_histo.session import AnnotationController
 from napari_histo.session.qupath import QuPathController
 from napari_histo.session.qupath_exchange import is_exchange
@@ -135,7 +135,7 @@ class QuPathDock(QWidget):
             images.close()
             theme.disconnect(self._apply_theme)
 
-        self.destroyed.connect(on_destroyed)
+        self.destroyed.connect(AtEnd(on_destroyed))
 
     def _apply_theme(self) -> None:
         theme = self.viewer.theme

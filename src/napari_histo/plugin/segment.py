@@ -22,7 +22,7 @@ from napari_histo.plugin.segment_words import model_facts
 from napari_histo.plugin.settings import SegmentSettings
 from napari_histo.plugin.slide_view import SlideView
 from napari_histo.plugin.theme import style_sheet, theme_colour
-from napari_histo.plugin.threads import Mailbox
+from napari_histo.plugin.threads import AtEnd, Mailbox
 from napari_histo.plugin.warm_up import warm_up
 from napari_histo.session import Growing, ImageChoice, Region, Result, Scope, SegmentController
 
@@ -125,7 +125,7 @@ class SegmentDock(QWidget):
             for event, slot in wires:
                 event.disconnect(slot)
 
-        self.destroyed.connect(on_destroyed)
+        self.destroyed.connect(AtEnd(on_destroyed))
 
     def _apply_theme(self) -> None:
         theme = self.viewer.theme

@@ -1,15 +1,62 @@
-"""From any thread to the window's."""
+"""From any thread to the window's, and the end of what is in the window."""
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, RLock
+from typing import Any
 
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined] # qtpy's own name
 
-__all__ = ["Mailbox"]
+__all__ = ["AtEnd", "Mailbox"]
+
+_is_collecting = False
+
+
+def _note_phase(phase: str, _facts: Any) -> None:
+    global _is_collecting
+    _is_collecting = phase == "start"
+
+
+gc.callbacks.append(_note_phase)
+
+
+class AtEnd:
+    """What to do when a Qt object ends; to be connected to its signal ``destroyed``.
+
+    A plain function must not be: Python's collector may end a Qt object after it has emptied the
+    function that is connected, and to call that one ends the process (CPython 3.11 with PyQt6).
+    Nothing is done where the collector ends the object, for what it collects nobody waits for.
+
+    Parameters
+    ----------
+    *calls : callable
+        In this order.
+    """
+
+    def __init__(self, *calls: Callable[[], object]) -> None:
+        self._calls = calls
+
+    def __call__(self, *_: object) -> None:
+        """The object ended."""
+        if not _is_collecting:
+            for call in self._calls:
+                call()
+
+
+class _Closing:
+    """Tells a mailbox's `post` of its end, also where the collector ends it; see `AtEnd`."""
+
+    def __init__(self, gate: Any, closed: Event) -> None:
+        self._gate, self._closed = gate, closed
+
+    def __call__(self, *_: object) -> None:
+        # Once it is emptied, nobody else has the mailbox either.
+        with suppress(AttributeError), self._gate:
+            self._closed.set()
 
 
 class Mailbox(QObject):
@@ -27,15 +74,9 @@ class Mailbox(QObject):
         super().__init__(parent)
         self._calls: deque[Callable[[], None]] = deque()
         self._running = False
-        self._gate = gate = RLock()
-        self._closed = closed = Event()
+        self._gate, self._closed = RLock(), Event()
         self._posted.connect(self._run, Qt.ConnectionType.QueuedConnection)
-
-        def on_destroyed() -> None:
-            with gate:
-                closed.set()
-
-        self.destroyed.connect(on_destroyed)
+        self.destroyed.connect(_Closing(self._gate, self._closed))
 
     def post(self, call: Callable[[], None]) -> None:
         """Run `call` soon. Any thread may call."""

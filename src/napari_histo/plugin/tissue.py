@@ -24,7 +24,7 @@ from napari_histo.ops.tissue_pixels import TissueParams
 from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.parts import combo, form_grid, row, set_kind, show_choices, small_label
 from napari_histo.plugin.theme import style_sheet
-from napari_histo.plugin.threads import Mailbox
+from napari_histo.plugin.threads import AtEnd, Mailbox
 from napari_histo.plugin.tissue_layer import add_tissue, mask_of_layer, tissue_layer
 from napari_histo.session.jobs import Job, Lane, Report
 
@@ -126,7 +126,7 @@ class TissueDock(QWidget):
             for event, slot in wires:
                 event.disconnect(slot)
 
-        self.destroyed.connect(on_destroyed)
+        self.destroyed.connect(AtEnd(on_destroyed))
 
     def _apply_theme(self) -> None:
         self.setStyleSheet(style_sheet(self.viewer.theme))
