@@ -1,0 +1,131 @@
+"""The dialog in which a learning project is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QLineEdit,
+    QListWidget,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_histo.learning.project.facts import Settings
+from napari_histo.learning.project.making import NewImage, NewProject
+from napari_histo.plugin.parts import combo, form_grid, row, show_choices, small_label
+
+__all__ = ["NewProjectDialog"]
+
+_FEW = 4
+_HINT = (
+    "A quarter of the slides judge the model and never teach it. Each file counts as a patient of "
+    "its own; where that is not so, make the project with “napari-histo learn init --groups”."
+)
+
+
+class NewProjectDialog(QDialog):
+    """Asks for a folder, slides, a model and how much to annotate a round.
+
+    Parameters
+    ----------
+    parent : QWidget
+    slides : sequence of Path
+        To begin with: those that are open.
+    """
+
+    def __init__(self, parent: QWidget, slides: Sequence[Path]) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("New learning project")
+        self.setMinimumWidth(460)
+        self.folder = QLineEdit()
+        self.folder.setPlaceholderText("A new or empty folder")
+        browse = QPushButton("Browse…")
+        browse.clicked.connect(self._browse)
+        self.images = QListWidget()
+        self.images.addItems([str(path) for path in slides])
+        self.images.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
+        add, remove = QPushButton("Add slides…"), QPushButton("Remove")
+        add.clicked.connect(self._add)
+        remove.clicked.connect(self._remove)
+        self.model = combo("The model to begin with.")
+        self._fill_models()
+        self.regions = _number(1, 200, Settings().regions, "To annotate in a round.")
+        self.region_px = _number(32, 2048, Settings().region_px, "Side, in px of the model.")
+        self.hint = small_label()
+        self.buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form_grid(("Folder", row(self.folder, browse))))
+        layout.addWidget(self.images, 1)
+        layout.addLayout(row(QWidget(), add, remove))
+        grid = form_grid(
+            ("Model", self.model), ("Regions", self.regions), ("Their side", self.region_px)
+        )
+        layout.addLayout(grid)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.buttons)
+        self.folder.textChanged.connect(self._render)
+        self._render()
+
+    def wanted(self) -> tuple[Path, NewProject]:
+        """The folder, and what the project is to be made of."""
+        images = [NewImage(path) for path in self._paths()]
+        settings = Settings(region_px=self.region_px.value(), regions=self.regions.value())
+        made = NewProject(images, self.model.currentData(), settings=settings)
+        return Path(self.folder.text().strip()).expanduser(), made
+
+    def add_slides(self, paths: Sequence[Path]) -> None:
+        """Those that are not in the list yet."""
+        known = self._paths()
+        self.images.addItems([str(path) for path in paths if path not in known])
+        self._render()
+
+    def _paths(self) -> list[Path]:
+        items = (self.images.item(i) for i in range(self.images.count()))
+        return [Path(item.text()) for item in items if item is not None]
+
+    def _fill_models(self) -> None:
+        from napari_histo.models import is_available, list_models
+
+        usable = [m for m in list_models() if is_available(m.name)]
+        show_choices(self.model, [(m.name, m.name) for m in usable])
+
+    def _browse(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Folder of the project")
+        if chosen:
+            self.folder.setText(chosen)
+
+    def _add(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Add slides")
+        self.add_slides([Path(path) for path in chosen])
+
+    def _remove(self) -> None:
+        for item in self.images.selectedItems():
+            self.images.takeItem(self.images.row(item))
+        self._render()
+
+    def _render(self) -> None:
+        n = self.images.count()
+        ok = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        if ok is not None:
+            ok.setEnabled(n > 0 and bool(self.folder.text().strip()))
+        few = f" {n} slides are few: too little to judge a model by." if 0 < n < _FEW else ""
+        self.hint.setText(_HINT + few)
+
+
+def _number(low: int, high: int, value: int, tip: str) -> QSpinBox:
+    box = QSpinBox()
+    box.setRange(low, high)
+    box.setValue(value)
+    box.setToolTip(tip)
+    return box
