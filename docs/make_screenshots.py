@@ -26,8 +26,16 @@ from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.qupath import QuPathDock
 from napari_histo.plugin.qupath_opening import annotate_dock
 from napari_histo.plugin.segment import SegmentDock
-from napari_histo.session import AnnotationTools, ImageChoice, Phase, Scope
+from napari_histo.session import (
+    AnnotationController,
+    AnnotationTools,
+    ImageChoice,
+    Phase,
+    Scope,
+)
 from napari_histo.session.document import Document
+from napari_histo.session.qupath import QuPathController
+from napari_histo.session.qupath_state import Step
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("NAPARI_HISTO_DATA", ROOT.parent / "shared" / "data"))
@@ -35,6 +43,8 @@ SLIDE = DATA / "slides" / "CMU-1-Small-Region.svs"
 WINDOW_PX = (1400, 900)
 #: Middle of the view, x and y in full-resolution px, and canvas pixels per image pixel.
 MIDDLE_PX, ZOOM = (1120, 2230), 1.6
+#: In the first crop: near by is the nucleus that both sides changed.
+BOTH_PX = (410, 330)
 
 
 def main() -> None:
@@ -64,61 +74,82 @@ def main() -> None:
         settle()
     viewer.close()
     with tempfile.TemporaryDirectory() as work:
-        project_view(Path(work), options.slide, options.out / "qupath-dock.png")
+        project_view(Path(work), options.slide, options.model, options.out)
 
 
-def project_view(work: Path, slide: Path, path: Path) -> None:
-    """A project of one real slide and some that are elsewhere, as on another computer."""
-    import json
-    import shutil
+def project_view(work: Path, slide: Path, model: str, out: Path) -> None:
+    """A project that is worked on at both sides: how its images stand, and what a sync would do."""
+    from screenshot_project import CLASSES, SampleProject
 
-    from PIL import Image
-
-    from napari_histo.core import Box
     from napari_histo.session.qupath_memory import Memory
     from napari_histo.session.qupath_work import QuPathTools
-    from napari_histo.slides import open_slide
 
-    folder = work / "lung cohort"
-    folder.mkdir()
-    shutil.copy(slide, folder / slide.name)
-    words = [("Round", "2"), ("Round status", "to annotate")]
-    names = [slide.name, "biopsy 07.svs", "biopsy 12.svs", "biopsy 15.svs"]
-    images = [
-        {
-            "entryID": i,
-            "imageName": name,
-            "metadata": dict(words) if i < 3 else {},
-            "serverBuilder": {"builderType": "uri", "uri": (folder / name).as_uri()},
-        }
-        for i, name in enumerate(names, start=1)
-    ]
-    facts = {"version": "0.5.1", "lastID": len(images), "images": images}
-    (folder / "project.qpproj").write_text(json.dumps(facts))
-    with open_slide(slide) as reader:
-        for i in range(1, len(names) + 1):
-            place = folder / "data" / str(i)
-            place.mkdir(parents=True)
-            pixels = reader.read(Box(150 * i, 500 * i, 800, 600))
-            Image.fromarray(pixels).resize((200, 150)).save(place / "thumbnail.jpg")
+    project = SampleProject.make(work / "skin cohort", slide, model)
     viewer = napari.Viewer()
     viewer.window.resize(*WINDOW_PX)
-    tools = QuPathTools(look_for_qupath=lambda: "", data_folder=work)
+    tools = QuPathTools(lambda _: project.qupath, lambda: "", data_folder=work)
     dock = QuPathDock(viewer, tools, Memory(work / "memory.json"))
     viewer.window.add_dock_widget(dock, name="QuPath project", area="right")
-    session = dock.controller
-    session.open_project(folder)
-    wait(lambda: not session.state.is_listing)
+    session, state = dock.controller, dock.controller.state
+    session.open_project(project.qupath.project.file)
+    wait(lambda: not state.is_listing)
+    for key in ("2", "3"):
+        bring(session, key)
+    project.correct("3", n=12)
     session.open_image("1")
-    wait(lambda: dock.view.image("1") is not None)
-    settle(3)
-    take(viewer, path)
-    annotate = annotate_dock(viewer)
-    if annotate is not None:
-        annotate.controller.close()
+    desk = open_desk(viewer)
+    viewer.scene.camera.zoom *= 2
+    relook(session)
+    take(viewer, out / "qupath-dock.png")
+    table = desk.objects.table()
+    middle = int(np.argmin(np.linalg.norm(table.contours.centroids - BOTH_PX, axis=1)))
+    in_dispute = table.uuid(middle)
+    for row in (middle, 1, 150, 151, 152, 153):
+        desk.select([table.uuid(row)])
+        desk.relabel(CLASSES.names[1 - table.class_id[row]])
+    project.correct("1", n=9)
+    project.disagree("1", in_dispute)
+    session.compare("sync")
+    wait(lambda: state.preview is not None or bool(state.error))
+    settle()
+    conflicts = dock.form.preview.conflicts
+    conflicts.setCurrentIndex(
+        conflicts.conflicts.index(conflicts.conflicts.ids().index(in_dispute))
+    )
+    viewer.scene.camera.zoom *= 1.9
+    settle(2)
+    take(viewer, out / "qupath-sync.png")
+    desk.close()
     session.close()
     settle()
     viewer.close()
+
+
+def bring(session: QuPathController, key: str) -> None:
+    """What QuPath has of an image, into a file beside it."""
+    session.choose(key)
+    session.compare("pull")
+    wait(lambda: session.state.preview is not None)
+    session.write()
+    wait(lambda: session.state.step is Step.IDLE)
+    relook(session)
+
+
+def relook(session: QuPathController) -> None:
+    """As the panel does every few seconds."""
+    settle()
+    session.look()
+    settle(1)
+
+
+def open_desk(viewer: napari.Viewer) -> AnnotationController:
+    """The session of the Annotate panel, once it has its objects."""
+    wait(lambda: annotate_dock(viewer) is not None)
+    dock = annotate_dock(viewer)
+    assert dock is not None
+    wait(lambda: dock.controller.state.is_open)
+    settle(2)
+    return dock.controller
 
 
 def annotate_view(viewer: napari.Viewer, dock: AnnotateDock, work: Path) -> None:
