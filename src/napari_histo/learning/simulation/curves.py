@@ -116,9 +116,13 @@ def draw_curves(rows: Sequence[CurveRow], path: Path | str) -> None:
         (line,) = axes.plot(x, y, marker="o", label=arm)
         axes.fill_between(x, y - pm, y + pm, color=line.get_color(), alpha=0.18, linewidth=0)
     axes.set_xscale("log")
-    ticks = sorted({round(row.n_objects) for row in rows})
-    axes.set_xlim(0.9 * ticks[0], 1.1 * ticks[-1])
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    counts = [row.n_objects for row in rows]
+    low, high = 0.9 * min(counts), 1.1 * max(counts)
+    decades = (10.0**k for k in range(8))
+    ticks = [n * d for d in decades for n in (1, 2, 5) if low <= n * d <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(low, high)
     axes.set_xlabel("annotated objects")
     axes.set_ylabel("panoptic quality on images that taught nothing")
     axes.grid(alpha=0.3)
