@@ -217,7 +217,7 @@ def test_train_collects_learns_judges_and_tells(room):
     room.idle()
     state = room.state
     assert state.overview.stage is Stage.DECIDED
-    assert state.overview.sentence.startswith("Took the new model: it is better")
+    assert state.overview.sentence.startswith("Round 1: Took the new model: it is better")
     assert state.curve == Curve(((3, pytest.approx(0.3)),))
     start, first = state.overview.rounds
     assert (first.n_objects, first.n_done, first.n_asked) == (33, 11, 11)

@@ -151,9 +151,9 @@ class Overview:
     rounds : tuple of RoundRow
         The start model first.
     curve : Curve
-        Of its training.
+        Of the latest training that came to its end.
     sentence : str
-        Why its model was taken or not.
+        Which round was decided last, and why its model was taken or not.
     lacks_files : bool
         True where laying out its regions was interrupted; New round goes on with it.
     """

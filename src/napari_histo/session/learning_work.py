@@ -90,8 +90,10 @@ def overview(project: LearningProject) -> Overview:
     if not rounds:
         return Overview(rounds=table)
     found = rounds[-1]
-    sentence = found.decision["sentence"] if found.stage is Stage.DECIDED else ""
-    curve = _curve(found) if found.stage >= Stage.TRAINED else Curve()
+    trained = [r for r in rounds if r.stage >= Stage.TRAINED]
+    decided = [r for r in rounds if r.stage is Stage.DECIDED]
+    curve = _curve(trained[-1]) if trained else Curve()
+    sentence = f"Round {decided[-1].number}: {decided[-1].decision['sentence']}" if decided else ""
     regions = _regions(project, found)
     images = {row.image for row in regions}
     lacks = found.stage is Stage.QUERIED and len(files_of(project, found.number, images)) < len(
