@@ -134,8 +134,10 @@ def test_next_goes_by_rank_round_the_end_and_over_what_is_settled(room):
     room.session.mark(DONE)
     room.session.choose(ids[0])
     room.session.next_region()
+    assert room.state.chosen == ids[0], "it was not shown yet"
+    room.session.next_region()
     assert room.state.chosen == ids[2]
-    room.session.choose(ids[-1])
+    room.session.open_region(ids[-1])
     room.session.next_region()
     assert room.state.chosen == ids[0]
     room.mark_all(SKIPPED)

@@ -23,7 +23,7 @@ from napari_histo.learning.rounds.folder import Stage
 from napari_histo.plugin.learning_curve import CurveView
 from napari_histo.plugin.learning_list import RegionList
 from napari_histo.plugin.parts import row, set_kind, small_label
-from napari_histo.session.learning_state import LearningState, Task
+from napari_histo.session.learning_state import LearningState, RoundRow, Task
 
 __all__ = ["LearningForm"]
 
@@ -32,7 +32,7 @@ _WELCOME = (
     "Mend what a model finds in a few small regions, let it learn from them, and see whether it "
     "got better. Make a project of your slides, or open one."
 )
-_COLUMNS = ("Round", "Regions", "Objects", "PQ", "Verdict")
+_COLUMNS = ("Round", "Regions", "Objects", "PQ", "Outcome")
 
 
 class LearningForm(QWidget):
@@ -188,7 +188,9 @@ class RoundTable(QTableWidget):
         upright.setDefaultSectionSize(22)
         head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         head.setStretchLastSection(True)
-        self.setFixedHeight(118)
+        head.setMinimumSectionSize(24)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFixedHeight(104)
         self._shown: object = None
 
     @property
@@ -207,14 +209,14 @@ class RoundTable(QTableWidget):
         self.setRowCount(len(rounds))
         for i, found in enumerate(rounds):
             name = f"{found.number or 'start'}{' ★' if found.is_current else ''}"
-            regions = f"{found.n_done} of {found.n_asked}" if found.n_asked else ""
+            regions = f"{found.n_done}/{found.n_asked}" if found.n_asked else ""
             objects = str(found.n_objects) if found.n_objects else ""
             pq = "" if found.pq_new is None else f"{found.pq_new:.3f}"
-            words = (name, regions, objects, pq, found.verdict or found.stage)
+            words = (name, regions, objects, pq, _outcome(found))
             for j, text in enumerate(words):
                 item = QTableWidgetItem(text)
                 item.setData(Qt.ItemDataRole.UserRole, found.number)
-                item.setToolTip(_round_tip(found.pq_parent, text))
+                item.setToolTip(_round_tip(found))
                 self.setItem(i, j, item)
             if found.number == chosen:
                 self.setCurrentCell(i, 0)
@@ -255,8 +257,15 @@ def _advice(state: LearningState) -> str:
     return "Every region is done or skipped. Now press Train."
 
 
-def _round_tip(pq_parent: float | None, text: str) -> str:
-    return text if pq_parent is None else f"{text}\nPQ of the model before: {pq_parent:.3f}"
+def _outcome(found: RoundRow) -> str:
+    if not found.verdict:
+        return found.stage
+    return "taken" if found.is_promoted else "not taken"
+
+
+def _round_tip(found: RoundRow) -> str:
+    before = "" if found.pq_parent is None else f"\nPQ of the model before: {found.pq_parent:.3f}"
+    return f"{found.verdict or found.stage}{before}"
 
 
 def _button(text: str, tip: str) -> QPushButton:

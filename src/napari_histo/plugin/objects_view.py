@@ -31,6 +31,8 @@ _OBJECT_COLOURS = 49
 _MANY = 64
 #: When a larger share of what is seen has changed, all of it is shown anew.
 _PATCHED_SHARE = 0.25
+#: Frames of regions are at least so wide, px of the level.
+_FRAME_PX = 2
 
 
 class ObjectsView:
@@ -138,11 +140,22 @@ class ObjectsView:
         Outlines are drawn here, once a tile: napari's own contours are found anew over the whole
         view at every frame, which takes longer than all else that a click does.
         """
-        width = self._outline_px
-        wide = Box(box.x - width, box.y - width, box.width + 2 * width, box.height + 2 * width)
-        rows = self._objects.rows_in(wide.scale(downsample))
+        width = max(self._outline_px, _FRAME_PX)
+        rows = self._objects.rows_in(_wider(box, width).scale(downsample))
+        frames = self._objects.are_frames(rows)
+        drawn = self._part(box, downsample, rows[~frames], self._outline_px)
+        if frames.any():
+            # On their own, for the rims of what they hold are none of theirs; never filled.
+            below = self._part(box, downsample, rows[frames], width)
+            drawn = np.where(drawn > 0, drawn, below)
+        return drawn
+
+    def _part(
+        self, box: Box, downsample: int, rows: NDArray[np.int64], width: int
+    ) -> NDArray[np.uint32]:
+        """Some rows, as outlines of a width, or filled where it is 0."""
         drawn = draw_level(
-            wide,
+            _wider(box, width),
             downsample,
             rows=rows,
             bounds=self._objects.bounds(rows),
@@ -260,6 +273,10 @@ def _within(part: Box, whole: Box) -> tuple[slice, slice]:
 def _slots_for(classes: ClassScheme) -> int:
     """Colours to set apart: one more than classes, a power of two."""
     return max(_LEAST_SLOTS, 1 << len(classes).bit_length())
+
+
+def _wider(box: Box, width: int) -> Box:
+    return Box(box.x - width, box.y - width, box.width + 2 * width, box.height + 2 * width)
 
 
 def rims(labels: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:

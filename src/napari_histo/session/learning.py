@@ -85,6 +85,7 @@ class LearningController:
         #: Marks that are not in their file yet, and the region that is to be shown.
         self._marks: dict[UUID, QueryStatus] = {}
         self._wanted: RegionRow | None = None
+        self._shown: UUID | None = None
         self._seen: Any = None
 
     def close(self) -> None:
@@ -110,7 +111,9 @@ class LearningController:
         if before is None or before.path != project.path:
             self.state.chosen, self._wanted, self._marks = None, None, {}
         self._take(seen)
-        self.state.curve = seen.curve
+        is_other = before is None or before.path != project.path
+        if is_other or not self.state.curve.losses:  # what was seen live has more points
+            self.state.curve = seen.curve
         if self.state.chosen_row is None:
             self.state.chosen = next((r.region_id for r in seen.regions if r.waits), None)
 
@@ -155,13 +158,14 @@ class LearningController:
         row = self.state.row(region_id)
         if row is not None:
             self.state.notice = self.state.error = ""
-            self.state.chosen, self._wanted = row.region_id, row
+            self.state.chosen, self._wanted, self._shown = row.region_id, row, row.region_id
             self._see_to_files()
 
     def next_region(self) -> None:
-        """Show the next region that waits, by rank, after the chosen one."""
+        """Show the next region that waits, by rank; the chosen one where it was not shown yet."""
         rows, chosen = self.state.regions, self.state.chosen_row
-        at = rows.index(chosen) + 1 if chosen is not None else 0
+        at = rows.index(chosen) if chosen is not None else 0
+        at += chosen is not None and chosen.region_id == self._shown
         row = next((r for r in (*rows[at:], *rows[:at]) if r.waits), None)
         if row is not None:
             self.open_region(row.region_id)

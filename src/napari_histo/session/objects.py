@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_histo.core import Box, ClassScheme, Contours, Edit, ObjectTable
-from napari_histo.core.round_regions import region_rows
+from napari_histo.core.round_regions import REGION_CLASSES, region_rows
 from napari_histo.errors import EditError
 from napari_histo.session.rows import Chunks, GrowingArray, NearRows, RowsById
 from napari_histo.store.labels import draw
@@ -110,7 +110,17 @@ class EditableObjects:
     def rows_at_hand(self, box: Box) -> NDArray[np.int64]:
         """As `rows_in`, without the frames of regions: what lies in them is worked on, not they."""
         rows = self.rows_in(box)
-        return np.delete(rows, _frames(self.rows(rows)))
+        return np.asarray(rows[~self.are_frames(rows)], np.int64)
+
+    def are_frames(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which row numbers are frames: locked regions of a round; any thread."""
+        names = {name.casefold() for name in REGION_CLASSES.names}
+        ids = [i for i, name in enumerate(self._classes.names) if name.casefold() in names]
+        found: NDArray[np.bool_] = np.isin(self._class_of.values[rows], ids)
+        if found.any():  # seldom, so that whole rows are looked at for these alone
+            at = np.flatnonzero(found)
+            found[np.delete(at, _frames(self.rows(rows[at])))] = False
+        return found
 
     def ids_in(self, box: Box) -> list[UUID]:
         """Ids of the objects whose bounds meet a box, the top-most last; no frames of regions."""
