@@ -50,7 +50,7 @@ class Panel:
         self.state = self.session.state
 
     def until(self, done):
-        self.qtbot.waitUntil(done, timeout=20_000)
+        self.qtbot.waitUntil(done, timeout=30_000)
         settle(20)
 
     def open(self, file=None):
@@ -146,8 +146,25 @@ def test_another_image_takes_the_place_of_the_one_before(opened):
     opened.open_image(1)
     opened.until(lambda: opened.desk.state.counts and len(opened.desk.objects) == 2)
     layers = opened.viewer.layers
-    assert (layers["slide"].visible, layers["other"].visible) == (False, True)
+    assert [layer.name for layer in layers if layer.visible and layer.name == "slide"] == []
+    assert layers["other"].visible
     assert opened.desk.state.notice == ""
+    opened.until(lambda: len(layers) == 3)  # what was hidden left in calm moments
+    assert layers[0].name == "other"
+
+
+def test_an_image_that_is_opened_again_at_once_stays(opened):
+    before = opened.viewer.layers[0].unique_id
+    opened.open_image(1)
+    opened.until(lambda: opened.dock.view.image("2") is not None)
+    opened.open_image(0)
+    opened.until(lambda: opened.dock.view.image("1") is not None)
+    opened.until(lambda: len(opened.viewer.layers) == 3)
+    assert opened.dock.view.image("1").visible
+    names = [layer.name for layer in opened.viewer.layers]
+    assert names[0] == "slide"
+    assert "other" not in names
+    assert opened.viewer.layers[0].unique_id == before
 
 
 def test_opening_the_same_image_again_keeps_its_layer(opened):

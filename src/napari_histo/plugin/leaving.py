@@ -49,10 +49,14 @@ class Leaving:
         panel.destroyed.connect(AtEnd(*(partial(event.disconnect, self._wait) for event in wires)))
 
     def add(self, layer: Layer) -> None:
-        """Hide a layer now, and take it away later; one that is gone already is no error."""
+        """Hide a layer now, and take it away later, unless it is shown again meanwhile."""
         layer.visible = False
         self._keys.append(layer.unique_id)
         self._timer.start()
+
+    def wait(self) -> None:
+        """Another layer comes at once: take none away for a while."""
+        self._wait()
 
     def _wait(self, _event: Any = None) -> None:
         if self._keys:
@@ -60,6 +64,6 @@ class Leaving:
 
     def _take_one(self) -> None:
         key = self._keys.popleft() if self._keys else None
-        for layer in [x for x in self._viewer.layers if x.unique_id == key]:
+        for layer in [x for x in self._viewer.layers if x.unique_id == key and not x.visible]:
             self._viewer.layers.remove(layer)
         self._wait()

@@ -63,7 +63,7 @@ class QuPathDock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.form)
-        self.view = ProjectView(self.viewer)
+        self.view = ProjectView(self.viewer, self)
         self.controller = QuPathController(Mailbox(self).post, self._desk, tools, memory)
         self._activity = Activity("QuPath")
         self._missing: str | None = None

@@ -11,6 +11,7 @@ import numpy as np
 from napari_histo.core import Box, ClassScheme, ObjectTable
 from napari_histo.plugin.annotate import AnnotateDock
 from napari_histo.plugin.geometry import look_at, placement_of, show_whole, to_napari
+from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.readers import planes_as_layers
 from napari_histo.session import Tool
 from napari_histo.session.qupath_state import ImageRow, OpenedSlide
@@ -18,6 +19,7 @@ from qupath_bridge.sync import Conflict
 
 if TYPE_CHECKING:
     from napari.layers import Image
+    from qtpy.QtWidgets import QWidget
 
 __all__ = ["ProjectView", "annotate_dock"]
 
@@ -47,12 +49,14 @@ class ProjectView:
     ----------
     viewer : napari.viewer.Viewer
         Not napari's proxy.
+    panel : QWidget
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Any, panel: QWidget) -> None:
         self._viewer = viewer
+        self._leaving = Leaving(panel, viewer)
         self._key: str | None = None
-        #: Layers by image; hidden, not removed, when another one is opened: see `leaving`.
+        #: Layers by image; hidden when another one is opened, and taken away later.
         self._layers: dict[str, list[Hashable]] = {}
         self._theirs: dict[str, Hashable] = {}
 
@@ -66,6 +70,7 @@ class ProjectView:
     def forget(self) -> None:
         """Another project comes: its images bear the same ids."""
         self.let_go("")
+        self._leave()
         self._key, self._layers, self._theirs = None, {}, {}
 
     def let_go(self, key: str) -> int:
@@ -76,6 +81,7 @@ class ProjectView:
         int
             How many ms `show` should wait, so that they are hidden before the next image comes.
         """
+        self._leaving.wait()
         self.show_theirs(None)
         dock = annotate_dock(self._viewer)
         before = [] if key == self._key else self._own(self._key)
@@ -89,8 +95,7 @@ class ProjectView:
         key = slide.row.key
         is_other = self.image(key) is None
         if is_other:
-            for layer in self._own(self._key):
-                layer.visible = False
+            self._leave()
         layers = self._own(key)
         if layers:
             slide.reader.close()
@@ -122,6 +127,14 @@ class ProjectView:
         keys = self._layers.get(key or "", [])
         return [layer for layer in self._viewer.layers if layer.unique_id in keys]
 
+    def _leave(self) -> None:
+        for layer in [*self._own(self._key), *self._own_theirs()]:
+            self._leaving.add(layer)
+
+    def _own_theirs(self) -> list[Any]:
+        key = self._theirs.get(self._key or "")
+        return [layer for layer in self._viewer.layers if layer.unique_id == key]
+
     # -- objects ---------------------------------------------------------------------------------
 
     def annotate(self, row: ImageRow, classes: ClassScheme) -> None:
@@ -147,8 +160,7 @@ class ProjectView:
 
     def show_theirs(self, table: ObjectTable | None, image: Image | None = None) -> None:
         """Draw QuPath's version of an object over ours; None hides it."""
-        viewer, key = self._viewer, self._theirs.get(self._key or "")
-        layer = next((x for x in viewer.layers if x.unique_id == key), None)
+        layer = next(iter(self._own_theirs()), None)
         is_shown = table is not None and bool(np.isfinite(table.contours.bounds).all())
         if layer is not None:
             layer.visible = is_shown
