@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
+from napari_histo.core import Box
 from napari_histo.core.rounds import QueryStatus
+from napari_histo.learning.project.checks import verify_project
+from napari_histo.learning.project.facts import Settings
+from napari_histo.learning.project.making import NewImage, NewProject, create_project
 from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.rounds.tools import real_tools
 from napari_histo.learning.training import CurvePoint, TrainingStep
 from napari_histo.plugin.geometry import screen_px
 from napari_histo.plugin.learning import LearningDock
@@ -21,11 +28,13 @@ from napari_histo.plugin.learning_new import NewProjectDialog
 from napari_histo.plugin.qupath_opening import annotate_dock
 from napari_histo.session.learning_state import Curve, Task
 from napari_histo.session.learning_work import LearningTools
+from napari_histo.slides import open_slide
 from napari_histo.store.geojson import read_geojson
 from support.learning import FAKES, annotate, make_images, make_project
-from support.mouse import settle
+from support.mouse import Hand, settle
 
 pytestmark = pytest.mark.gui
+ROOT = Path(__file__).parents[2]
 LEFT, PLAIN = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
@@ -39,9 +48,9 @@ def viewer(make_napari_viewer_proxy):
 class Panel:
     """The panel with a project, and a hand on it."""
 
-    def __init__(self, viewer, qtbot, folder, tools=FAKES):
+    def __init__(self, viewer, qtbot, folder, tools=FAKES, settings=None):
         self.viewer, self.qtbot, self.folder = viewer, qtbot, folder
-        made = LearningTools(lambda: tools, data_folder=folder / "journals")
+        made = LearningTools(lambda: tools, settings or {}, folder / "journals")
         self.dock = LearningDock(viewer, made)
         viewer.window.add_dock_widget(self.dock, name="Active learning")
         self.form, self.session = self.dock.form, self.dock.controller
@@ -90,6 +99,21 @@ class Panel:
 
         self.until(is_open)
         settle(30)
+
+    def delete_by_hand(self, row):
+        """Pick a nucleus of a region with the mouse and delete it by key; its id."""
+        viewer = self.dock.viewer
+        layer = next(x for x in viewer.layers if x.name == row.image_name)
+        hand = Hand(viewer, layer, self.qtbot)
+        tables = [self.desk.objects.get([key]) for key in self.desk.objects.ids_in(row.box)]
+        x, y = max(tables, key=lambda t: t.contours.areas_px[0]).centroids[0]
+        annotate_dock(viewer).scene.activate()
+        hand.press("K")
+        hand.click(x, y)
+        (chosen,) = self.desk.state.selection
+        hand.press("Delete")
+        assert chosen not in self.desk.objects
+        return chosen
 
     @property
     def desk(self):
@@ -209,13 +233,14 @@ def test_train_shows_curves_time_and_the_decision_and_can_be_rolled_back(make_pa
     panel.press(panel.form.train_button)
     panel.idle()
     assert ("Train: learning, 4 of 5, 2 min left", True) in seen
-    assert panel.form.sentence.text().startswith("Took the new model: it is better")
+    assert panel.form.sentence.text().startswith("Round 1: Took the new model: it is better")
     assert panel.form.sentence.isVisible()
     rounds = panel.form.rounds
     texts = [[rounds.item(i, j).text() for j in range(5)] for i in range(2)]
     assert texts[0] == ["start", "", "", "", "classical"]
-    assert texts[1][:3] == ["1 ★", "11 of 11", "33"]
-    assert texts[1][4] == "better: taken"
+    assert texts[1][:3] == ["1 ★", "11/11", "33"]
+    assert texts[1][4] == "taken"
+    assert rounds.item(1, 4).toolTip().startswith("better: taken")
     at = rounds.visualItemRect(rounds.item(0, 0)).center()
     QTest.mouseClick(rounds.viewport(), LEFT, PLAIN, QPoint(at))
     panel.press(panel.form.back_button)
@@ -310,3 +335,68 @@ def test_curves_are_drawn_from_zero_to_their_top(qtbot, panel):
     assert bottom.isValid()
     colours = {picture.pixelColor(x, y).name() for x in range(0, 260, 2) for y in range(20, 96, 2)}
     assert len(colours) > 5
+
+
+@pytest.fixture
+def sample_slides(tmp_path):
+    """Four parts of the sample image of H&E as slides."""
+    with open_slide(ROOT / "sample_data" / "he_tile.ome.tif") as reader:
+        info, paths = reader.info, []
+        per_cm = 10_000 / info.pixel_size.x_um
+        w = h = 192  # px: choosing looks at each pixel many times
+        for i in range(4):
+            paths.append(tmp_path / f"part {i}.tif")
+            tifffile.imwrite(
+                paths[-1],
+                reader.read(Box(w * (i % 2), h * (i // 2), w, h)),
+                photometric="rgb",
+                resolution=(per_cm, per_cm),
+                resolutionunit="CENTIMETER",
+            )
+    return paths
+
+
+@pytest.mark.slow
+def test_two_rounds_by_mouse_and_key_with_the_real_tools(
+    viewer, qtbot, tmp_path, sample_slides, monkeypatch
+):
+    images = [
+        NewImage(path, split="validation" if i == 3 else "train")
+        for i, path in enumerate(sample_slides)
+    ]
+    settings = Settings(region_px=64, regions=2, validation_regions=2)
+    made = create_project(
+        tmp_path / "p", NewProject(images, "he-nuclei-fast", "p", settings=settings)
+    )
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(made.path))
+    panel = Panel(viewer, qtbot, tmp_path, real_tools("cpu"), {"steps": 2})
+    limit, deleted = 300_000, []
+    panel.until(panel.form.open_button.isVisible)
+    panel.press(panel.form.open_button)
+    panel.idle()
+    for number in (1, 2):
+        panel.press(panel.form.round_button)
+        panel.idle(limit)
+        assert panel.state.overview.number == number
+        rows = panel.state.regions
+        panel.form.regions.setFocus()
+        QTest.keyClick(panel.form.regions, Qt.Key.Key_Return)
+        panel.shown(rows[0])
+        deleted.append(panel.delete_by_hand(rows[0]))
+        for row in rows:
+            panel.shown(row)
+            assert panel.state.chosen == row.region_id
+            panel.press(panel.form.done_button)
+        panel.until(lambda: panel.state.n_waiting == 0)
+        panel.press(panel.form.train_button)
+        panel.idle(limit)
+        assert panel.form.sentence.text().startswith(f"Round {number}: ")
+        assert panel.form.rounds.rowCount() == number + 1
+        labels = panel.state.project.round(number).labels("train")
+        learned = {key for kept in labels for key in kept.labels.objects.uuids()}
+        assert learned
+        assert not learned & set(deleted)
+    assert verify_project(panel.state.project) == []
+    panel.desk.close()
+    panel.session.close()
+    settle(20)
