@@ -49,7 +49,8 @@ def dies(monkeypatch):
         calls = iter(range(1000))
 
         def propose(self, images, min_prob):
-            if next(calls) >= after:
+            # The rehearsal before an image's first tile is smaller than any tile.
+            if min(images.shape[1:3]) > 32 and next(calls) >= after:
                 raise SystemExit(9)
             return PROPOSE(self, images, min_prob)
 

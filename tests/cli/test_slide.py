@@ -30,7 +30,8 @@ def cut(monkeypatch):
         calls = iter(range(100))
 
         def propose(self, images, min_prob):
-            if next(calls) >= n:
+            # The rehearsal before the first tile is smaller than any tile.
+            if min(images.shape[1:3]) > 32 and next(calls) >= n:
                 raise OSError("the disk was pulled out")
             return PROPOSE(self, images, min_prob)
 
