@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from napari_histo.errors import ObjectsFileError
 
-__all__ = ["find_split", "read_split"]
+__all__ = ["find_split", "read_split", "read_table"]
 
 _FILE = "splits.csv"
+_COLUMNS = ("id", "split")
 
 
 def find_split(folders: Iterable[Path], split: str) -> frozenset[str]:
@@ -44,7 +45,7 @@ def find_split(folders: Iterable[Path], split: str) -> frozenset[str]:
 
 def read_split(path: Path | str, split: str, *, dataset: str | None = None) -> frozenset[str]:
     """Stems of one split, from a CSV with the columns ``id`` and ``split``, perhaps ``dataset``."""
-    rows = [r for r in _rows(Path(path)) if dataset in (None, r.get("dataset"))]
+    rows = [r for r in read_table(Path(path), _COLUMNS) if dataset in (None, r.get("dataset"))]
     chosen = frozenset(row["id"] for row in rows if row["split"] == split)
     if not chosen:
         known = sorted({row["split"] for row in rows})
@@ -53,11 +54,18 @@ def read_split(path: Path | str, split: str, *, dataset: str | None = None) -> f
     return chosen
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_table(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
+    """Rows of a CSV that has at least these columns; empty cells are "".
+
+    Raises
+    ------
+    ObjectsFileError
+        It is missing, damaged, or lacks a column.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            missing = {"id", "split"} - set(reader.fieldnames or ())
+            missing = set(columns) - set(reader.fieldnames or ())
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ObjectsFileError(f"{path} cannot be read as CSV: {error}") from error
@@ -68,5 +76,5 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _dataset(path: Path, folder: str) -> str | None:
     """The data set that a folder lies in; None where the CSV names none such."""
-    names = {row.get("dataset", "") for row in _rows(path)} - {""}
+    names = {row.get("dataset", "") for row in read_table(path, _COLUMNS)} - {""}
     return max((n for n in names if f"{folder}/".startswith(f"{n}/")), key=len, default=None)

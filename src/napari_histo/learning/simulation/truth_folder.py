@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,13 +17,14 @@ import numpy as np
 from napari_histo.core import ObjectTable, PixelSize
 from napari_histo.errors import ObjectsFileError
 from napari_histo.learning.simulation.play import TruthImage
+from napari_histo.pipeline.splits import read_table
 from napari_histo.slides import open_slide
 from napari_histo.store.dispatch import read_labels
 from napari_histo.store.labels import labels_to_table
 
 __all__ = ["open_truth"]
 
-_COLUMNS = {"dataset", "stain", "pixel_size_um", "group", "id", "split"}
+_COLUMNS = ("dataset", "stain", "pixel_size_um", "group", "id", "split")
 _JUDGES = 0.2
 
 
@@ -50,7 +50,8 @@ def open_truth(
     ObjectsFileError
         The table or a file of it is missing or damaged, or no image has such a stain.
     """
-    rows = [r for r in _rows(Path(folder)) if not stains or r["stain"] in stains]
+    table = Path(folder) / "splits.csv"
+    rows = [r for r in read_table(table, _COLUMNS) if not stains or r["stain"] in stains]
     if not rows:
         raise ObjectsFileError(f"No image in {folder} has the stain {' or '.join(sorted(stains))}.")
     judges = _judges([r for r in rows if r["split"] == "train"], seed)
@@ -72,20 +73,6 @@ def open_truth(
             )
             for row, reader, truth in opened
         ]
-
-
-def _rows(folder: Path) -> list[dict[str, str]]:
-    path = folder / "splits.csv"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            missing = _COLUMNS - set(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ObjectsFileError(f"{path} cannot be read: {error}") from error
-    if missing:
-        raise ObjectsFileError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
-    return rows
 
 
 def _judges(rows: list[dict[str, str]], seed: int) -> set[str]:
