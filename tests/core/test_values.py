@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,3 +159,9 @@ def test_best_level_is_never_coarser_than_asked(downsample, level):
     )
     assert info.best_level(downsample) == level
     assert info.level_box(1) == Box(0, 0, 200, 100)
+
+
+def test_a_box_holds_what_lies_in_it_but_not_on_its_far_edges() -> None:
+    points = np.array([(2, 3), (11.9, 7.9), (12, 5), (5, 8), (1.9, 5), (5, np.nan)])
+    assert Box(2, 3, 10, 5).holds(points).tolist() == [True, True, False, False, False, False]
+    assert Box(2, 3, 10, 5).holds(np.zeros((0, 2))).shape == (0,)

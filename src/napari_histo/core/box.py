@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["Box"]
 
 
@@ -68,6 +71,12 @@ class Box:
     def is_empty(self) -> bool:
         """True where the box holds no pixel."""
         return self.area == 0
+
+    def holds(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which points (n, 2), x before y, lie in the box; on the far edges they do not."""
+        x, y = points.T
+        inside = (x >= self.x) & (x < self.right) & (y >= self.y) & (y < self.bottom)
+        return np.asarray(inside)
 
     def intersect(self, other: Box) -> Box:
         """The part in both boxes, perhaps empty."""

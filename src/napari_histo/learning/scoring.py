@@ -275,7 +275,7 @@ class _Look:
             _crop(view.back(rasterise(_kept(table, thresholds), whole)), inner)
             for view, table in zip(views, found, strict=True)
         ]
-        own = found[0].select(_within(found[0], inner))
+        own = found[0].select(inner.holds(found[0].centroids))
         kept = _kept(own, thresholds)
         return replace(
             row,
@@ -320,12 +320,6 @@ def _pool(name: str, look: _Look, tiles: Sequence[Tile], rows: Sequence[_Row]) -
 
 def _crop(image: NDArray[Any], box: Box) -> NDArray[Any]:
     return image[box.y : box.bottom, box.x : box.right]
-
-
-def _within(table: ObjectTable, box: Box) -> NDArray[np.bool_]:
-    """Whose centroids lie in a box."""
-    x, y = table.contours.centroids.T
-    return np.asarray((x >= box.x) & (x < box.right) & (y >= box.y) & (y < box.bottom))
 
 
 def _kept(table: ObjectTable, thresholds: Thresholds) -> ObjectTable:

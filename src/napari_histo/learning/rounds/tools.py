@@ -182,9 +182,7 @@ def _predict(reader: SlideReader, model: Segmenter, box: Box, seed: int) -> Obje
     rows = choose(grid, found, fitted, thresholds)
     chosen = Proposals.concat([p.take(r) for p, r in zip(found, rows, strict=True)])
     table = draw(fitted, frame, chosen, anchored_ids(chosen.points, seed))
-    x, y = table.centroids.T
-    inside = (x >= box.x) & (x < box.right) & (y >= box.y) & (y < box.bottom)
-    return table.select(inside)
+    return table.select(box.holds(table.centroids))
 
 
 def _train(

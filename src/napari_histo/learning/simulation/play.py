@@ -351,9 +351,7 @@ class _Game:
 
 def _owned(truth: ObjectTable, candidate: Candidate) -> int:
     box = candidate.region
-    x, y = truth.centroids[truth.query(box)].T
-    inside = (x >= box.x) & (x < box.right) & (y >= box.y) & (y < box.bottom)
-    return int(np.count_nonzero(inside))
+    return int(np.count_nonzero(box.holds(truth.centroids[truth.query(box)])))
 
 
 def _check_same(folder: Path, params: Simulation, images: Sequence[TruthImage]) -> None:

@@ -190,7 +190,7 @@ class Exam:
         areas = labels.ignored.transform(per_px, (0.0, 0.0))
         ignored = draw(areas, np.ones(len(areas), np.int64), canvas, 1) > 0
         whole = draw(contours, np.arange(1, len(contours) + 1), canvas, 1).astype(np.int64)
-        owned = _inside(contours.centroids, canvas) & _mostly_known(whole, ignored, len(contours))
+        owned = canvas.holds(contours.centroids) & _mostly_known(whole, ignored, len(contours))
         kept = {tile.index: slide.frame.read(tile.read) for tile in grid} if keep else {}
         truth = np.where(ignored, 0, whole)
         return cls(slide, grid, kept, canvas, scale, truth, np.array([False, *owned]), ignored)
@@ -223,7 +223,7 @@ class Exam:
         contours = model.draw(chosen).contours.transform(self.scale, (0.0, 0.0))
         n = len(contours)
         whole = draw(contours, np.arange(1, n + 1), self.canvas, 1).astype(np.int64)
-        mine = _inside(contours.centroids, self.canvas) & _mostly_known(whole, self.ignored, n)
+        mine = self.canvas.holds(contours.centroids) & _mostly_known(whole, self.ignored, n)
         found = np.where(self.ignored, 0, whole)
         owned = np.array([False, *mine])
         pairs = _matches(self.truth, found)
@@ -277,11 +277,6 @@ def _grid(example: Example, model: Segmenter, info: ModelInfo, slide: SlideRange
     ).region
     wide = box.pad(_AROUND_PX).intersect(slide.frame.extent)
     return TileGrid(slide.frame.extent, wide, _TILE_PX, model.margin_px, model.align_px)
-
-
-def _inside(centroids: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
-    x, y = centroids.T
-    return np.asarray((x >= box.x) & (x < box.right) & (y >= box.y) & (y < box.bottom))
 
 
 def _mostly_known(
