@@ -22,7 +22,7 @@ from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.pipeline.drawing import draw
 from napari_histo.pipeline.frame import Frame
-from napari_histo.pipeline.heap import trim_heap
+from napari_histo.pipeline.heap import give_back_large_blocks, trim_heap
 from napari_histo.pipeline.ids import anchored_ids
 from napari_histo.pipeline.proposing import Plan, Proposer, fit
 from napari_histo.pipeline.rehearsal import rehearse
@@ -131,6 +131,7 @@ class _Run:
 
     def work(self, cancel: CancelToken, source: Source) -> Generator[Progress]:
         """All that is still to do."""
+        give_back_large_blocks()
         store, n = self.store, len(self.tiles)
         done = store.proposed() & set(self.tiles)
         todo = [tile for tile in self.tiles if tile not in done]

@@ -39,7 +39,7 @@ from napari_histo.store.write import atomic_path, make_folder
 __all__ = ["FORMAT_VERSION", "RunFolder", "differences", "read_facts"]
 
 FORMAT_VERSION = 1
-_CACHED_TILES = 12
+_CACHED_TILES = 6
 _ENOUGH_ROWS = 20_000
 _CONTOURS = [f for f in fields(Contours) if f.init]
 #: Facts of `run.json` that must be the same for a run to go on.
