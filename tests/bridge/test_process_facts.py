@@ -34,3 +34,17 @@ def test_the_heap_is_bounded_where_asked(monkeypatch):
     monkeypatch.delenv("PAQUO_JAVA_OPTS", raising=False)
     assert json.loads(java_environment(512)["PAQUO_JAVA_OPTS"]) == ["-Xmx512m"]
     assert "PAQUO_JAVA_OPTS" not in java_environment(None)
+
+
+@pytest.mark.parametrize(
+    ("heap_mb", "given", "sizes"),
+    [
+        pytest.param(1000, "", {"-Xms750m", "-Xmn450m"}, id="a small heap"),
+        pytest.param(64_000, "", {"-Xms3000m", "-Xmn1800m"}, id="a large one is not taken at once"),
+        pytest.param(1000, "-Xms9m", {"-Xms9m"}, id="the user's own"),
+    ],
+)
+def test_the_heap_is_there_from_the_start(monkeypatch, heap_mb, given, sizes):
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", given)
+    options = java_environment(heap_mb)["JAVA_TOOL_OPTIONS"].split()
+    assert {option for option in options if option.startswith("-Xm")} == sizes

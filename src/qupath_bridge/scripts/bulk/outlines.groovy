@@ -20,6 +20,17 @@ import qupath.lib.roi.ROIs
 import qupath.lib.roi.RectangleROI
 import qupath.lib.roi.interfaces.ROI
 
+/** Vertices that QuPath copies at once; a point of each would be half of all garbage. */
+@CompileStatic
+class Vertices extends AbstractList<Point2> {
+    private final FloatBuffer xy
+    private final int start, n
+
+    Vertices(FloatBuffer xy, int start, int n) { this.xy = xy; this.start = start; this.n = n }
+    Point2 get(int i) { new Point2(xy.get(2 * (start + i)), xy.get(2 * (start + i) + 1)) }
+    int size() { n }
+}
+
 /** Outlines as flat arrays: objects hold parts, parts hold rings, rings hold vertices. */
 @CompileStatic
 class Outlines {
@@ -74,13 +85,7 @@ class Outlines {
         return ROIs.createPointsROI(column(start, stop, 0), column(start, stop, 1), plane)
     }
 
-    /** In an array as long as need be: QuPath would let a list grow for each outline. */
-    private List<Point2> vertices(int start, int stop) {
-        Point2[] found = new Point2[stop - start]
-        for (int i = start; i < stop; i++)
-            found[i - start] = new Point2(xy.get(2 * i), xy.get(2 * i + 1))
-        return Arrays.asList(found)
-    }
+    private List<Point2> vertices(int start, int stop) { new Vertices(xy, start, stop - start) }
 
     private double[] column(int start, int stop, int axis) {
         double[] values = new double[stop - start]
