@@ -34,7 +34,9 @@ def trim_heap() -> None:
 @cache
 def _glibc() -> Any:
     try:
-        libc = ctypes.CDLL(None)
-        return libc if libc.malloc_trim and libc.mallopt else None
+        library = ctypes.CDLL(None)
+        # What is not there raises as soon as it is named.
+        _ = library.malloc_trim, library.mallopt
+        return library
     except (OSError, AttributeError, TypeError):  # macOS, musl, Windows
         return None
