@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import ObjectTable
+from napari_histo.core import ObjectTable, ObjectType
+from napari_histo.core.bridge import WriteMode, WriteReport
 from qupath_bridge._align import BASE, OURS, align
 from qupath_bridge._fields import Fields
 from qupath_bridge._parents import parents_of
 
-__all__ = ["Differences", "differences"]
+__all__ = ["Differences", "Writing", "differences", "what_to_write"]
 
 Rows = NDArray[np.int64]
 
@@ -55,3 +56,33 @@ def differences(old: ObjectTable, new: ObjectTable) -> Differences:
         missing=np.sort(before[(before >= 0) & (after < 0)]),
         n_unchanged=int(same.sum()),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Writing:
+    """What brings a project to the state of a table.
+
+    Attributes
+    ----------
+    upserts : ObjectTable
+        Whole rows to add, then those to change.
+    removed : (k, 16) uint8
+        Ids.
+    report : WriteReport
+        Once it is carried out.
+    """
+
+    upserts: ObjectTable
+    removed: NDArray[np.uint8]
+    report: WriteReport
+
+
+def what_to_write(current: ObjectTable, table: ObjectTable, mode: WriteMode) -> Writing:
+    """What differs in `table`; by ``"replace"`` what it lacks goes, but for TMA cores."""
+    change = differences(current, table)
+    upserts = table.select(np.concatenate([change.added, change.changed]))
+    gone = change.missing[current.object_type[change.missing] != ObjectType.TMA_CORE]
+    removed = current.object_id[gone if mode == "replace" else gone[:0]]
+    n_kept = len(current) - len(change.changed) - len(removed)
+    report = WriteReport(len(change.added), len(change.changed), len(removed), n_kept)
+    return Writing(upserts, removed, report)

@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import CancelToken, ObjectTable, ObjectType, Progress, result_of
+from napari_histo.core import CancelToken, ObjectTable, Progress, result_of
 from napari_histo.core.bridge import ImageEntry, WriteMode, WriteReport
 from napari_histo.errors import BridgeError, WriteError
 from qupath_bridge._bridge_checks import (
@@ -23,7 +23,7 @@ from qupath_bridge._bridge_checks import (
     whole,
 )
 from qupath_bridge._class_file import add_classes
-from qupath_bridge._differences import differences
+from qupath_bridge._differences import what_to_write
 from qupath_bridge._transfer import Change, read_entry, verify, write_entry
 from qupath_bridge.client import Limits, WorkerClient
 from qupath_bridge.project import ProjectEntry, QuPathProject, open_project
@@ -185,17 +185,9 @@ class QuPathBridge:
         check_ids(table)
         before = EntryFacts.of(found.folder)
         current = yield from self.reading(entry, cancel)
-        change = differences(current, table)
-        upserts = table.select(np.concatenate([change.added, change.changed]))
-        gone = change.missing[current.object_type[change.missing] != ObjectType.TMA_CORE]
-        removed = current.object_id[gone if mode == "replace" else gone[:0]]
-        yield from self.pushing(entry, upserts, removed, expected=before, cancel=cancel)
-        return WriteReport(
-            added=len(change.added),
-            changed=len(change.changed),
-            removed=len(removed),
-            unchanged=len(current) - len(change.changed) - len(removed),
-        )
+        write = what_to_write(current, table, mode)
+        yield from self.pushing(entry, write.upserts, write.removed, expected=before, cancel=cancel)
+        return write.report
 
     def pushing(
         self,

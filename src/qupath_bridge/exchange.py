@@ -25,13 +25,13 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import CancelToken, ObjectTable, ObjectType, Progress, result_of
+from napari_histo.core import CancelToken, ObjectTable, Progress, result_of
 from napari_histo.core.bridge import ImageEntry, WriteMode, WriteReport
 from napari_histo.errors import TargetChangedError, WriteError
 from qupath_bridge._align import is_in
 from qupath_bridge._bridge_checks import check_ids, check_types
 from qupath_bridge._class_file import in_project_colours
-from qupath_bridge._differences import differences
+from qupath_bridge._differences import what_to_write
 from qupath_bridge._exchange_files import MANIFEST, ExchangeImage, Exported, Manifest
 from qupath_bridge._exchange_pending import Pending, Waiting
 from qupath_bridge.changes import FileFacts
@@ -159,11 +159,9 @@ class ExchangeBridge:
         before = self.facts(entry)
         check_ids(table)
         current = yield from self.reading(entry, cancel)
-        change = differences(current, table)
-        upserts = table.select(np.concatenate([change.added, change.changed]))
-        gone = change.missing[current.object_type[change.missing] != ObjectType.TMA_CORE]
-        removed = current.object_id[gone if mode == "replace" else gone[:0]]
-        return (yield from self.pushing(entry, upserts, removed, expected=before, cancel=cancel))
+        write = what_to_write(current, table, mode)
+        yield from self.pushing(entry, write.upserts, write.removed, expected=before, cancel=cancel)
+        return write.report
 
     def pushing(
         self,
