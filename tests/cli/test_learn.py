@@ -91,6 +91,18 @@ def test_a_round_can_be_given_up(made):
     assert "Round 2:" in made("query").out
 
 
+def test_status_says_what_another_round_would_give(made, tmp_path):
+    for number in (1, 2, 3):
+        one_round(made, tmp_path / "project")
+        told = " ".join(made("status").out.split())
+        if number < 3:
+            assert "Is it enough? Too early to say: 3 rounds with a figure tell" in told
+    assert "with 9 more objects" in told
+    words = json.loads(made("status", "--json").out)["another_round"]
+    assert (words["n_rounds"], words["n_more"]) == (3, 9)
+    assert words["low"] < words["high"]
+
+
 def test_json_says_it_all(made, tmp_path):
     asked = json.loads(made("query", "--json").out)
     assert [row["rank"] for row in asked["regions"]] == list(range(1, 12))

@@ -125,7 +125,7 @@ def status_command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rounds with their regions, objects and quality; which model is in use; what is next."""
+    """Rounds with regions, objects and quality; what another would give; which model is in use."""
     from napari_histo.cli.learn_status import status_table, status_words
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.project.places import look_in
@@ -141,6 +141,8 @@ def status_command(
         out.print(status_table(words))
     for name in words["missing_images"]:
         err.print(f"Note: the image {name} is not found (--images FOLDER).", markup=False)
+    if words["rounds"]:
+        out.print(words["another_round"]["sentence"], markup=False)
     using = f"round {words['current']}" if words["current"] else words["start_model"]
     out.print(f"In use: the model of {using}. Next: {words['next']}.", markup=False)
 

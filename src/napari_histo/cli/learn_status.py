@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -29,6 +30,7 @@ def query_table(found: RoundFolder) -> Table:
 def status_words(project: LearningProject) -> dict[str, Any]:
     """All about a project, for JSON."""
     from napari_histo.errors import ImageError
+    from napari_histo.learning.progress.points import learned
 
     missing = []
     for image in project.facts.images:
@@ -38,6 +40,7 @@ def status_words(project: LearningProject) -> dict[str, Any]:
             missing.append(image.name)
     rounds, work = project.rounds, project.open_round
     forgotten = project.forgotten
+    more = learned(project).forecast(project.facts.settings.regions)
     return {
         "name": project.facts.name,
         "images": len(project.facts.images),
@@ -46,7 +49,13 @@ def status_words(project: LearningProject) -> dict[str, Any]:
         "current": project.current,
         "next": "query" if work is None else f"{work.next_step} (round {work.number})",
         "rounds": [_round(found, found.number in forgotten) for found in rounds],
+        "another_round": {**_without_nan(asdict(more)), "sentence": more.sentence},
     }
+
+
+def _without_nan(words: dict[str, Any]) -> dict[str, Any]:
+    """NaN becomes None, as JSON knows no NaN."""
+    return {key: None if value != value else value for key, value in words.items()}
 
 
 def _round(found: RoundFolder, forgotten: bool) -> dict[str, Any]:
