@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from _images import LabelledImage, labelled_image, normalise, read_split, rescale, warp
-from napari_histo.core import PointPrompt, Prompt
+from napari_histo.learning.click.drawing import NUCLEI, draw_gestures
 from napari_histo.learning.stardist.augment import (
     fluo_colour,
     fluo_texture,
@@ -24,8 +24,6 @@ from napari_histo.learning.stardist.augment import (
     jitter_range,
 )
 from napari_histo.learning.stardist.patches import PatchShape, sampling_grid
-from napari_histo.models._nuclick_maps import EXCLUDE, draw_maps
-from napari_histo.ops.gestures import Mask, box, click, squiggle
 from napari_histo.testing.synthetic import make_gland_field
 
 PERCENTILES = (1.0, 99.8)
@@ -46,7 +44,6 @@ class Kind:
     fluorescent: bool = False
 
 
-NUCLEI = (0.76, 0.12, 0.12)
 LARGE = (0.2, 0.2, 0.6)
 KINDS: Mapping[str, Kind] = {
     "H&E": Kind(0.46, NUCLEI, (10, 76)),
@@ -175,7 +172,7 @@ def sample(source: Source, side: int, rng: np.random.Generator) -> Sample | None
     truth = labels == target
     if truth.sum() < 16:
         return None
-    maps = _draw(labels, truth, target, source.kind, rng)
+    maps = draw_gestures(labels, target, source.kind.gestures, rng)
     return Sample(_colour(image, source.kind, rng), maps, truth, known)
 
 
@@ -191,67 +188,6 @@ def _aim(
     h, w = mask.shape
     jitter = rng.normal(0, 0.12, 2) * max(h, w)
     return np.array([left + w / 2 + jitter[0], top + h / 2 + jitter[1]])
-
-
-def _draw(
-    labels: NDArray[np.int32],
-    truth: NDArray[np.bool_],
-    target: int,
-    kind: Kind,
-    rng: np.random.Generator,
-) -> NDArray[np.uint8]:
-    side = len(truth)
-    centre = labels[side // 2, side // 2] == target
-    gesture = rng.choice(3, p=np.asarray(kind.gestures))
-    if gesture == 0 and centre:
-        prompts = [PointPrompt(side / 2 + 0.5, side / 2 + 0.5)]
-    else:
-        prompts = first_gesture(truth, np.eye(3)[gesture], rng)
-    maps = draw_maps([*prompts, *exclusions(labels, target, rng)], side)
-    drawn = neighbours_drawn(labels, target, rng)
-    if drawn is not None:
-        maps[EXCLUDE] |= drawn
-    return maps
-
-
-def exclusions(labels: NDArray[np.int32], target: int, rng: np.random.Generator) -> list[Prompt]:
-    """Clicks on the neighbours: all, some or none; now and then a false one on background."""
-    mode = rng.random()
-    share = 0.0 if mode < 0.5 else 1.0 if mode < 0.75 else rng.uniform(0.1, 0.9)
-    found: list[Prompt] = []
-    for other, where in enumerate(ndimage.find_objects(labels), start=1):
-        if other == target or where is None or rng.random() > share:
-            continue
-        mask = labels[where] == other
-        if mask.sum() < 12:
-            continue
-        point = click(mask, rng, positive=False)
-        found.append(PointPrompt(point.x + where[1].start, point.y + where[0].start, False))
-    if rng.random() < 0.15 and (labels == 0).any():
-        found.append(click(labels == 0, rng, positive=False))
-    if rng.random() < 0.05 and (labels == 0).any():
-        found.append(squiggle(labels == 0, rng, positive=False))
-    return found
-
-
-def neighbours_drawn(
-    labels: NDArray[np.int32], target: int, rng: np.random.Generator
-) -> Mask | None:
-    """The outlines of some neighbours, as known objects: filled, a little smaller; or none."""
-    if rng.random() < 0.75:
-        return None
-    others = np.setdiff1d(np.unique(labels), [0, target])
-    known = others[rng.random(len(others)) < rng.uniform(0.3, 1.0)]
-    mask: Mask = np.isin(labels, known)
-    return ndimage.binary_erosion(mask) if rng.random() < 0.7 else mask
-
-
-def first_gesture(mask: Mask, kinds: Sequence[float], rng: np.random.Generator) -> list[Prompt]:
-    """One gesture; ``kinds`` are the shares of click, box and squiggle."""
-    kind = rng.choice(3, p=np.asarray(kinds))
-    if kind == 0:
-        return [click(mask, rng)]
-    return [box(mask, rng)] if kind == 1 else [squiggle(mask, rng)]
 
 
 def _colour(image: Tensor, kind: Kind, rng: np.random.Generator) -> Tensor:

@@ -25,12 +25,12 @@ from _cards import WEIGHTS
 from _loop import Schedule, State, log
 from _prompt_data import PERCENTILES, Batches, Source, read_sources, real_glands, synthetic_glands
 from napari_histo.core import PointPrompt
+from napari_histo.learning.click.learner import loss_terms, mend, seen
 from napari_histo.learning.stardist.state import update_ema
 from napari_histo.models._nuclick_maps import draw_maps, encode
 from napari_histo.models._nuclick_net import ClickNet
 from napari_histo.models._stardist_files import load_shipped
 from napari_histo.models._stardist_net import fold_batch_norm
-from napari_histo.ops.gestures import correction
 from train_stardist import _HE_SCALE
 
 _PATCH = 128
@@ -62,42 +62,6 @@ def start(device: torch.device, *, warm: bool) -> State[ClickNet]:
     return State(net=net, ema=copy.deepcopy(net).requires_grad_(False), optimiser=optimiser)
 
 
-def loss_terms(logits: Tensor, truth: Tensor, known: Tensor) -> dict[str, Tensor]:
-    """Binary cross entropy and 1 - soft Dice, an object's mean each."""
-    logits = logits.float()
-    bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * known
-    prob, truth = logits.sigmoid() * known, truth * known
-    both, sizes = (prob * truth).sum((1, 2, 3)), (prob + truth).sum((1, 2, 3))
-    return {
-        "bce": (bce.sum((1, 2, 3)) / truth.sum((1, 2, 3)).clamp(min=200)).mean(),
-        "dice": (1 - (2 * both + 10) / (sizes + 10)).mean(),
-    }
-
-
-def look(image: Tensor, maps: Tensor) -> Tensor:
-    """The network's input (b, 6, s, s) of images and drawn maps (b, 3, s, s)."""
-    seen = torch.from_numpy(np.stack([encode(m) for m in maps.numpy()]))
-    return torch.cat([image, seen], dim=1).contiguous(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
-def mend(
-    net: ClickNet, image: Tensor, maps: Tensor, truth: Tensor, known: Tensor, n_clicks: int
-) -> None:
-    """Draw corrective clicks into the maps, where the network errs now; in place."""
-    device = next(net.parameters()).device
-    rng = np.random.default_rng(int(truth.sum()))
-    for _ in range(n_clicks):
-        with torch.autocast(device.type, torch.bfloat16):
-            found = (net(look(image, maps).to(device)) > 0).cpu().numpy()
-        for i in range(len(image)):
-            inside = known[i, 0].numpy() > 0
-            right = truth[i, 0].numpy() > 0
-            point = correction(right & inside, found[i, 0] & inside, rng)
-            if point is not None:
-                maps[i] |= torch.from_numpy(draw_maps([point], maps.shape[-1]))
-
-
 def train_steps(
     state: State[ClickNet],
     batches: Iterator[list[Tensor]],
@@ -111,7 +75,7 @@ def train_steps(
         image, maps, truth, known = next(batches)
         if rng.random() < 0.25:
             mend(state.ema, image, maps, truth, known, int(rng.integers(1, 3)))
-        x, truth, known = (t.to(device) for t in (look(image, maps), truth, known))
+        x, truth, known = (t.to(device) for t in (seen(image, maps), truth, known))
         rate = schedule.rate(state.spent_s / 60)
         for group in state.optimiser.param_groups:
             group["lr"] = rate

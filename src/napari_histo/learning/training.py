@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from napari_histo.core import PixelSize, Progress, Segmenter, SlideReader
+from napari_histo.core import PixelSize, Progress, SlideReader
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.ops.metrics import Agreement
 
@@ -24,6 +24,7 @@ __all__ = [
     "TrainingStep",
     "as_examples",
     "hold_out",
+    "hold_out_some",
 ]
 
 
@@ -85,6 +86,19 @@ def hold_out(
             taken += size
     teach = [e for e, k in zip(examples, kin, strict=True) if k not in judging]
     return teach, [e for e, k in zip(examples, kin, strict=True) if k in judging]
+
+
+def hold_out_some(
+    new: Sequence[Example], old: Sequence[Example], share: float, seed: int
+) -> tuple[list[Example], list[Example], list[Example]]:
+    """New and old regions that teach, and those that judge; something new always teaches."""
+    judge = hold_out([*new, *old], share, seed)[1]
+    if all(any(e is j for j in judge) for e in new):
+        fresh = {e.kin for e in new}
+        judge = hold_out([e for e in old if e.kin not in fresh], share, seed)[1]
+    held = {id(e) for e in judge}
+    teach, replay = ([e for e in some if id(e) not in held] for some in (new, old))
+    return teach, replay, judge
 
 
 @dataclass(frozen=True)
@@ -174,6 +188,8 @@ class CurvePoint:
     pq, ap, f1 : float
         Panoptic quality, TP / (TP + FP + FN) and F1 at an intersection over union of 0.5, on the
         regions that judge; NaN where there are none.
+    click_iou : float
+        Mean overlap of the answers to one click, for a model that answers clicks; else NaN.
     """
 
     step: int
@@ -181,6 +197,7 @@ class CurvePoint:
     pq: float = math.nan
     ap: float = math.nan
     f1: float = math.nan
+    click_iou: float = math.nan
 
     @classmethod
     def of(cls, step: int, loss: float, found: Agreement) -> CurvePoint:
@@ -213,8 +230,8 @@ class TrainedModel:
 
     Attributes
     ----------
-    model : Segmenter
-        As `load_model` reads it from the folder.
+    model : Segmenter or PromptSegmenter
+        As `load_model` or `load_prompt_model` reads it from the folder.
     folder : Path
     agreement : Agreement
         On the regions that judged, at the new thresholds; empty where there were none.
@@ -227,7 +244,7 @@ class TrainedModel:
         What was written beside the weights.
     """
 
-    model: Segmenter
+    model: Any
     folder: Path
     agreement: Agreement
     curve: tuple[CurvePoint, ...]

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from napari_histo.models._nuclick_net import ClickNet
 
-__all__ = ["NuClickSegmenter", "load_click_net", "save_click_net"]
+__all__ = ["PERCENTILES", "NuClickSegmenter", "load_click_net", "save_click_net"]
 
 _PATCH_PX = 128
 #: Objects were this long at most in most of the training patches.
 _OBJECT_PX = 72
 _BATCH = 16
-_PERCENTILES = (1.0, 99.8)
+PERCENTILES = (1.0, 99.8)
 _NEVER = np.float32(-8)  # a logit: surely not this object
 
 
@@ -134,7 +134,7 @@ def _input(patch: PromptPatch, maps: NDArray[np.uint8]) -> NDArray[np.float32]:
     pixels = patch.pixels
     samples = pixels.reshape(-1, pixels.shape[-1])
     is_8bit_rgb = pixels.dtype == np.uint8 and pixels.shape[-1] == 3
-    image = Normalizer.from_samples(samples, _PERCENTILES, is_8bit_rgb=is_8bit_rgb).apply(pixels)
+    image = Normalizer.from_samples(samples, PERCENTILES, is_8bit_rgb=is_8bit_rgb).apply(pixels)
     out = np.empty((*pixels.shape[:2], 6), np.float32)
     out[..., :3] = image
     out[..., 3:] = encode(maps).transpose(1, 2, 0)

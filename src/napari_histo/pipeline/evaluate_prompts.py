@@ -110,8 +110,10 @@ def evaluate_prompts(
     trial: PromptTrial,
     report: PromptReport,
     cancel: CancelToken | None = None,
+    *,
+    corner: tuple[int, int] = (0, 0),
 ) -> Generator[Progress, None, None]:
-    """Point at every object of one image and add what comes of it to `report`.
+    """Point at every object of one image, or of a part of it, and add what comes of it to `report`.
 
     Parameters
     ----------
@@ -119,9 +121,14 @@ def evaluate_prompts(
         Of the image.
     labels : (height, width) integers
         The truth in full-resolution px; objects of fewer than 10 px are left out.
+    trial : PromptTrial
+    report : PromptReport
+    cancel : CancelToken, optional
+    corner : (int, int)
+        x and y of the first pixel of `labels` in the image.
     """
     rng = np.random.default_rng(trial.seed)
-    objects = _objects(labels)
+    objects = _objects(labels, corner)
     first = [_first(o, trial, rng) for o in objects]
     centres = [_moved(gestures.centroid_click(o.mask), o.x, o.y) for o in objects]
     answers: list[PromptAnswer] = []
@@ -140,7 +147,8 @@ def evaluate_prompts(
         answers += found
     for one, answer in zip(objects, answers, strict=True):
         _score(report, one, answer)
-    report.agreement += compare_labels(labels, _together(answers, labels.shape))
+    box = Box(*corner, labels.shape[1], labels.shape[0])
+    report.agreement += compare_labels(labels, _together(answers, box))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,13 +160,14 @@ class _Object:
     y: int
 
 
-def _objects(labels: NDArray[np.integer]) -> list[_Object]:
+def _objects(labels: NDArray[np.integer], corner: tuple[int, int]) -> list[_Object]:
     found = []
     for i, where in enumerate(ndimage.find_objects(labels), start=1):
         if where is not None:
             mask = labels[where] == i
             if mask.sum() >= _MIN_AREA_PX:
-                found.append(_Object(mask, where[1].start, where[0].start))
+                x, y = corner[0] + where[1].start, corner[1] + where[0].start
+                found.append(_Object(mask, x, y))
     return found
 
 
@@ -236,7 +245,7 @@ def _surroundings(one: _Object, answer: PromptAnswer) -> tuple[Box, NDArray[np.b
     return box, truth
 
 
-def _together(answers: Sequence[PromptAnswer], shape: tuple[int, ...]) -> NDArray[np.uint32]:
+def _together(answers: Sequence[PromptAnswer], box: Box) -> NDArray[np.uint32]:
     order = np.argsort([a.score for a in answers])
     contours = Contours.concat([answers[i].contours for i in order])
-    return draw(contours, np.arange(1, len(order) + 1), Box(0, 0, shape[1], shape[0]), 1)
+    return draw(contours, np.arange(1, len(order) + 1), box, 1)

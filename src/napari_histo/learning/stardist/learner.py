@@ -50,7 +50,7 @@ class Learner:
 
     def __init__(
         self,
-        state: State,
+        state: State[StarDistNet],
         teacher: StarDistNet | None,
         *,
         device: str,

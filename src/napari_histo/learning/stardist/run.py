@@ -43,7 +43,7 @@ from napari_histo.learning.training import (
     TrainedModel,
     TrainingStep,
     as_examples,
-    hold_out,
+    hold_out_some,
 )
 from napari_histo.models import load_model
 from napari_histo.models._device import pick_device, pick_precision
@@ -128,7 +128,7 @@ class Run:
             )
         start = Start.of(parent, [*new, *old], params.seed, params.pixel_um)
         if not judge:
-            new, old, judge = _held_out(new, old, params)
+            new, old, judge = hold_out_some(new, old, params.held_out, params.seed)
         if not new:
             new, old = old, []
         return cls(described(start, params, [*new, *old]), new, old, judge, params)
@@ -269,16 +269,3 @@ class Run:
         return TrainingStep(
             state.step, total, text, loss=state.loss, point=point, seconds_left=left
         )
-
-
-def _held_out(
-    new: list[Example], old: list[Example], params: StarDistTraining
-) -> tuple[list[Example], list[Example], list[Example]]:
-    """New and old regions that teach, and those that judge; something new always teaches."""
-    judge = hold_out([*new, *old], params.held_out, params.seed)[1]
-    if all(any(e is j for j in judge) for e in new):
-        fresh = {e.kin for e in new}
-        judge = hold_out([e for e in old if e.kin not in fresh], params.held_out, params.seed)[1]
-    held = {id(e) for e in judge}
-    teach, replay = ([e for e in some if id(e) not in held] for some in (new, old))
-    return teach, replay, judge

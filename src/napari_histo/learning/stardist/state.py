@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,15 +28,16 @@ __all__ = [
 ]
 
 Weights = dict[str, Tensor]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass
-class State:
+class State(Generic[Net]):
     """A network on its way.
 
     Attributes
     ----------
-    net, ema : StarDistNet
+    net, ema : Module
         What learns, and the moving average of its weights, which is what becomes of it.
     optimiser
     step : int
@@ -54,8 +55,8 @@ class State:
     best_pq : float
     """
 
-    net: StarDistNet
-    ema: StarDistNet
+    net: Net
+    ema: Net
     optimiser: torch.optim.Optimizer
     step: int = 0
     loss: float = math.nan
@@ -67,7 +68,7 @@ class State:
     best_pq: float = -1.0
 
     @classmethod
-    def new(cls, net: StarDistNet, device: str, weight_decay: float) -> State:
+    def new(cls, net: Net, device: str, weight_decay: float) -> State[Net]:
         """Before the first step."""
         net = copy.deepcopy(net).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         ema = copy.deepcopy(net).requires_grad_(False).eval()
