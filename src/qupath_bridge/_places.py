@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from napari_histo.errors import BridgeError
 from qupath_bridge.bridge import QuPathBridge
 from qupath_bridge.exchange import ExchangeBridge, is_exchange
 from qupath_bridge.images import FoundImage, ImageFinder, PathRule
+from qupath_bridge.locate import find_qupath
 from qupath_bridge.project import open_project
 
-__all__ = ["Bridge", "Place", "place_of", "stem_of"]
+__all__ = ["Bridge", "Place", "can_read_projects", "place_of", "stem_of"]
 
 Bridge = QuPathBridge | ExchangeBridge
 
@@ -55,6 +57,11 @@ class Place:
                 "lists its images."
             )
         return entries
+
+
+def can_read_projects() -> bool:
+    """Whether QuPath and paquo are on this machine."""
+    return find_qupath() is not None and importlib.util.find_spec("paquo") is not None
 
 
 def place_of(path: Path, rules: Sequence[PathRule] = ()) -> Place:

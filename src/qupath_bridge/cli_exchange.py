@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,10 +20,9 @@ from napari_histo.errors import BridgeError, HistoError
 from napari_histo.store.geojson import read_geojson, write_geojson
 from qupath_bridge._differences import differences
 from qupath_bridge._exchange_files import read_head
-from qupath_bridge._places import Bridge, Place, place_of, stem_of
+from qupath_bridge._places import Bridge, Place, can_read_projects, place_of, stem_of
 from qupath_bridge.exchange import ExchangeBridge, is_exchange
 from qupath_bridge.exchange_scripts import install
-from qupath_bridge.locate import find_qupath
 from qupath_bridge.project import open_project
 
 __all__ = ["add_to", "print_status"]
@@ -196,9 +194,7 @@ def _readable(path: Path) -> Place:
         It is a project and there is no QuPath here.
     """
     place = place_of(path)
-    if is_exchange(path):
-        return place
-    if find_qupath() is not None and importlib.util.find_spec("paquo") is not None:
+    if is_exchange(path) or can_read_projects():
         return place
     raise BridgeError(
         "Only QuPath reads the objects of its projects, and QuPath or paquo is not on this "

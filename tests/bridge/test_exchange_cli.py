@@ -155,7 +155,7 @@ def test_scripts_for_any_folder_name_it(tmp_path):
 
 def test_without_qupath_export_points_to_the_scripts(tmp_path, monkeypatch):
     monkeypatch.setenv("PAQUO_QUPATH_DIR", str(tmp_path))
-    monkeypatch.setattr("qupath_bridge.cli_exchange.find_qupath", lambda: None)
+    monkeypatch.setattr("qupath_bridge._places.find_qupath", lambda: None)
     from typer.testing import CliRunner
 
     from qupath_bridge.cli import app
