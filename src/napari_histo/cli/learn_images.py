@@ -21,7 +21,7 @@ from napari_histo.errors import LearningError
 from napari_histo.learning.project.facts import image_id
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewImage
-from napari_histo.learning.rounds.work import Gathered
+from napari_histo.learning.rounds.work import Gathered, gather_work
 
 __all__ = ["collected_in", "labels_of", "new_images"]
 
@@ -139,7 +139,13 @@ def labels_of(folder: Path, images: Sequence[NewImage]) -> list[tuple[str, Path,
 
 
 def collected_in(folder: Path, project: LearningProject) -> Gathered:
-    """What ``qupath-bridge collect`` wrote into a folder, by image.
+    """What was annotated elsewhere, by image.
+
+    Parameters
+    ----------
+    folder : Path
+        What ``qupath-bridge collect`` wrote, or another person's ``work/0001``.
+    project : LearningProject
 
     Raises
     ------
@@ -147,14 +153,18 @@ def collected_in(folder: Path, project: LearningProject) -> Gathered:
         It holds regions of an image that the project does not know.
     BridgeError, ObjectsFileError
     """
-    from qupath_bridge.rounds_files import read_collected
+    from qupath_bridge.rounds_files import LISTING, read_collected
 
+    if not (folder / LISTING).exists():
+        there = gather_work(project, folder, folder.name)
+        if there.regions:
+            return there
     examples: dict[str, list[CollectedRegion]] = {}
     found = read_collected(folder)
     for example in found:
         name = example.query.image.name
         examples.setdefault(_known(name, project), []).append(example)
-    return Gathered([example.query for example in found], examples)
+    return Gathered([example.query for example in found], examples, folder.name)
 
 
 def _known(name: str, project: LearningProject) -> str:

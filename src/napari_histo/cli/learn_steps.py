@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -35,6 +36,14 @@ SeedOption = Annotated[
 ]
 
 Result = TypeVar("Result")
+
+
+class Merge(StrEnum):
+    """How labels of several people become one."""
+
+    MAJORITY = "majority"
+    STAPLE = "staple"
+    FIRST = "first"
 
 
 def tools_for(device: DeviceName) -> Tools:
@@ -85,12 +94,18 @@ def collect_command(
     elsewhere: Annotated[
         list[Path] | None,
         typer.Option(
-            "--from", metavar="FOLDER", help="Also what 'qupath-bridge collect' wrote there."
+            "--from",
+            metavar="FOLDER",
+            help="Also what 'qupath-bridge collect' wrote there, or another person's folder of "
+            "work; several times.",
         ),
     ] = None,
     annotator: Annotated[
         str, typer.Option(help="Who, for regions that do not say it themselves.")
     ] = "",
+    merge: Annotated[
+        Merge, typer.Option(help="How a region that several people did becomes one.")
+    ] = Merge.MAJORITY,
     as_json: JsonOption = False,
 ) -> None:
     """Seal what was annotated: the regions of the class 'Region: done', as they are now."""
@@ -101,7 +116,7 @@ def collect_command(
 
     there = LearningProject(project)
     places = [collected_in(folder, there) for folder in elsewhere or ()]
-    found = collect(there, places, partial=partial, annotator=annotator)
+    found = collect(there, places, partial=partial, annotator=annotator, merging=merge.value)
     words = list_labels(found.path / "labels")
     if as_json:
         print_json(words)
@@ -111,10 +126,26 @@ def collect_command(
     rows = words["regions"]
     n_objects = sum(row["objects"] for row in rows)
     judging = sum(row["split"] == "validation" for row in rows)
+    if agreement := _agreement(rows):
+        out.print(agreement, markup=False)
     out.print(
         f"Round {found.number}: {len(rows)} regions with {n_objects} objects, {judging} of them to "
         f"judge. Next: napari-histo learn train {project}",
         markup=False,
+    )
+
+
+def _agreement(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How far several people agree, over all regions that they did; "" where none is such."""
+    merged = [row["consensus"] for row in rows if row.get("consensus")]
+    if not merged:
+        return ""
+    known = [words["pq"] for words in merged if words["pq"] is not None]
+    disputed, n = (sum(words[key] for words in merged) for key in ("disputed", "objects"))
+    quality = f"mean PQ between them {sum(known) / len(known):.3f}" if known else "no objects"
+    return (
+        f"{len(merged)} regions by several people merged: {quality}, {disputed} of {n} objects "
+        "disputed."
     )
 
 

@@ -51,8 +51,9 @@ class Consensus:
 
     @property
     def mean_pq(self) -> float:
-        """Mean panoptic quality over all pairs of annotators."""
-        return float(np.nanmean([a.pq for a in self.between.values()]))
+        """Mean panoptic quality over all pairs of annotators; NaN where nobody outlined any."""
+        known = [a.pq for a in self.between.values() if not np.isnan(a.pq)]
+        return float(np.mean(known)) if known else float("nan")
 
 
 def merge_annotators(
@@ -216,6 +217,9 @@ def _outline(drawn: Sequence[_Drawn], group: _Group, region: Box, method: Method
     votes = np.stack(
         [draw(drawn[i].table.contours.take([row]), one, box, 1) > 0 for i, row in group.items()]
     )
+    if (votes == votes[0]).all():
+        # The outline as it was drawn is finer than any that is made from pixels.
+        return drawn[min(group)].table.contours.take([group[min(group)]])
     mask = _staple(votes) if method == "staple" and len(votes) > 1 else _majority(votes)
     found = labels_to_table(_largest(mask), offset=(box.x, box.y)).contours
     return found if len(found) else drawn[min(group)].table.contours.take([group[min(group)]])

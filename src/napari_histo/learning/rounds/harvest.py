@@ -4,26 +4,62 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.rounds import CollectedRegion, QueriedRegion, QueryStatus
+from napari_histo.learning.labels.consensus import Method
 from napari_histo.learning.project.facts import ProjectImage
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.labels import KeptRegion
+from napari_histo.learning.rounds.several import Merging, merge_labels, told
 from napari_histo.learning.rounds.work import Gathered
 
 __all__ = ["Harvest", "skipped_in"]
 
 
-class Harvest:
-    """Regions to keep, each once, how their objects came about, and what to look at."""
+@dataclass(frozen=True, eq=False)
+class _Claim:
+    """What was made of a region in one place."""
 
-    def __init__(self, project: LearningProject, number: int, annotator: str) -> None:
-        self._project, self._number, self._annotator = project, number, annotator
+    example: CollectedRegion
+    image: ProjectImage
+    place: str
+
+    @property
+    def name(self) -> str:
+        query = self.example.query
+        return query.name or f"Region {query.region_id}"
+
+
+class Harvest:
+    """Regions to keep, each once, how their objects came about, and what to look at.
+
+    Parameters
+    ----------
+    project : LearningProject
+    number : int
+        Of the round.
+    annotator : str
+        Of regions that do not say who annotated them.
+    merging : {"majority", "staple", "first"}
+        What becomes of a region that several people annotated.
+    """
+
+    def __init__(
+        self,
+        project: LearningProject,
+        number: int,
+        *,
+        annotator: str = "",
+        merging: Merging = "majority",
+    ) -> None:
+        self._project, self._number = project, number
+        self._annotator, self._merging = annotator, merging
         before = [row for r in project.kept_rounds for row in r.label_rows]
         self._known = {row["id"] for row in before}
         self._known |= {kept.region_id for kept in project.start_labels()}
-        self.kept: dict[str, KeptRegion] = {}
+        self._claims: dict[str, list[_Claim]] = {}
         self.remarks: list[str] = []
         self.origins: Counter[str] = Counter()
 
@@ -32,38 +68,78 @@ class Harvest:
         for key, examples in place.examples.items():
             image = self._project.facts.image(key)
             for example in examples:
-                if str(example.query.region_id) not in self._known:
-                    self._take(example, image)
+                name = str(example.query.region_id)
+                if name not in self._known:
+                    claim = _Claim(example, image, place.name)
+                    self._claims.setdefault(name, []).append(claim)
 
-    def _take(self, example: CollectedRegion, image: ProjectImage) -> None:
-        name = str(example.query.region_id)
-        if name in self.kept:
-            self.remarks.append(f"Region {name} is done in two places; the first was taken.")
-            return
-        if example.query.split not in (None, image.split):
+    def settle(self) -> list[KeptRegion]:
+        """Each region once, with the labels of all who annotated it."""
+        return [self._kept(name, claims) for name, claims in self._claims.items()]
+
+    def _kept(self, region_id: str, claims: Sequence[_Claim]) -> KeptRegion:
+        claims = self._of_several(claims)
+        first = claims[0]
+        self._note(first)
+        each = [self._labels(claim) for claim in claims]
+        if len(each) == 1:
+            return KeptRegion(region_id, first.image.split, each[0])
+        each = _named(each, [claim.place for claim in claims])
+        method: Method = "staple" if self._merging == "staple" else "majority"
+        labels, words = merge_labels(each, first.example.query.region_id, method)
+        self.remarks.append(told(first.name, words))
+        return KeptRegion(region_id, first.image.split, labels, tuple(each), words)
+
+    def _of_several(self, claims: Sequence[_Claim]) -> list[_Claim]:
+        """The first claim, and those of other people on the same area."""
+        kept = [claims[0]]
+        for claim in claims[1:]:
+            said = claim.example.query.annotator
+            known = [k.example.query.annotator for k in kept]
+            same_area = claim.example.query.box == claims[0].example.query.box
+            if self._merging != "first" and same_area and not (said and said in known):
+                kept.append(claim)
+                continue
+            why = "" if same_area else ", for its outline is another"
+            self.remarks.append(f"{claim.name} is done in two places; the first was taken{why}.")
+        return kept
+
+    def _note(self, claim: _Claim) -> None:
+        split, image = claim.example.query.split, claim.image
+        if split not in (None, image.split):
             self.remarks.append(
-                f"Region {name} is marked for {example.query.split}, but its image {image.name} "
-                f"is for {image.split}, and so is the region."
+                f"{claim.name} is marked for {split}, but its image {image.name} is for "
+                f"{image.split}, and so is the region."
             )
-        labels = example.labelled(image.id)
+
+    def _labels(self, claim: _Claim) -> LabelledRegion:
+        labels = claim.example.labelled(claim.image.id)
         who = labels.annotator or self._annotator
+        self.remarks += _remarks(claim)
+        self.origins.update(claim.example.counts)
         ignored = labels.ignored.take(labels.ignored.areas_px > 0)
-        labels = replace(labels, ignored=ignored, annotator=who, round=self._number)
-        self.kept[name] = KeptRegion(name, image.split, labels)
-        self.remarks += _remarks(example)
-        self.origins.update(example.counts)
+        return replace(labels, ignored=ignored, annotator=who, round=self._number)
 
 
-def _remarks(example: CollectedRegion) -> list[str]:
-    name = example.query.name or f"Region {example.query.region_id}"
-    found = []
+def _named(each: Sequence[LabelledRegion], places: Sequence[str]) -> list[LabelledRegion]:
+    """Each under a name of its own: who it was, else the place, else a number."""
+    names: list[str] = []
+    for labels, place in zip(each, places, strict=True):
+        wanted = (labels.annotator, place, f"annotator {len(names) + 1}")
+        names.append(next(name for name in wanted if name and name not in names))
+    return [replace(e, annotator=name) for e, name in zip(each, names, strict=True)]
+
+
+def _remarks(claim: _Claim) -> list[str]:
+    example, found = claim.example, []
     if not example.is_owned.any():
-        found.append(f"{name} is done and holds no object: all of it counts as background.")
+        found.append(f"{claim.name} is done and holds no object: all of it counts as background.")
     if example.n_loose_points:
-        found.append(f"{name}: {example.n_loose_points} points lie in no object.")
+        found.append(f"{claim.name}: {example.n_loose_points} points lie in no object.")
     return found
 
 
 def skipped_in(places: Sequence[Gathered]) -> list[str]:
+    """Ids of regions that somebody skipped."""
     regions: list[QueriedRegion] = [r for place in places for r in place.regions]
     return sorted({str(r.region_id) for r in regions if r.status == QueryStatus.SKIPPED})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,11 +29,26 @@ LABELS = "labels.json"
 
 @dataclass(frozen=True, eq=False)
 class KeptRegion:
-    """A labelled region with its id, and the split of its image when it was collected."""
+    """A labelled region as it was collected.
+
+    Attributes
+    ----------
+    region_id : str
+    split : {"train", "validation"}
+        Of its image, then.
+    labels : LabelledRegion
+        What teaches or judges.
+    each : tuple of LabelledRegion
+        What each annotator had, where `labels` is the consensus of several.
+    consensus : mapping
+        How far they agree, in JSON's types; empty of one annotator.
+    """
 
     region_id: str
     split: Split
     labels: LabelledRegion
+    each: tuple[LabelledRegion, ...] = ()
+    consensus: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_labels(
@@ -97,19 +112,36 @@ def check_labels(folder: Path) -> list[str]:
 
 
 def _write(folder: Path, kept: KeptRegion) -> dict[str, Any]:
-    labels = kept.labels
-    box = labels.region
-    write_parquet(folder / f"{kept.region_id}.parquet", labels.objects)
-    if len(labels.ignored):
-        areas = ObjectTable.build(labels.ignored, object_id=_ids(len(labels.ignored)))
-        write_parquet(folder / f"{kept.region_id}.ignored.parquet", areas)
-    return {
+    box = kept.labels.region
+    row = {
         "id": kept.region_id,
-        "image": labels.image,
+        "image": kept.labels.image,
         "split": kept.split,
         "box": [box.x, box.y, box.width, box.height],
+        "round": kept.labels.round,
+        **_write_labels(folder, kept.region_id, kept.labels),
+    }
+    if kept.each:
+        single = [
+            _write_labels(folder, _single(kept.region_id, n), labels)
+            for n, labels in enumerate(kept.each)
+        ]
+        row |= {"each": single, "consensus": dict(kept.consensus)}
+    return row
+
+
+def _single(region_id: str, n: int) -> str:
+    """File of one annotator's labels of a region, without its ending."""
+    return f"{region_id}.annotator-{n + 1}"
+
+
+def _write_labels(folder: Path, stem: str, labels: LabelledRegion) -> dict[str, Any]:
+    write_parquet(folder / f"{stem}.parquet", labels.objects)
+    if len(labels.ignored):
+        areas = ObjectTable.build(labels.ignored, object_id=_ids(len(labels.ignored)))
+        write_parquet(folder / f"{stem}.ignored.parquet", areas)
+    return {
         "annotator": labels.annotator,
-        "round": labels.round,
         "objects": len(labels.objects),
         "ignored": len(labels.ignored),
     }
@@ -125,12 +157,23 @@ def _ids(n: int) -> Any:
 
 
 def _read(folder: Path, row: Mapping[str, Any], files: Mapping[str, str]) -> KeptRegion:
-    UUID(row["id"])  # and nothing that names a file elsewhere
-    objects = _table(folder, f"{row['id']}.parquet", files)
+    name = str(UUID(row["id"]))  # and nothing that names a file elsewhere
+    each = [
+        _read_labels(folder, _single(name, n), {**row, **own}, files)
+        for n, own in enumerate(row.get("each", ()))
+    ]
+    labels = _read_labels(folder, name, row, files)
+    return KeptRegion(row["id"], row["split"], labels, tuple(each), row.get("consensus", {}))
+
+
+def _read_labels(
+    folder: Path, stem: str, row: Mapping[str, Any], files: Mapping[str, str]
+) -> LabelledRegion:
+    objects = _table(folder, f"{stem}.parquet", files)
     ignored = ObjectTable.empty()
     if row["ignored"]:
-        ignored = _table(folder, f"{row['id']}.ignored.parquet", files)
-    labels = LabelledRegion(
+        ignored = _table(folder, f"{stem}.ignored.parquet", files)
+    return LabelledRegion(
         row["image"],
         Box(*row["box"]),
         objects,
@@ -138,7 +181,6 @@ def _read(folder: Path, row: Mapping[str, Any], files: Mapping[str, str]) -> Kep
         row["annotator"],
         row["round"],
     )
-    return KeptRegion(row["id"], row["split"], labels)
 
 
 def _table(folder: Path, name: str, files: Mapping[str, str]) -> ObjectTable:

@@ -21,6 +21,7 @@ from napari_histo.learning.rounds.folder import RoundFolder, Stage
 from napari_histo.learning.rounds.harvest import Harvest, skipped_in
 from napari_histo.learning.rounds.promotion import Counts, Gate
 from napari_histo.learning.rounds.query import round_seed
+from napari_histo.learning.rounds.several import Merging
 from napari_histo.learning.rounds.tools import Tools, TrainJob
 from napari_histo.learning.rounds.work import Gathered, gather_work, waiting
 
@@ -55,6 +56,7 @@ def collect(
     *,
     partial: bool = False,
     annotator: str = "",
+    merging: Merging = "majority",
 ) -> RoundFolder:
     """Seal what was annotated in the round in work.
 
@@ -62,12 +64,14 @@ def collect(
     ----------
     project : LearningProject
     elsewhere : sequence of Gathered
-        What lies in other places than the project's folder: a QuPath project. A region that is
-        done here and there is taken from here.
+        What lies in other places than the project's folder: a QuPath project, somebody's copy.
     partial : bool
         Go on though some regions still wait; they are not asked for again.
     annotator : str
         Of regions that do not say who annotated them.
+    merging : {"majority", "staple", "first"}
+        How a region that several people did becomes one; each one's labels are kept beside it.
+        "first" takes the project's folder, then the other places in their order.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def collect(
         if found.stage > Stage.QUERIED:
             return found
         asked = found.query["regions"]
-        places = [gather_work(project, found), *elsewhere]
+        places = [gather_work(project, project.work_path(found.number)), *elsewhere]
         left = waiting(asked, places)
         if left and not partial:
             raise LearningError(
@@ -88,16 +92,16 @@ def collect(
                 f"{project.work_path(found.number)}. Give each the class 'Region: done' (or "
                 "'Region: skipped'), or go on without them with --partial."
             )
-        harvest = Harvest(project, found.number, annotator)
+        harvest = Harvest(project, found.number, annotator=annotator, merging=merging)
         for place in places:
             harvest.take(place)
-        if not any(kept.split == "train" for kept in harvest.kept.values()):
+        done = harvest.settle()
+        if not any(kept.split == "train" for kept in done):
             raise LearningError(
                 f"No region of a training image is done in {project.work_path(found.number)}. "
                 "Annotate at least one and give it the class 'Region: done'."
             )
         about = {"waiting": left, "skipped": skipped_in(places), "remarks": harvest.remarks}
-        done = list(harvest.kept.values())
         found.seal_labels(done, about | {"origins": dict(harvest.origins)})
         project.log(f"round {found.number}: collected {len(done)} regions")
     return found

@@ -52,10 +52,13 @@ class Gathered:
         All of them, done or not.
     examples : mapping of str to sequence of CollectedRegion
         Done ones by the image's id in the learning project.
+    name : str
+        What to call the place, and so whoever worked there without saying who it was.
     """
 
     regions: Sequence[QueriedRegion]
     examples: Mapping[str, Sequence[CollectedRegion]]
+    name: str = ""
 
 
 def work_file(project: LearningProject, number: int, image: str) -> Path:
@@ -108,8 +111,16 @@ def write_work(
         write_geojson(work_file(project, found.number, key), table)
 
 
-def gather_work(project: LearningProject, found: RoundFolder) -> Gathered:
-    """What lies in a round's folder of work now.
+def gather_work(project: LearningProject, folder: Path, name: str = "") -> Gathered:
+    """What lies in a folder of work now: a round's own, or somebody's copy of it.
+
+    Parameters
+    ----------
+    project : LearningProject
+    folder : Path
+        With a GeoJSON file for each image that has regions, named by the image's id.
+    name : str
+        What to call it.
 
     Raises
     ------
@@ -121,7 +132,7 @@ def gather_work(project: LearningProject, found: RoundFolder) -> Gathered:
     regions: list[QueriedRegion] = []
     examples: dict[str, list[CollectedRegion]] = {}
     for image in project.facts.images:
-        path = work_file(project, found.number, image.id)
+        path = folder / f"{image.id}.geojson"
         if not path.exists():
             continue
         _check_saved(path)
@@ -130,7 +141,7 @@ def gather_work(project: LearningProject, found: RoundFolder) -> Gathered:
         there = regions_in(entry, table)
         regions += there
         examples[image.id] = collect_regions(entry, table, there)
-    return Gathered(regions, examples)
+    return Gathered(regions, examples, name)
 
 
 def waiting(asked: Sequence[Mapping[str, Any]], gathered: Iterable[Gathered]) -> list[str]:
