@@ -60,7 +60,7 @@ class Suspect:
     presence, shape, difference : float
         The same of where objects are, of how far they reach, and of the model's own answer.
     disagreement : float
-        1 - panoptic quality of the model's own answer; NaN where nobody asked.
+        1 - aggregated Jaccard index of the model's own answer; NaN where nobody asked.
     reason : str
         For people.
     """
@@ -81,14 +81,11 @@ class _Sums:
     xx: NDArray[np.float64]
     xy: NDArray[np.float64]
     yy: NDArray[np.float64]
-    n: NDArray[np.float64]
 
     @classmethod
     def of(cls, x: NDArray[np.floating], y: NDArray[np.floating], w: NDArray[np.floating]) -> _Sums:
         weighted = x * w[:, None]
-        return cls(
-            weighted.T @ x, weighted.T @ y, (w[:, None] * y**2).sum(axis=0), np.array(w.sum())
-        )
+        return cls(weighted.T @ x, weighted.T @ y, (w[:, None] * y**2).sum(axis=0))
 
 
 def rank_labels(
@@ -137,7 +134,7 @@ def rank_labels(
         presence.append(_total([one for one, _ in sums]))
         shape.append(_total([other for _, other in sums]))
         if with_model:
-            found += [1 - s.agreement.pq for s in evaluate_model(model, [example])]
+            found += [1 - s.agreement.aji for s in evaluate_model(model, [example])]
     yield Progress(len(examples), len(examples), "Comparing the regions with each other")
     rng = np.random.default_rng(seed)
     parts = [_misfit(sums, repeats, folds, rng) for sums in (presence, shape)]
@@ -167,14 +164,19 @@ def _of_sheet(model: Describer, sheet: Sheet) -> tuple[_Sums, _Sums]:
 
 
 def _total(sums: Sequence[_Sums]) -> _Sums:
-    names = ("xx", "xy", "yy", "n")
+    names = ("xx", "xy", "yy")
     return _Sums(*(np.sum([getattr(s, name) for s in sums], axis=0) for name in names))
 
 
 def _misfit(
     sums: Sequence[_Sums], repeats: int, folds: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Mean squared residual of each region under fits of others, as a share of the variance."""
+    """What labels of each region and fits of others do not share, 0 for nothing, 1 for all.
+
+    Squared residuals are held against the squares of labels and fit together, as Dice's coefficient
+    has it. Held against the number of pixels, a region with few labels would look well although
+    they are few because nuclei were missed.
+    """
     whole, missed = _total(sums), np.zeros(len(sums))
     ridge = 1e-3 * np.trace(whole.xx) / len(whole.xx) * np.eye(len(whole.xx))
     for _ in range(repeats):
@@ -183,10 +185,10 @@ def _misfit(
             weights = np.linalg.solve(whole.xx - out.xx + ridge, whole.xy - out.xy)
             for i in fold:
                 own = sums[i]
-                residual = own.yy - 2 * (weights * own.xy).sum(0)
-                residual += np.einsum("dk,de,ek->k", weights, own.xx, weights)
-                spread = whole.yy / whole.n
-                missed[i] += (residual / np.maximum(own.n, 1) / spread).mean()
+                fitted = np.einsum("dk,de,ek->k", weights, own.xx, weights)
+                both = own.yy + fitted
+                residual = both - 2 * (weights * own.xy).sum(0)
+                missed[i] += (residual / np.maximum(both, 1e-9)).mean()
     return missed / repeats
 
 
