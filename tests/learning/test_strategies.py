@@ -11,6 +11,7 @@ from napari_histo.core import Box
 from napari_histo.core.learning import Candidate, Pool
 from napari_histo.errors import LearningError
 from napari_histo.learning.strategies import STRATEGIES, Alike, strategy
+from napari_histo.learning.strategies.words import IN_WORDS
 
 SIDE = 100
 
@@ -206,3 +207,10 @@ def test_an_unknown_strategy_is_answered_with_the_known_ones() -> None:
 def test_columns_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="other lengths"):
         Pool((Candidate("a", Box(0, 0, 1, 1)),), np.zeros((2, 3), np.float32))
+
+
+def test_every_strategy_is_told_in_plain_words_in_the_same_order():
+    assert list(IN_WORDS) == list(STRATEGIES)
+    titles = [title for title, _ in IN_WORDS.values()]
+    assert len(set(titles)) == len(titles)
+    assert all(text.endswith(".") and len(text) < 110 for _, text in IN_WORDS.values())
