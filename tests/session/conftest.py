@@ -22,6 +22,8 @@ from napari_histo.core import (
 from napari_histo.session import ImageChoice, SegmentController
 from napari_histo.session.segmentation import Tools
 from napari_histo.slides import ArrayReader
+from support.fake_qupath import squares
+from support.qupath_room import Room, look
 
 CORNERS = np.array([[-2, -2], [2, -2], [2, 2], [-2, 2]], np.float32)
 DOTS = ModelInfo(
@@ -131,3 +133,23 @@ def choice(dots):
         return ImageChoice(key, reader, hint_um)
 
     return make
+
+
+@pytest.fixture
+def room(tmp_path):
+    """A QuPath project that is not opened yet."""
+    room = Room(tmp_path)
+    yield room
+    room.session.close()
+    room.desk.close()
+
+
+@pytest.fixture
+def in_step(room):
+    """The same with five objects on both sides."""
+    room.open()
+    room.qupath.save(squares(5))
+    room.looked()
+    room.bring()
+    assert look(room.ours) == look(squares(5))
+    return room
