@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Box, PixelSize, SlideInfo, SlideReader
+from napari_histo.core import Box, PixelSize, SlideInfo, SlideReader, SlideView
 from qupath_bridge._builders import Builder
 
 __all__ = ["CroppedReader", "TurnedReader", "view_for"]
@@ -56,39 +55,7 @@ def _box(region: Mapping[str, Any]) -> Box | None:
     return Box(x, y, width, height) if width > 0 and height > 0 else None
 
 
-class _View:
-    """What all views do alike; see `napari_histo.core.SlideReader`."""
-
-    def __init__(self, reader: SlideReader, info: SlideInfo) -> None:
-        self._reader = reader
-        self._info = info
-
-    @property
-    def info(self) -> SlideInfo:
-        """Facts about the image as it is seen."""
-        return self._info
-
-    def close(self) -> None:
-        """Close the reader below."""
-        self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        size = f"{self._info.width} x {self._info.height} px"
-        return f"<{type(self).__name__} {size} of {self._reader!r}>"
-
-
-class TurnedReader(_View):
+class TurnedReader(SlideView):
     """An image in another of its eight orientations.
 
     Parameters
@@ -112,7 +79,7 @@ class TurnedReader(_View):
 
     def read(self, box: Box, level: int = 0) -> NDArray[Any]:
         """Pixels of `box`, in the pixels of `level` of the turned image."""
-        pixels = self._reader.read(self._below(box, level), level)
+        pixels = self.reader.read(self._below(box, level), level)
         if self._swap:
             pixels = pixels.transpose(1, 0, 2)
         if self._mirror_x:
@@ -122,9 +89,9 @@ class TurnedReader(_View):
         return np.ascontiguousarray(pixels)
 
     def _below(self, box: Box, level: int) -> Box:
-        if not 0 <= level < self._info.n_levels:
+        if not 0 <= level < self.info.n_levels:
             return box  # the reader below has the words for it
-        height, width = self._info.level_shapes[level]
+        height, width = self.info.level_shapes[level]
         x = width - box.right if self._mirror_x else box.x
         y = height - box.bottom if self._mirror_y else box.y
         if self._swap:
@@ -132,7 +99,7 @@ class TurnedReader(_View):
         return Box(x, y, box.width, box.height)
 
 
-class CroppedReader(_View):
+class CroppedReader(SlideView):
     """A part of an image, as an image of its own.
 
     Its coarser levels begin at whole pixels of theirs, so that they may lie up to half a pixel of
@@ -161,16 +128,16 @@ class CroppedReader(_View):
 
     def read(self, box: Box, level: int = 0) -> NDArray[Any]:
         """Pixels of `box`, in the pixels of `level` of the part; what lies beyond it is filled."""
-        if not 0 <= level < self._info.n_levels:
-            level = max(level, self._reader.info.n_levels) if level > 0 else level
-            return self._reader.read(box, level)  # which has the words for it
+        if not 0 <= level < self.info.n_levels:
+            level = max(level, self.reader.info.n_levels) if level > 0 else level
+            return self.reader.read(box, level)  # which has the words for it
         crop = self._crops[level]
         inside = box.intersect(Box(0, 0, crop.width, crop.height))
         below = Box(inside.x + crop.x, inside.y + crop.y, inside.width, inside.height)
-        pixels = self._reader.read(below, level)
+        pixels = self.reader.read(below, level)
         if inside == box:
             return pixels
-        fill = 255 if self._info.is_rgb else 0
+        fill = 255 if self.info.is_rgb else 0
         out = np.full((box.height, box.width, pixels.shape[2]), fill, pixels.dtype)
         x, y = inside.x - box.x, inside.y - box.y
         if pixels.size:

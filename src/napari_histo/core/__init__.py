@@ -34,6 +34,7 @@ from napari_histo.core.rounds import (
     RoundFacts,
 )
 from napari_histo.core.slide import SlideInfo, SlideReader
+from napari_histo.core.slide_view import SlideView
 from napari_histo.core.tiles import Tile, TileGrid
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "Segmenter",
     "SlideInfo",
     "SlideReader",
+    "SlideView",
     "Thresholds",
     "Tile",
     "TileGrid",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Box, SlideInfo, SlideReader
+from napari_histo.core import Box, SlideReader, SlideView
 from napari_histo.errors import ImageError
 from napari_histo.ops.stain import is_gray
 from napari_histo.ops.stain_estimate import estimate_stains
@@ -89,33 +87,13 @@ def normalizer_of(
     return ReinhardNormalizer.fit(pixels, wanted)
 
 
-@dataclass(frozen=True)
-class NormalizedReader:
-    """A slide in other colours; a `SlideReader` that any step takes."""
+class NormalizedReader(SlideView):
+    """A slide in other colours."""
 
-    reader: SlideReader
-    normalizer: ColourNormalizer
-
-    @property
-    def info(self) -> SlideInfo:
-        """Facts about the image."""
-        return self.reader.info
+    def __init__(self, reader: SlideReader, normalizer: ColourNormalizer) -> None:
+        super().__init__(reader)
+        self.normalizer = normalizer
 
     def read(self, box: Box, level: int = 0) -> NDArray[Any]:
         """Pixels of `box` in the pixels of `level`; see `SlideReader`."""
-        return self.normalizer.apply(self.reader.read(box, level))
-
-    def close(self) -> None:
-        """Close the slide."""
-        self.reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        return self.normalizer.apply(super().read(box, level))

@@ -21,14 +21,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_histo.core import SlideReader
+from napari_histo.core import SlideReader, SlideView
 from napari_histo.core.rounds import Split
 from napari_histo.errors import DocumentLockedError, ImageError, LearningError, WriteError
 from napari_histo.learning.project.facts import ProjectFacts, ProjectImage
-from napari_histo.learning.project.places import SizedReader, find_image
+from napari_histo.learning.project.places import find_image
 from napari_histo.learning.rounds.files import read_json, read_sealed, write_sealed
 from napari_histo.learning.rounds.folder import RoundFolder, Stage, circumstances
 from napari_histo.learning.rounds.labels import KeptRegion, read_labels
@@ -244,7 +245,7 @@ class LearningProject:
                 "the original in its place."
             )
         if reader.info.pixel_size is None and image.pixel_size is not None:
-            return SizedReader(reader, image.pixel_size)
+            return SlideView(reader, replace(reader.info, pixel_size=image.pixel_size))
         return reader
 
     # -- writing ---------------------------------------------------------------------------------

@@ -4,53 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from numpy.typing import NDArray
-
-from napari_histo.core import Box, PixelSize, SlideInfo, SlideReader
 from napari_histo.errors import ImageError, LearningError
 from napari_histo.learning.project.facts import ProjectImage
 from napari_histo.learning.rounds.files import FORMAT_VERSION, read_json, write_json
 
-__all__ = ["SizedReader", "find_image", "look_in", "relative_path"]
+__all__ = ["find_image", "look_in", "relative_path"]
 
 _LOCAL = "local.json"
-
-
-@dataclass(frozen=True, eq=False)
-class SizedReader:
-    """A slide whose file carries no pixel size, with the one that the project knows."""
-
-    reader: SlideReader
-    pixel_size: PixelSize
-
-    @property
-    def info(self) -> SlideInfo:
-        """Facts about the image."""
-        return replace(self.reader.info, pixel_size=self.pixel_size)
-
-    def read(self, box: Box, level: int = 0) -> NDArray[Any]:
-        """Pixels of `box` in the pixels of `level`; see `SlideReader`."""
-        return self.reader.read(box, level)
-
-    def close(self) -> None:
-        """Close the slide."""
-        self.reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def relative_path(image: Path, project: Path) -> str | None:
