@@ -22,6 +22,7 @@ from napari_histo.core import (
 from napari_histo.session import ImageChoice, SegmentController
 from napari_histo.session.segmentation import Tools
 from napari_histo.slides import ArrayReader
+from support.annotation_desk import Desk
 from support.fake_qupath import squares
 from support.qupath_room import Room, look
 
@@ -153,3 +154,13 @@ def in_step(room):
     room.bring()
     assert look(room.ours) == look(squares(5))
     return room
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Desk(tmp_path)
+    made.controller.add_class("Tumor")
+    made.controller.add_class("Stroma")
+    made.controller.relabel("Tumor")
+    yield made
+    made.controller.close()
