@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_histo.learning.simulation.compare import compare_arms, comparison_text
 from napari_histo.learning.simulation.curves import (
     curve_rows,
     draw_curves,
@@ -46,6 +47,42 @@ def test_objects_needed_are_read_off_the_curve() -> None:
     assert objects_needed(rows, "one", 0.1) == 100
     assert objects_needed(rows, "other", 0.32) == pytest.approx(200)
     assert np.isnan(objects_needed(rows, "other", 0.9))
+
+
+def score(arm: str, seed: int, number: int, pq: float, seconds: float) -> RoundScore:
+    return RoundScore(arm, seed, number, 100, 5, 3, pq, pq, pq - 0.1, seconds)
+
+
+def test_arms_are_held_against_each_other_seed_by_seed() -> None:
+    scores = [
+        score(arm, seed, n, 0.4 + 0.1 * seed + gain * (1 + seed), seconds * n)
+        for arm, gain, seconds in (("one", 0.0, 10), ("other", 0.01, 35), ("third", -0.02, 5))
+        for seed in (0, 1)
+        for n in (1, 2, 3)
+    ]
+    rows = compare_arms(scores)
+    assert [(r.other, r.round) for r in rows] == [
+        (arm, n) for arm in ("other", "third") for n in (1, 2, 3, 0)
+    ]
+    assert [r.time_ratio for r in rows] == pytest.approx([3.5] * 4 + [0.5] * 4)
+    assert rows[3].pq == rows[3].first_pq == pytest.approx(0.015)
+    # Of gains of 0.01 and 0.02 by seed; rounds of one seed are no further trials.
+    assert rows[3].pq_pm == pytest.approx(interval([0.01, 0.02])[1])
+    text = comparison_text(rows)
+    assert "| other to one | all later | +0.015 ± 0.064 | +0.015 | 3.5 times |" in text
+
+
+@pytest.mark.parametrize(
+    ("scores", "n"),
+    [
+        pytest.param([score("one", 0, 1, 0.4, 9)], 0, id="one arm"),
+        pytest.param([score("one", 0, 1, 0.4, 9), score("two", 1, 1, 0.4, 9)], 0, id="other seeds"),
+        pytest.param([score("one", 0, 1, 0.4, 9), score("two", 0, 1, 0.4, 9)], 1, id="one round"),
+    ],
+)
+def test_what_both_did_not_play_is_not_compared(scores: list[RoundScore], n: int) -> None:
+    assert len(compare_arms(scores)) == n
+    assert bool(comparison_text(compare_arms(scores))) == bool(n)
 
 
 def test_the_figure_is_a_picture(tmp_path: Path) -> None:

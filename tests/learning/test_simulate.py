@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from napari_histo.core import CancelToken
 from napari_histo.errors import Cancelled, LearningError
-from napari_histo.learning.simulation.play import ARMS, Simulation, TruthImage, simulate
+from napari_histo.learning.simulation.arms import ARMS, in_order
+from napari_histo.learning.simulation.play import Simulation, TruthImage, simulate
 from napari_histo.learning.training import StarDistTraining
 from support.labelled import drive, example
 
@@ -81,3 +83,24 @@ def test_every_split_needs_an_image(split: str, tmp_path: Path) -> None:
 def test_budgets_must_rise() -> None:
     with pytest.raises(LearningError, match="rising"):
         Simulation(budgets=(10, 5))
+
+
+@pytest.mark.slow
+def test_an_arm_that_follows_learns_from_the_very_same_regions(tmp_path: Path) -> None:
+    scores = play(tmp_path, ("auto-scratch", "default"))
+    assert [s.arm for s in scores] == ["default"] * 2 + ["auto-scratch"] * 2
+    for number in (1, 2):
+        kept = [
+            json.loads((tmp_path / arm / "seed-0" / f"round-{number}" / "round.json").read_text())
+            for arm in ("default", "auto-scratch")
+        ]
+        assert kept[0]["regions"] == kept[1]["regions"]
+    card = tmp_path / "auto-scratch" / "seed-0" / "round-2" / "model" / "card.json"
+    assert json.loads(card.read_text())["parent"]["name"] == ""
+
+
+def test_arms_that_follow_need_whom_to_follow() -> None:
+    both = [ARMS["auto-scratch"], ARMS["default"], ARMS["grid-replay"]]
+    assert [arm.name for arm in in_order(both)] == ["default", "grid-replay", "auto-scratch"]
+    with pytest.raises(LearningError, match="--arm default --arm auto-scratch"):
+        in_order(both[:1])

@@ -25,7 +25,10 @@ def simulate_command(
     ],
     arm: Annotated[
         list[str] | None,
-        typer.Option(help="Way to compare; several times. By default 'default', 'random-scratch'."),
+        typer.Option(
+            help="Way to compare; several times. The first is held against each of the others. By "
+            "default 'default', 'random-scratch'."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How often each is played.")] = 5,
     budgets: Annotated[
@@ -42,8 +45,10 @@ def simulate_command(
 ) -> None:
     """Play active learning on images whose truth is known. Stopped, the same command goes on."""
     from napari_histo.errors import LearningError
+    from napari_histo.learning.simulation.arms import ARMS
+    from napari_histo.learning.simulation.compare import compare_arms, comparison_text
     from napari_histo.learning.simulation.curves import curve_rows, draw_curves, table_text
-    from napari_histo.learning.simulation.play import ARMS, Simulation, simulate
+    from napari_histo.learning.simulation.play import Simulation, simulate
     from napari_histo.learning.simulation.truth_folder import open_truth
     from napari_histo.learning.training import StarDistTraining
 
@@ -59,11 +64,16 @@ def simulate_command(
     with cancel_on_interrupt() as cancel, open_truth(images, stain or ()) as opened:
         arms = [ARMS[name] for name in names]
         scores = drive(simulate(opened, output, arms, range(seeds), params, cancel), "simulate")
-    rows = curve_rows(scores)
-    (output / "curves.md").write_text(table_text(rows) + "\n", encoding="utf-8")
+    rows, compared = curve_rows(scores), compare_arms(scores)
+    text = f"{table_text(rows)}\n\n{comparison_text(compared)}".strip()
+    (output / "curves.md").write_text(text + "\n", encoding="utf-8")
     draw_curves(rows, output / "curves.png")
     if as_json:
-        words = {"rows": [asdict(r) for r in rows], "scores": [asdict(s) for s in scores]}
+        words = {
+            "rows": [asdict(r) for r in rows],
+            "compared": [asdict(c) for c in compared],
+            "scores": [asdict(s) for s in scores],
+        }
         print(json.dumps(words, indent=2))
         return
-    out.print(table_text(rows), markup=False)
+    out.print(text, markup=False)

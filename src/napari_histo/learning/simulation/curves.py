@@ -13,7 +13,14 @@ import numpy as np
 from napari_histo.learning.simulation.play import RoundScore
 from napari_histo.store import atomic_path
 
-__all__ = ["CurveRow", "curve_rows", "draw_curves", "interval", "objects_needed", "table_text"]
+__all__ = [
+    "CurveRow",
+    "curve_rows",
+    "draw_curves",
+    "interval",
+    "objects_needed",
+    "table_text",
+]
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from napari_histo.core import CancelToken, Contours, ObjectTable, PixelSize, Progress, Segmenter
+from napari_histo.core import (
+    Box,
+    CancelToken,
+    Contours,
+    ObjectTable,
+    PixelSize,
+    Progress,
+    Segmenter,
+)
 from napari_histo.core import SlideReader as Reader
 from napari_histo.core.learning import Candidate, LabelledRegion, Pool
 from napari_histo.errors import LearningError
 from napari_histo.learning.scoring import ScoreRequest, join, list_regions, score_image
+from napari_histo.learning.simulation.arms import ARMS, Arm, in_order
 from napari_histo.learning.stardist.evaluation import evaluate_model, pooled
 from napari_histo.learning.stardist.start import small_config
 from napari_histo.learning.stardist.training import train_stardist
@@ -31,7 +40,10 @@ from napari_histo.learning.views import VIEWS
 from napari_histo.models import load_model
 from napari_histo.store import atomic_path
 
-__all__ = ["ARMS", "Arm", "RoundScore", "Simulation", "TruthImage", "simulate"]
+__all__ = ["RoundScore", "Simulation", "TruthImage", "simulate"]
+
+#: What is kept of a finished round.
+_ROUND = "round.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +61,8 @@ class TruthImage:
         arms alike; the third gives the figures.
     pixel_size : PixelSize or None
         Where the file does not say it.
+    group : str
+        Patient or field; by default the image alone.
     """
 
     name: str
@@ -56,6 +70,7 @@ class TruthImage:
     truth: ObjectTable
     split: str
     pixel_size: PixelSize | None = None
+    group: str = ""
 
     def labelled(self, candidate: Candidate | None = None, number: int = 0) -> Example:
         """A region with its true objects; the whole image by default."""
@@ -63,42 +78,6 @@ class TruthImage:
         objects = self.truth.select(self.truth.query(box))
         region = LabelledRegion(self.name, box, objects, Contours.empty(), "truth", number)
         return Example(self.reader, region, self.pixel_size)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One way of doing it.
-
-    Attributes
-    ----------
-    name : str
-    strategy : str
-        See `napari_histo.learning.strategies`.
-    goes_on : bool
-        True to train the last model on, with replay; False to start anew in each round.
-    """
-
-    name: str
-    strategy: str
-    goes_on: bool
-
-
-#: Arms by name: what is compared unless asked otherwise comes first.
-ARMS: Mapping[str, Arm] = {
-    arm.name: arm
-    for arm in (
-        Arm("default", "auto", goes_on=True),
-        Arm("random-scratch", "random", goes_on=False),
-        Arm("random-replay", "random", goes_on=True),
-        Arm("auto-scratch", "auto", goes_on=False),
-        Arm("typical-replay", "typical", goes_on=True),
-        Arm("uncertain-replay", "uncertain", goes_on=True),
-        Arm("disagreement-replay", "disagreement", goes_on=True),
-        Arm("diverse-replay", "diverse", goes_on=True),
-        Arm("contrast-replay", "contrast", goes_on=True),
-        Arm("grid-replay", "grid", goes_on=True),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -182,7 +161,8 @@ def simulate(
     Raises
     ------
     LearningError
-        A split has no images, or the folder holds another simulation.
+        A split has no images, the folder holds another simulation, or an arm follows one that is
+        not played.
     Cancelled
     """
     folder, params, cancel = Path(folder), params or Simulation(), cancel or CancelToken()
@@ -193,6 +173,7 @@ def simulate(
             f"No image is in the split {' or '.join(missing)}. A simulation needs images to choose "
             "from (train), to choose thresholds (judge) and to judge (test)."
         )
+    arms = in_order(arms)
     _check_same(folder, params, images)
     scores: list[RoundScore] = []
     total = len(arms) * len(seeds) * len(params.budgets)
@@ -227,7 +208,7 @@ class _Game:
     def play(self, number: int) -> Generator[Progress]:
         """A round, or what was kept of it."""
         place = self.folder / f"round-{number}"
-        kept = place / "round.json"
+        kept = place / _ROUND
         if kept.is_file():
             self._read(kept)
             return
@@ -240,6 +221,11 @@ class _Game:
 
     def _query(self, number: int) -> Generator[Progress]:
         """Choose regions until the budget is reached."""
+        if self.arm.follows:
+            yield Progress(0, 0, f"taking the regions of {self.arm.follows}")
+            leader = self.folder.parent.parent / self.arm.follows / self.folder.name
+            self.chosen += _kept_regions(leader / f"round-{number}" / _ROUND)[1]
+            return
         rng = np.random.default_rng([self.seed, number])
         pool = yield from self._pool(number)
         while self._n_objects < self.params.budgets[number - 1]:
@@ -341,12 +327,17 @@ class _Game:
             )
 
     def _read(self, path: Path) -> None:
-        from napari_histo.core import Box
+        score, regions = _kept_regions(path)
+        self.scores.append(score)
+        self.chosen += regions
 
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        self.scores.append(RoundScore(**kept["score"]))
-        number = self.scores[-1].round
-        self.chosen += [(number, Candidate(name, Box(*box))) for name, *box in kept["regions"]]
+
+def _kept_regions(path: Path) -> tuple[RoundScore, list[tuple[int, Candidate]]]:
+    """What was kept of a round: its score, and its new regions with its number."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    score = RoundScore(**kept["score"])
+    regions = [(score.round, Candidate(name, Box(*box))) for name, *box in kept["regions"]]
+    return score, regions
 
 
 def _owned(truth: ObjectTable, candidate: Candidate) -> int:
