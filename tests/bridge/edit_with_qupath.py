@@ -1,7 +1,8 @@
 """QuPath with an image open, led by lines on stdin; run as a child process, never imported.
 
-Uses QuPath's own calls alone: ``open PROJECT ENTRY``, ``add X`` (an annotation), ``class ID NAME``,
-``delete ID``, ``ids`` and ``save``, which is what Ctrl+S does. Answers each by one JSON line.
+Uses QuPath's own calls alone: ``open PROJECT ENTRY``, ``add X Y`` (an annotation), ``classify
+ID NAME``, ``delete ID``, ``ids`` and ``save``, which is what Ctrl+S does. Answers each by one JSON
+line.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class Window:
     def ids(self):
         return sorted(self.objects)
 
-    def add(self, x):
-        roi = ROIs.createRectangleROI(float(x), 1.0, 9.0, 9.0, ImagePlane.getDefaultPlane())
+    def add(self, x, y=1.0):
+        roi = ROIs.createRectangleROI(float(x), float(y), 9.0, 9.0, ImagePlane.getDefaultPlane())
         added = PathObjects.createAnnotationObject(roi)
         self.data.getHierarchy().addObject(added)
         return str(added.getID())

@@ -71,6 +71,7 @@ def init_command(
 ) -> None:
     """Make a project: which images teach, which judge, and the model to begin with."""
     from napari_histo.cli.learn_images import labels_of, new_images
+    from napari_histo.cli.learn_qupath import link_images
     from napari_histo.learning.project.facts import Settings
     from napari_histo.learning.project.making import NewProject, create_project
     from napari_histo.learning.rounds.promotion import Gate
@@ -86,6 +87,7 @@ def init_command(
         f"{len(labelled)} labelled regions; begins with {made.facts.start.name}",
         markup=False,
     )
+    link_images(project, images)
     if not n["validation"]:
         err.print("No image judges, so no new model can be told from a worse one (--validation).")
     out.print(f"Next: napari-histo learn query {project}", markup=False)
@@ -100,14 +102,16 @@ def add_command(
 ) -> None:
     """Add images. Patients that are known stay on their side; others are drawn as at the start."""
     from napari_histo.cli.learn_images import new_images
+    from napari_histo.cli.learn_qupath import link_images
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.project.making import add_images
 
     before = LearningProject(project)
-    after = add_images(before, new_images(images, groups, pixel_size))
+    after = add_images(before, new_images(images, groups, pixel_size, before))
     n = len(after.facts.images) - len(before.facts.images)
     judging = len(after.facts.of_split("validation")) - len(before.facts.of_split("validation"))
     out.print(f"{project}: {n} images added, {judging} of them to judge", markup=False)
+    link_images(project, images)
 
 
 app.command("query")(query_command)
@@ -128,12 +132,13 @@ def status_command(
     """Rounds with regions, objects and quality; what another would give; which model is in use."""
     from napari_histo.cli.learn_status import status_table, status_words
     from napari_histo.learning.project.folder import LearningProject
-    from napari_histo.learning.project.places import look_in
+    from napari_histo.learning.project.places import linked_qupath, look_in
 
     there = LearningProject(project)
     if images:
         look_in(there.path, images)
-    words = status_words(there)
+    qupath = linked_qupath(there.path)
+    words = status_words(there) | {"qupath": None if qupath is None else str(qupath)}
     if as_json:
         print_json(words)
         return
@@ -141,6 +146,9 @@ def status_command(
         out.print(status_table(words))
     for name in words["missing_images"]:
         err.print(f"Note: the image {name} is not found (--images FOLDER).", markup=False)
+    if qupath is not None:
+        gone = "" if qupath.exists() else ", which is not there any more (learn query --qupath)"
+        out.print(f"In step with QuPath: {qupath}{gone}.", markup=False)
     if words["rounds"]:
         out.print(words["another_round"]["sentence"], markup=False)
     using = f"round {words['current']}" if words["current"] else words["start_model"]

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 import typer
 
 from napari_histo.cli._targets import expand, file_of
+from napari_histo.cli.learn_qupath import images_of_qupath, is_qupath
 from napari_histo.core import PixelSize, SlideInfo
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.learning import LabelledRegion
@@ -34,9 +35,14 @@ _SPLITS: Mapping[str, Split] = {
 
 
 def new_images(
-    given: Sequence[Path], groups: Path | None, pixel_um: float | None = None
+    given: Sequence[Path],
+    groups: Path | None,
+    pixel_um: float | None = None,
+    project: LearningProject | None = None,
 ) -> list[NewImage]:
     """Images of files, folders, lists and QuPath projects, with what a CSV says of them.
+
+    Of a QuPath project those are left out that `project` has already.
 
     Raises
     ------
@@ -44,27 +50,13 @@ def new_images(
     """
     found: list[NewImage] = []
     for path in given:
-        is_project = path.suffix == ".qpproj"
-        found += _of_qupath(path) if is_project else [NewImage(p) for p in expand(path)]
-    size = None if pixel_um is None else PixelSize.square(pixel_um)
-    found = [replace(image, pixel_size=size) for image in found]
+        if is_qupath(path):
+            found += images_of_qupath(path, project)
+        else:
+            found += [NewImage(file) for file in expand(path)]
+    if pixel_um is not None:
+        found = [replace(image, pixel_size=PixelSize.square(pixel_um)) for image in found]
     return found if groups is None else _grouped(found, groups)
-
-
-def _of_qupath(path: Path) -> list[NewImage]:
-    """Images of a QuPath project, under the names that they have there.
-
-    Each is opened, for one that QuPath shows turned or cropped would lie elsewhere here.
-    """
-    from napari_histo.slides import open_slide
-    from qupath_bridge.project import open_project
-
-    project, found = open_project(path), []
-    for entry in project.entries:
-        project.open_image(entry, open_slide).close()
-        file = project.find_image(entry).require()
-        found.append(NewImage(file, name=entry.name, series=entry.builder.series))
-    return found
 
 
 def _grouped(images: Sequence[NewImage], path: Path) -> list[NewImage]:

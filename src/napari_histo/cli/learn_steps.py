@@ -12,6 +12,13 @@ import typer
 
 from napari_histo.cli._arguments import DeviceName
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
+from napari_histo.cli.learn_qupath import (
+    NoQuPathOption,
+    QuPathOption,
+    gather_qupath,
+    publish_round,
+    tell_published,
+)
 
 if TYPE_CHECKING:
     from napari_histo.core import CancelToken, Progress
@@ -63,10 +70,12 @@ def query_command(
         int | None, typer.Option(min=0, help="Regions that judge, beside them.")
     ] = None,
     seed: SeedOption = None,
+    qupath: QuPathOption = None,
+    no_qupath: NoQuPathOption = False,
     device: DeviceOption = DeviceName.AUTO,
     as_json: JsonOption = False,
 ) -> None:
-    """Begin a round: choose the regions worth annotating, and lay them out in work/."""
+    """Begin a round: choose the regions worth annotating; lay them out in work/ and in QuPath."""
     from napari_histo.cli.learn_status import query_table
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.rounds.query import QueryWish, query
@@ -74,16 +83,20 @@ def query_command(
     there = LearningProject(project)
     wish = QueryWish(strategy, n, validation, seed)
     found = _run(lambda cancel: query(there, wish, tools_for(device), cancel), "query")
+    if not as_json:
+        out.print(query_table(found))
+    published = None if no_qupath else publish_round(there, found, qupath)
+    to_collect = f"napari-histo learn collect {project}"
     if as_json:
-        print_json(found.query)
-        return
-    out.print(query_table(found))
-    out.print(
-        f"Round {found.number}: annotate the files in {there.work_path(found.number)} (napari or "
-        "QuPath), give each region the class 'Region: done', then: napari-histo learn collect "
-        f"{project}",
-        markup=False,
-    )
+        print_json(found.query | ({} if published is None else {"qupath": published}))
+    elif published is not None:
+        tell_published(published, there, found, to_collect)
+    else:
+        out.print(
+            f"Round {found.number}: annotate the files in {there.work_path(found.number)} (napari "
+            f"or QuPath), give each region the class 'Region: done', then: {to_collect}",
+            markup=False,
+        )
 
 
 def collect_command(
@@ -106,9 +119,11 @@ def collect_command(
     merge: Annotated[
         Merge, typer.Option(help="How a region that several people did becomes one.")
     ] = Merge.MAJORITY,
+    qupath: QuPathOption = None,
+    no_qupath: NoQuPathOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Seal what was annotated: the regions of the class 'Region: done', as they are now."""
+    """Seal what was annotated: the regions of the class 'Region: done', here and in QuPath."""
     from napari_histo.cli.learn_images import collected_in
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.rounds.labels import list_labels
@@ -116,6 +131,8 @@ def collect_command(
 
     there = LearningProject(project)
     places = [collected_in(folder, there) for folder in elsewhere or ()]
+    if not no_qupath and (done := gather_qupath(there, qupath)) is not None:
+        places.append(done)
     found = collect(there, places, partial=partial, annotator=annotator, merging=merge.value)
     words = list_labels(found.path / "labels")
     if as_json:

@@ -1,4 +1,4 @@
-"""Where a project's images lie, when the project or they were moved."""
+"""Where a project's images lie when it or they were moved, and where else its rounds are done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_histo.errors import ImageError, LearningError
 from napari_histo.learning.project.facts import ProjectImage
 from napari_histo.learning.rounds.files import FORMAT_VERSION, read_json, write_json
 
-__all__ = ["find_image", "look_in", "relative_path"]
+__all__ = ["find_image", "link_qupath", "linked_qupath", "look_in", "relative_path"]
 
 _LOCAL = "local.json"
 
@@ -57,15 +57,44 @@ def look_in(project: Path, folders: Iterable[Path]) -> None:
     known = _folders(project)
     fresh = [f.absolute() for f in folders]
     listed = dict.fromkeys([*map(str, fresh), *map(str, known)])
-    content = {"format_version": FORMAT_VERSION, "folders": list(listed)}
-    write_json(project / _LOCAL, content)
+    _remember(project, folders=list(listed))
+
+
+def linked_qupath(project: Path) -> Path | None:
+    """QuPath project, or exchange folder, where rounds are annotated too; None for none.
+
+    It may have been moved or deleted since.
+    """
+    text = _local(project).get("qupath")
+    if not isinstance(text, str):
+        return None
+    return Path(os.path.normpath(Path(os.path.realpath(project)) / text))
+
+
+def link_qupath(project: Path, place: Path) -> None:
+    """Remember where rounds are annotated too, so that both may be moved together."""
+    place = place.expanduser()
+    _remember(project, qupath=relative_path(place, project) or str(place.absolute()))
 
 
 def _folders(project: Path) -> list[Path]:
     try:
-        return [Path(text) for text in read_json(project / _LOCAL)["folders"]]
-    except (LearningError, KeyError, TypeError):
+        return [Path(text) for text in _local(project)["folders"]]
+    except (KeyError, TypeError):
         return []
+
+
+def _local(project: Path) -> dict[str, Any]:
+    """What is known of this machine; nothing where the file is missing or damaged."""
+    try:
+        return read_json(project / _LOCAL)
+    except LearningError:
+        return {}
+
+
+def _remember(project: Path, **what: Any) -> None:
+    words = {**_local(project), **what, "format_version": FORMAT_VERSION}
+    write_json(project / _LOCAL, words)
 
 
 def _tails(path: str) -> Iterator[str]:

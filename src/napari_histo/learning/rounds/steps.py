@@ -84,13 +84,15 @@ def collect(
         if found.stage > Stage.QUERIED:
             return found
         asked = found.query["regions"]
-        places = [gather_work(project, project.work_path(found.number)), *elsewhere]
+        folder = project.work_path(found.number)
+        places = [gather_work(project, folder, "napari"), *elsewhere]
+        where = " or ".join([str(folder), *(place.name for place in elsewhere if place.name)])
         left = waiting(asked, places)
         if left and not partial:
             raise LearningError(
-                f"{len(left)} of {len(asked)} regions still wait to be annotated in "
-                f"{project.work_path(found.number)}. Give each the class 'Region: done' (or "
-                "'Region: skipped'), or go on without them with --partial."
+                f"{len(left)} of {len(asked)} regions still wait to be annotated in {where}. Give "
+                "each the class 'Region: done' (or 'Region: skipped'), or go on without them with "
+                "--partial."
             )
         harvest = Harvest(project, found.number, annotator=annotator, merging=merging)
         for place in places:
@@ -98,7 +100,7 @@ def collect(
         done = harvest.settle()
         if not any(kept.split == "train" for kept in done):
             raise LearningError(
-                f"No region of a training image is done in {project.work_path(found.number)}. "
+                f"No region of a training image is done in {where}. "
                 "Annotate at least one and give it the class 'Region: done'."
             )
         about = {"waiting": left, "skipped": skipped_in(places), "remarks": harvest.remarks}

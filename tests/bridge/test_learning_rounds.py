@@ -1,0 +1,195 @@
+"""A learning round that one person does in QuPath and another in napari, by commands alone.
+
+The same laws where QuPath is worked with directly, and where it is elsewhere and its scripts
+exchange files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from napari_histo.core.round_regions import REGION_CLASSES
+from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.rounds.work import work_file
+from napari_histo.store.geojson import read_geojson, write_geojson
+from support.learning import FAKES
+from support.learning_qupath import ByExchange, ByQuPath
+
+DONE, SKIPPED = "Region: done", "Region: skipped"
+
+
+@pytest.fixture
+def learn(tmp_path, monkeypatch, capsys):
+    """``learn("query", …)`` on the project in ``tmp_path``; its output, both streams."""
+    from napari_histo.cli import learn_steps, main
+
+    monkeypatch.setattr(learn_steps, "tools_for", lambda device: FAKES)
+
+    def run(command, *words):
+        given = ["napari-histo", "learn", command, tmp_path / "learning", *words]
+        monkeypatch.setattr(sys, "argv", list(map(str, given)))
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert not end.value.code, said.err
+        return said
+
+    return run
+
+
+@pytest.fixture
+def by_exchange(tmp_path, monkeypatch):
+    monkeypatch.setattr("qupath_bridge._places.find_qupath", lambda: None)
+    return ByExchange(tmp_path)
+
+
+@pytest.fixture
+def by_qupath(template, qupath_environment, tmp_path):
+    shutil.copytree(template, tmp_path / "qupath")
+    person = ByQuPath(tmp_path / "qupath", qupath_environment)
+    yield person
+    person.close()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("by_exchange", id="exchange"),
+        pytest.param("by_qupath", id="qupath", marks=[pytest.mark.qupath, pytest.mark.slow]),
+    ]
+)
+def in_qupath(request):
+    return request.getfixturevalue(request.param)
+
+
+class Round:
+    """A project of two images whose first round is published, and the person in napari."""
+
+    def __init__(self, learn, folder, qupath):
+        small = ("--region-px", "32", "--regions", "4", "--validation-regions", "4")
+        learn("init", qupath, "--model", "classical", *small)
+        self.said = learn("query", "--strategy", "random").out
+        self.project = LearningProject(folder / "learning")
+        self.rows = self.project.round(1).query["regions"]
+        assert [row["split"] for row in self.rows] == ["train"] * 4 + ["validation"] * 4
+
+    def id(self, i):
+        return UUID(self.rows[i]["id"])
+
+    def image(self, i):
+        return self.project.facts.image(self.rows[i]["image"]).name
+
+    def file(self, i):
+        return work_file(self.project, 1, self.rows[i]["image"])
+
+    def predicted(self, i):
+        """Ids of the outlines that were laid out in a region."""
+        table = read_geojson(self.file(i))
+        parents = [(key, table.details[key].parent_id) for key in table.uuids()]
+        return [key for key, parent in parents if parent == self.id(i)]
+
+    def mark(self, i, without=()):
+        """Declare a region done in napari, after some of its outlines were deleted."""
+        table = read_geojson(self.file(i))
+        table = table.select(np.setdiff1d(np.arange(len(table)), table.rows_of(list(without))))
+        classes = table.classes.union(REGION_CLASSES)
+        class_id = table.class_id.copy()
+        class_id[table.rows_of([self.id(i)])] = classes.names.index(DONE)
+        write_geojson(self.file(i), table.with_columns(classes=classes, class_id=class_id))
+
+
+@pytest.fixture
+def round_one(learn, tmp_path, in_qupath):
+    return Round(learn, tmp_path, in_qupath.project)
+
+
+def test_two_people_in_two_programs_do_one_round(round_one, in_qupath, learn, tmp_path):
+    one = round_one
+    assert "8 new regions with 24 outlines to mend" in one.said
+
+    in_qupath.open(one.image(0))
+    assert in_qupath.ids() >= {one.id(i) for i in range(4)} | set(one.predicted(0))
+    box = one.rows[0]["box"]
+    in_qupath.delete(one.predicted(0)[0])
+    in_qupath.draw(box[0] + 20, box[1] + 20)
+    for i in (0, 1):
+        in_qupath.mark(one.id(i), DONE)
+    in_qupath.mark(one.id(3), SKIPPED)
+    in_qupath.save()
+    in_qupath.open(one.image(4))
+    for i in (4, 5):
+        in_qupath.mark(one.id(i), DONE)
+    in_qupath.save()
+
+    one.mark(1, without=one.predicted(1)[:1])  # done in QuPath as well, and otherwise
+    for i in (2, 6, 7):
+        one.mark(i)
+
+    learn("collect")
+    found = one.project.round(1)
+    kept = {UUID(k.region_id): k for k in found.labels()}
+    assert kept.keys() == {one.id(i) for i in (0, 1, 2, 4, 5, 6, 7)}
+    assert {len(kept[one.id(i)].labels.objects) for i in (0, 2, 4, 5, 6, 7)} == {3}
+    assert one.predicted(0)[0] not in kept[one.id(0)].labels.objects.uuids()
+
+    # Both versions of the region that both did are kept, and what differs is told.
+    both = kept[one.id(1)]
+    assert {e.annotator: len(e.objects) for e in both.each} == {"napari": 2, "QuPath": 3}
+    words = json.loads((found.path / "labels" / "labels.json").read_text())
+    told = [text for text in words["remarks"] if "QuPath" in text]
+    assert len(told) == 1
+    assert "Round 1, region 2" in told[0]
+    assert (words["waiting"], words["skipped"]) == ([], [str(one.id(3))])
+    assert "Everything is as it was sealed" in learn("verify").out
+
+
+def test_the_same_command_again_changes_nothing_there(round_one, in_qupath, learn):
+    one = round_one
+    in_qupath.open(one.image(0))
+    before = in_qupath.ids()
+    in_qupath.delete(one.predicted(0)[0])
+    in_qupath.mark(one.id(0), DONE)
+    in_qupath.save()
+    assert "0 new regions with 0 outlines to mend. 8 were there already" in learn("query").out
+    in_qupath.open(one.image(0))
+    assert in_qupath.ids() == before - {one.predicted(0)[0]}
+
+
+def test_a_second_round_asks_there_too(round_one, in_qupath, learn):
+    one = round_one
+    for first in (0, 4):
+        in_qupath.open(one.image(first))
+        for i in range(first, first + 4):
+            in_qupath.mark(one.id(i), DONE)
+        in_qupath.save()
+    learn("collect")
+    learn("train")
+    learn("evaluate")
+    assert "4 new regions" in learn("query", "--strategy", "random").out
+    rows = one.project.round(2).query["regions"]
+    in_qupath.open(one.image(0))
+    assert in_qupath.ids() >= {UUID(row["id"]) for row in rows}
+    for row in rows:
+        in_qupath.mark(UUID(row["id"]), DONE)
+    in_qupath.save()
+    learn("collect")
+    assert {row["id"] for row in one.project.round(2).label_rows} == {row["id"] for row in rows}
+
+
+def test_objects_of_a_person_come_first(by_exchange, learn, tmp_path):
+    """What somebody had drawn in QuPath before the round is not doubled by a prediction."""
+    small = ("--region-px", "32", "--regions", "16", "--validation-regions", "0")
+    learn("init", by_exchange.project, "--model", "classical", *small)
+    by_exchange.open("slide 0.tif")
+    by_exchange.draw(2, 4)
+    by_exchange.open("slide 1.tif")
+    by_exchange.draw(2, 4)
+    by_exchange.save()
+    said = learn("query", "--strategy", "random").out
+    assert "16 new regions with 47 outlines" in said
+    assert "1 outlines were left out" in said
