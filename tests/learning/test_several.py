@@ -97,8 +97,8 @@ def test_what_most_outlined_is_kept_and_each_ones_labels_beside_it(project, tmp_
     [
         pytest.param(("Ada", "Ben"), "majority", 2, "merged by majority", id="two people"),
         pytest.param(("Ada", "Ben"), "staple", 2, "merged by staple", id="by reliability"),
-        pytest.param(("", ""), "majority", 2, "annotator 1 and copy-0 merged", id="nobody said"),
-        pytest.param(("", "Ben"), "majority", 2, "annotator 1 and Ben merged", id="one said"),
+        pytest.param(("", ""), "majority", 2, "napari and copy-0 merged", id="nobody said"),
+        pytest.param(("", "Ben"), "majority", 2, "napari and Ben merged", id="one said"),
         pytest.param(("Ada", "Ada"), "majority", 0, "the first was taken", id="one person twice"),
         pytest.param(("Ada", "Ben"), "first", 0, "the first was taken", id="no merging wished"),
     ],
