@@ -15,8 +15,9 @@ import numpy as np
 import tifffile
 
 from napari_histo.core import Box, Contours, ObjectTable, Progress, new_ids
-from napari_histo.core.learning import Candidate, Pool
+from napari_histo.core.learning import Candidate, LabelledRegion, Pool
 from napari_histo.core.round_regions import REGION_CLASSES, region_rows
+from napari_histo.learning.project.checks import verify_project
 from napari_histo.learning.project.facts import Settings
 from napari_histo.learning.project.making import NewImage, NewProject, create_project
 from napari_histo.learning.rounds.promotion import Gate
@@ -174,3 +175,14 @@ def contents(project: Path) -> dict[str, bytes]:
     skipped = {"when.json", "log.txt", "local.json", ".lock"}
     files = (p for p in sorted(project.rglob("*")) if p.is_file() and p.name not in skipped)
     return {p.relative_to(project).as_posix(): p.read_bytes() for p in files}
+
+
+def errors_of(project):
+    """What is wrong with a project, in sentences."""
+    return [f.text for f in verify_project(project) if f.is_error]
+
+
+def label():
+    """A square region of the first image with its objects."""
+    box = Box(0, 0, 32, 32)
+    return LabelledRegion("slide 0", box, ObjectTable.build(squares(box)), Contours.empty())
