@@ -48,6 +48,10 @@ def init_command(
     model: Annotated[str, typer.Option(help="Name or folder of the model to begin with.")] = (
         "he-nuclei"
     ),
+    finder: Annotated[
+        str,
+        typer.Option(help="Beside a model that answers clicks: one that finds what to click on."),
+    ] = "he-nuclei",
     groups: GroupsOption = None,
     validation: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the groups that judge, never teach.")
@@ -78,7 +82,7 @@ def init_command(
 
     found = new_images(images, groups, pixel_size)
     settings = Settings(region_px, regions, validation_regions, Gate(margin_pq=margin))
-    wanted = NewProject(found, model, share=validation, seed=seed, settings=settings)
+    wanted = NewProject(found, model, finder, share=validation, seed=seed, settings=settings)
     labelled = [] if labels is None else labels_of(labels, found)
     made = create_project(project, wanted, labelled)
     n = {split: len(made.facts.of_split(split)) for split in ("train", "validation")}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from napari_histo.core import PixelSize, Progress, SlideReader
+from napari_histo.core import CancelToken, PixelSize, Progress, SlideReader
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.ops.metrics import Agreement
 
@@ -21,6 +21,7 @@ __all__ = [
     "Preflight",
     "StarDistTraining",
     "TrainedModel",
+    "Trainer",
     "TrainingStep",
     "as_examples",
     "hold_out",
@@ -251,6 +252,30 @@ class TrainedModel:
     best_step: int
     seconds: float
     card: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Trainer(Protocol):
+    """Training of one family of models; `train_stardist` and `train_click` are such.
+
+    A folder goes in and a folder comes out, for a training must be stopped and gone on with in
+    another process, and a record must name its parent by hash.
+    """
+
+    def __call__(
+        self,
+        parent: Any,
+        regions: Examples,
+        replay: Examples,
+        folder: Path | str,
+        params: Any = None,
+        cancel: CancelToken | None = None,
+        *,
+        validation: Examples = (),
+        about: Mapping[str, Any] | None = None,
+        resume: bool = False,
+    ) -> Generator[TrainingStep, None, TrainedModel]:
+        """See `train_stardist`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

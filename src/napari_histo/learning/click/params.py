@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ClickTraining"]
+__all__ = ["CLICK_FAMILY", "ClickTraining"]
+
+#: Of models that answer clicks.
+CLICK_FAMILY = "nuclick"
 
 
 @dataclass(frozen=True)

@@ -57,12 +57,14 @@ def verify_project(project: LearningProject) -> list[Finding]:
 
 
 def _start(project: LearningProject) -> Iterator[Finding]:
-    start = project.facts.start
-    if start.sha256:
-        folder = Path(project.model(0))
+    start, finder = project.facts.start, project.facts.finder
+    copies = [(start, Path(project.model(0)))] if start.sha256 else []
+    if finder is not None and finder.sha256:
+        copies.append((finder, Path(project.looks_with)))
+    for one, folder in copies:
         if not folder.is_dir():
             yield Finding("start", f"{folder} is missing; no round can be computed anew.")
-        elif sha256_of_folder(folder) != start.sha256:
+        elif sha256_of_folder(folder) != one.sha256:
             yield Finding("start", f"{folder} was changed since the project was made.")
     labels = project.path / "start" / "labels"
     if labels.is_dir():

@@ -103,10 +103,24 @@ class StartModel:
     sha256 : str
         Of its folder, which is copied into the project; empty for a model without weights, such as
         ``classical``.
+    family : str
+        What the project trains: empty for a model that finds objects, ``nuclick`` for one that
+        answers clicks.
     """
 
     name: str
     sha256: str = ""
+    family: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        words = {"name": self.name, "sha256": self.sha256}
+        return words | ({"family": self.family} if self.family else {})
+
+    @classmethod
+    def from_dict(cls, words: Mapping[str, Any]) -> StartModel:
+        """Back from `as_dict`; raises KeyError or TypeError for what does not fit."""
+        return cls(words["name"], words["sha256"], str(words.get("family", "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +180,8 @@ class ProjectFacts:
     seed : int
         From which those of the rounds follow.
     settings : Settings
+    finder : StartModel or None
+        Finds objects, and where to look, for a model that only answers clicks.
     """
 
     name: str
@@ -174,6 +190,7 @@ class ProjectFacts:
     start: StartModel
     seed: int = 0
     settings: Settings = field(default_factory=Settings)
+    finder: StartModel | None = None
 
     def __post_init__(self) -> None:
         ids = [image.id for image in self.images]
@@ -200,13 +217,15 @@ class ProjectFacts:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
+        finder = {} if self.finder is None else {"finder": self.finder.as_dict()}
         return {
             "name": self.name,
             "classes": [{"name": c.name, "color": list(c.rgb)} for c in self.classes],
             "images": {image.id: image.as_dict() for image in self.images},
-            "start_model": {"name": self.start.name, "sha256": self.start.sha256},
+            "start_model": self.start.as_dict(),
             "seed": self.seed,
             "settings": self.settings.as_dict(),
+            **finder,
         }
 
     @classmethod
@@ -225,9 +244,10 @@ class ProjectFacts:
                 str(words["name"]),
                 ClassScheme(tuple(classes)),
                 tuple(images),
-                StartModel(words["start_model"]["name"], words["start_model"]["sha256"]),
+                StartModel.from_dict(words["start_model"]),
                 int(words["seed"]),
                 Settings.from_dict(words.get("settings", {})),
+                StartModel.from_dict(words["finder"]) if "finder" in words else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -4,6 +4,7 @@
 
     project.json       images with their splits, classes, start model, seed, settings
     start/model/       copy of the start model
+    start/finder/      copy of the model that finds objects, where the other answers clicks alone
     start/labels/      regions that were labelled before
     rounds/0001/       see `round_folder`
     rollbacks/0001.json
@@ -133,6 +134,14 @@ class LearningProject:
         return (
             str(self.path / "start" / "model") if self.facts.start.sha256 else self.facts.start.name
         )
+
+    @property
+    def looks_with(self) -> str:
+        """Folder or name of the model that finds objects: that in use, or the finder beside it."""
+        finder = self.facts.finder
+        if finder is None:
+            return self.model()
+        return str(self.path / "start" / "finder") if finder.sha256 else finder.name
 
     def model_facts(self, number: int | None = None) -> dict[str, Any]:
         """Round and hash of a model, for the record."""

@@ -12,6 +12,7 @@ from napari_histo.core import ClassScheme, PixelSize, SlideInfo
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.rounds import Split
 from napari_histo.errors import LearningError
+from napari_histo.learning.click.params import CLICK_FAMILY
 from napari_histo.learning.project.facts import (
     ProjectFacts,
     ProjectImage,
@@ -69,7 +70,10 @@ class NewProject:
     ----------
     images : sequence of NewImage
     model : str
-        Name or folder of the start model.
+        Name or folder of the start model: one that finds objects, or one that answers clicks.
+    finder : str
+        Beside a model that answers clicks: name or folder of one that finds objects and says where
+        to look.
     name : str
         By default that of the folder.
     classes : ClassScheme or None
@@ -82,12 +86,16 @@ class NewProject:
 
     images: Sequence[NewImage]
     model: str = "he-nuclei"
+    finder: str = "he-nuclei"
     name: str = ""
     classes: ClassScheme | None = None
     share: float = 0.25
     seed: int = 0
     settings: Settings = field(default_factory=Settings)
 
+
+#: What rounds can begin with; of a classical model's place a small network takes over.
+_FAMILIES = ("stardist", "classical", CLICK_FAMILY)
 
 #: Regions labelled before, by the path of their image; the field ``image`` is filled in here.
 Labelled = Sequence[tuple[str, Path, LabelledRegion]]
@@ -127,6 +135,14 @@ def create_project(
         wanted.seed,
     )
     source, start, classes = _start(wanted.model)
+    found, finder = None, None
+    if start.family:
+        found, finder, classes = _start(wanted.finder)
+        if finder.family:
+            raise LearningError(
+                f"The model {finder.name!r} finds no objects by itself, so it cannot say where to "
+                "look. Choose one that does, for example 'he-nuclei'."
+            )
     facts = ProjectFacts(
         wanted.name or folder.absolute().name,
         wanted.classes or classes,
@@ -134,6 +150,7 @@ def create_project(
         start,
         wanted.seed,
         wanted.settings,
+        finder,
     )
     by_file = {_real(n.path): i for n, i in zip(wanted.images, images, strict=True)}
     kept = [_kept(key, by_file, file, region) for key, file, region in labelled]
@@ -141,6 +158,8 @@ def create_project(
     with atomic_path(folder, folder=True) as work:
         if source is not None:
             shutil.copytree(source, work / "start" / "model")
+        if found is not None:
+            shutil.copytree(found, work / "start" / "finder")
         if kept:
             make_folder(work / "start")
             write_labels(work / "start" / "labels", kept, {"round": 0, "after": None})
@@ -257,14 +276,29 @@ def _real(path: Path) -> str:
 
 
 def _start(model: str) -> tuple[Path | None, StartModel, ClassScheme]:
-    """Folder to copy, card for the record, classes; raises ModelError for an unknown model."""
+    """Folder to copy, card for the record, classes.
+
+    Raises
+    ------
+    ModelError
+        There is no such model.
+    LearningError
+        It is of a family that no round can train.
+    """
     from napari_histo.models.registry import get_info, model_folder
 
     info = get_info(model)
+    if info.family not in _FAMILIES:
+        raise LearningError(
+            f"The model {info.name!r} is of the family {info.family!r}, which the rounds of a "
+            f"project do not train; they train {', '.join(_FAMILIES)}. Region models learn by "
+            "'napari-histo regions train'."
+        )
+    trains = info.family if info.family == CLICK_FAMILY else ""
     folder = model_folder(model)
     if not folder.is_dir():  # a model without weights
-        return None, StartModel(info.name), info.classes
-    return folder, StartModel(info.name, sha256_of_folder(folder)), info.classes
+        return None, StartModel(info.name, family=trains), info.classes
+    return folder, StartModel(info.name, sha256_of_folder(folder), trains), info.classes
 
 
 def _kept(

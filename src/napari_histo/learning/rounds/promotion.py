@@ -125,12 +125,20 @@ class Gate:
     seed : int
     confidence : float
         One-sided.
+    measure : str
+        What the counts stand for: "PQ", or "IoU of clicks", where each object that was clicked
+        counts as found with what its answer overlaps.
+    doubts_labels : bool
+        Whether a great loss speaks against the labels. It does not where the new model began
+        without weights: then it has learned too little yet.
     """
 
     margin_pq: float = 0.01
     draws: int = 10_000
     seed: int = 0
     confidence: float = 0.95
+    doubts_labels: bool = True
+    measure: str = "PQ"
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin_pq < 1:
@@ -220,7 +228,8 @@ def decide(pairs: Sequence[Pair], gate: Gate | None = None, *, force: bool = Fal
     if len(new) < FEWEST_UNITS or n_objects < FEWEST_OBJECTS:
         verdict = Verdict.TOO_FEW
     forced = force and verdict not in _PASSES
-    doubted = verdict is Verdict.WORSE and pq.upper < -_DOUBTED_PQ and not forced
+    doubted = gate.doubts_labels and verdict is Verdict.WORSE and pq.upper < -_DOUBTED_PQ
+    doubted = doubted and not forced
     where = f"{len(told)} validation regions with {n_objects} objects"
     return Decision(
         promoted=forced or verdict in _PASSES,
@@ -300,14 +309,15 @@ def _verdict(pq: Interval, margin: float, equal: bool) -> Verdict:
 
 def _sentence(verdict: Verdict, pq: Interval, gate: Gate, where: str, *, forced: bool) -> str:
     sure = f"with {gate.confidence:.0%} confidence"
-    bound = f"PQ {pq.difference:+.3f}, {sure} above {pq.lower:+.3f}; {where}"
+    measure = gate.measure
+    bound = f"{measure} {pq.difference:+.3f}, {sure} above {pq.lower:+.3f}; {where}"
     kept = "Took the new model on request, though" if forced else "Kept the old model:"
     return {
         Verdict.EQUAL: f"Took the new model: it does exactly as the old one in {where}.",
         Verdict.BETTER: f"Took the new model: it is better ({bound}).",
         Verdict.NOT_WORSE: f"Took the new model: it is not worse ({bound}).",
         Verdict.WORSE: (
-            f"{kept} the new one is worse (PQ {pq.difference:+.3f}, {sure} below "
+            f"{kept} the new one is worse ({measure} {pq.difference:+.3f}, {sure} below "
             f"{pq.upper:+.3f}; {where})."
         ),
         Verdict.UNCLEAR: (

@@ -110,7 +110,7 @@ def _choose(
     lacking = wish.n_validation
     if lacking is None:
         lacking = max(0, settings.validation_regions - _n_validation(project))
-    strategy, model = tools.strategy(wish.strategy), tools.load_model(project.model())
+    strategy, model = tools.strategy(wish.strategy), tools.load_model(project.looks_with)
     pool = yield from _pool(project, "train", tools, (model, seed, cancel))
     picked = strategy.select(pool, n, np.random.default_rng([seed, 0]))
     if not len(picked):

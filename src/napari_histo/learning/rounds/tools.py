@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from napari_histo.core import (
     Box,
     CancelToken,
     ObjectTable,
     Progress,
+    PromptSegmenter,
     Segmenter,
     SlideReader,
 )
 from napari_histo.core.learning import Pool, QueryStrategy
+from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
+from napari_histo.learning.click.pointing import Pointed
 from napari_histo.learning.training import Example, StarDistTraining
 
-__all__ = ["Score", "Tools", "TrainJob", "real_tools", "training_settings"]
+__all__ = ["Pointed", "Score", "Tools", "TrainJob", "real_tools", "training_settings"]
 
 #: Settings of a training that do not change what comes out, beyond rounding.
 _MACHINE = ("device", "precision", "workers", "name", "seed")
@@ -65,7 +68,7 @@ class TrainJob:
     name : str
     seed : int
     settings : mapping
-        Of `StarDistTraining`, those that are not its defaults.
+        Of `StarDistTraining` or `ClickTraining`, those that are not its defaults.
     about : mapping
         For the model's card.
     """
@@ -87,38 +90,41 @@ class Tools:
     Attributes
     ----------
     load_model : callable
-        Folder or name to model.
+        Folder or name to model: a `Segmenter`, or a `PromptSegmenter`.
     strategy : callable
         Name to strategy.
     score : callable
         ``score(readers by image, model, region_px, seed, cancel)`` gives a pool, in steps.
     predict : callable
-        ``predict(reader, model, box, seed)`` gives the objects whose centroids lie in a box.
+        ``predict(reader, model, box, seed)`` gives the objects whose centroids lie in a box; the
+        model may be `Pointed`.
     train : callable
         ``train(job, cancel)`` leaves a model in the job's folder, and gives what is to be kept of
-        how it went, as JSON: ``settings`` and ``curve`` at least.
+        how it went, as JSON: ``settings`` and ``curve`` at least; ``from_scratch`` is true where
+        the parent had no weights to go on from.
     evaluate : callable
         ``evaluate(model, examples, cancel)`` gives a `Score` for each.
     """
 
-    load_model: Callable[[str], Segmenter]
+    load_model: Callable[[str], Any]
     strategy: Callable[[str], QueryStrategy]
     score: Callable[
         [Mapping[str, SlideReader], Segmenter, int, int, CancelToken],
         Generator[Progress, None, Pool],
     ]
-    predict: Callable[[SlideReader, Segmenter, Box, int], ObjectTable]
+    predict: Callable[[SlideReader, Any, Box, int], ObjectTable]
     train: Callable[[TrainJob, CancelToken], Generator[Progress, None, dict[str, Any]]]
-    evaluate: Callable[[Segmenter, Sequence[Example], CancelToken], Iterable[Score]]
+    evaluate: Callable[[Any, Sequence[Example], CancelToken], Iterable[Score]]
 
 
 def real_tools(device: str = "auto") -> Tools:
     """The suite's own, on a device."""
 
-    def load(name: str) -> Segmenter:
-        from napari_histo.models.registry import load_model
+    def load(name: str) -> Segmenter | PromptSegmenter:
+        from napari_histo.models.registry import get_info, load_model, load_prompt_model
 
-        return load_model(name, device=device)
+        answers_clicks = get_info(name).family == CLICK_FAMILY
+        return (load_prompt_model if answers_clicks else load_model)(name, device=device)
 
     def train(job: TrainJob, cancel: CancelToken) -> Generator[Progress, None, dict[str, Any]]:
         return (yield from _train(job, device, cancel))
@@ -159,8 +165,10 @@ def _counted(work: Generator[Progress, None, Pool], what: str) -> Generator[Prog
         yield Progress(step.done, step.total, f"{step.message}: {what}", step.n_objects)
 
 
-def _predict(reader: SlideReader, model: Segmenter, box: Box, seed: int) -> ObjectTable:
+def _predict(reader: SlideReader, model: Segmenter | Pointed, box: Box, seed: int) -> ObjectTable:
     """Normalised as the whole image is, so that a region looks as it does in scoring."""
+    if isinstance(model, Pointed):
+        return model.outline(reader, _predict(reader, model.finder, box, seed))
     from napari_histo.core import Proposals, TileGrid
     from napari_histo.ops.channels import ChannelPick
     from napari_histo.pipeline.drawing import draw
@@ -192,6 +200,8 @@ def _train(
     from napari_histo.learning.stardist.training import train_stardist
     from napari_histo.models.registry import get_info
 
+    if get_info(job.parent).family == CLICK_FAMILY:
+        return (yield from _train_clicks(job, device, cancel))
     params = StarDistTraining(
         **{**job.settings, "name": job.name, "seed": job.seed, "device": device}
     )
@@ -214,19 +224,53 @@ def _train(
         "curve": [asdict(point) for point in done.curve],
         "best_step": done.best_step,
         "judged": done.agreement.as_dict(),
+        "from_scratch": not is_stardist,
+    }
+
+
+def _train_clicks(
+    job: TrainJob, device: str, cancel: CancelToken
+) -> Generator[Progress, None, dict[str, Any]]:
+    from napari_histo.learning.click.training import train_click
+
+    words = {**job.settings, "name": job.name, "seed": job.seed, "device": device}
+    params = ClickTraining(**words)
+    done = yield from train_click(
+        job.parent,
+        job.regions,
+        job.replay,
+        job.folder,
+        params,
+        cancel,
+        about=job.about,
+        resume=True,
+    )
+    return {
+        "settings": {k: v for k, v in asdict(params).items() if k not in _MACHINE},
+        "curve": [asdict(point) for point in done.curve],
+        "best_step": done.best_step,
+        "judged": done.card["metrics"],
     }
 
 
 def _evaluate(
-    model: Segmenter, examples: Sequence[Example], cancel: CancelToken
+    model: Segmenter | PromptSegmenter, examples: Sequence[Example], cancel: CancelToken
 ) -> Iterable[Score]:
+    """Objects found by themselves, or answers to a click on each."""
+    from napari_histo.learning.click.evaluation import evaluate_clicks
     from napari_histo.learning.stardist.evaluation import evaluate_model
 
+    if model.info.family == CLICK_FAMILY:
+        return evaluate_clicks(cast("PromptSegmenter", model), examples, cancel=cancel)
+    model = cast("Segmenter", model)
     return evaluate_model(model, examples, cancel=cancel)
 
 
 def training_settings(**given: Any) -> dict[str, Any]:
-    """Settings of a training that were given; raises ValueError for one that cannot be."""
+    """Settings of a training that were given; raises ValueError for one that cannot be.
+
+    Those of `StarDistTraining`; a click model's have the same names, as far as it has them.
+    """
     known = {f.name for f in fields(StarDistTraining)} - set(_MACHINE)
     settings = {k: v for k, v in given.items() if v is not None and k in known}
     StarDistTraining(**settings)

@@ -33,7 +33,7 @@ from napari_histo.errors import LearningError
 from napari_histo.learning.project.facts import ProjectImage
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import RoundFolder
-from napari_histo.learning.rounds.tools import Tools
+from napari_histo.learning.rounds.tools import Pointed, Tools
 from napari_histo.store._journal_files import journal_files
 from napari_histo.store._journal_lines import last_unsaved, read_lines
 from napari_histo.store.geojson import read_geojson, write_geojson
@@ -96,7 +96,7 @@ def write_work(
     make_folder(project.work_path(found.number))
     words = found.query
     number, seed = int(words["model"]["round"]), int(words["asked"]["seed"])
-    model, name = tools.load_model(project.model(number)), _name_of(project, number)
+    model, name = _looker(project, number, tools), _name_of(project, number)
     for place, key in enumerate(sorted(lacking)):
         yield Progress(place, len(lacking), f"Outlining what is in the regions of {key}")
         with project.open_image(project.facts.image(key)) as reader:
@@ -165,6 +165,16 @@ def _check_saved(path: Path) -> None:
             f"{path} has edits of {unsaved['at']} that are not saved. Open it in the Annotate "
             "panel, save, and collect again."
         )
+
+
+def _looker(project: LearningProject, number: int, tools: Tools) -> Any:
+    """The model that outlines what is in a region, as a round had it.
+
+    One that answers clicks outlines what another finds.
+    """
+    if project.facts.finder is None:
+        return tools.load_model(project.model(number))
+    return Pointed(tools.load_model(project.looks_with), tools.load_model(project.model(number)))
 
 
 def _entry(image: ProjectImage) -> ImageEntry:
