@@ -154,8 +154,7 @@ def test_what_waits_for_the_import_is_told(made, project, qupath):
     annotate(project)
     answer = made("collect")
     assert answer.code == 0, answer.err
-    assert "16 objects" in answer.err
-    assert "wait for QuPath" in answer.err
+    assert "16 objects wait until QuPath takes them" in answer.err
 
 
 def test_what_was_done_here_is_not_asked_for_there(made, project, qupath):

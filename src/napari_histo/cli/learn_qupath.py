@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
-from napari_histo.errors import Cancelled, HistoError, ImageError, LearningError
+from napari_histo.errors import ImageError, LearningError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewImage
 from napari_histo.learning.project.places import link_qupath, linked_qupath
 
 if TYPE_CHECKING:
+    from napari_histo.learning.rounds.elsewhere import PublishedThere
     from napari_histo.learning.rounds.folder import RoundFolder
     from napari_histo.learning.rounds.work import Gathered
     from qupath_bridge.project import ProjectEntry
-    from qupath_bridge.rounds import Published
-    from qupath_bridge.rounds_place import Failure, RoundsPlace
 
 __all__ = [
     "NoQuPathOption",
@@ -45,7 +44,6 @@ QuPathOption = Annotated[
 NoQuPathOption = Annotated[
     bool, typer.Option("--no-qupath", help="Leave the QuPath project out this time.")
 ]
-_NAME = "QuPath"
 
 
 # -- images --------------------------------------------------------------------------------------
@@ -136,34 +134,23 @@ def link_images(project: Path, given: Sequence[Path]) -> None:
 def publish_round(
     project: LearningProject, found: RoundFolder, given: Path | None
 ) -> dict[str, Any] | None:
-    """Put a round's regions and predictions into the QuPath project; what was done, or None.
-
-    Published twice, nothing changes; what was drawn there is never touched.
+    """Put a round into the QuPath project; what was done, or None without such a project.
 
     Raises
     ------
     LearningError
-        It could not be done for all images. The round stays chosen, and the same call goes on.
+        As of `napari_histo.learning.rounds.elsewhere.publishing`.
     """
+    from napari_histo.learning.rounds.elsewhere import publishing
+    from qupath_bridge.rounds_place import open_rounds
+
     path = given or linked_qupath(project.path)
     if path is None:
         return None
-    from napari_histo.learning.rounds.elsewhere import requests
-
-    try:
-        place = _opened(project, path, given)
-        wanted = requests(project, found, place)
-        with cancel_on_interrupt() as cancel:
-            done = drive(place.publishing(wanted.asked, cancel=cancel), "QuPath")
-    except Cancelled:
-        raise
-    except HistoError as error:
-        raise _not_published(project, found, str(error)) from error
-    for note in done.notes:
-        err.print(f"Note: {note}", markup=False)
-    if done.failed:
-        raise _not_published(project, found, _told(done.failed))
-    return _published_words(place, done.done, wanted.lacking)
+    with cancel_on_interrupt() as cancel:
+        there = drive(publishing(project, found, path, open_rounds, cancel), "QuPath")
+    _remember(project, given, there.notes)
+    return _published_words(there)
 
 
 def gather_qupath(project: LearningProject, given: Path | None) -> Gathered | None:
@@ -172,38 +159,27 @@ def gather_qupath(project: LearningProject, given: Path | None) -> Gathered | No
     Raises
     ------
     LearningError
-        Something there cannot be read: to go on without it could lose somebody's work.
+        As of `napari_histo.learning.rounds.elsewhere.gathering`.
     """
-    from napari_histo.learning.rounds.elsewhere import entries_of, gathered
-    from napari_histo.learning.rounds.folder import Stage
+    from napari_histo.learning.rounds.elsewhere import gathering
+    from qupath_bridge.rounds_place import open_rounds
 
-    path, work = given or linked_qupath(project.path), project.open_round
-    if path is None or work is None or work.stage is not Stage.QUERIED:
+    path = given or linked_qupath(project.path)
+    if path is None:
         return None
+    with cancel_on_interrupt() as cancel:
+        there = drive(gathering(project, path, open_rounds, cancel), "QuPath")
+    if there is None:
+        return None
+    _remember(project, given, there.notes)
+    return there.gathered
 
-    try:
-        place = _opened(project, path, given)
-        entries = entries_of(project, place)
-        ids = {entry.entry_id for entry in entries.values()}
-        wanted = [e for e in place.images(with_objects=True) if e.entry_id in ids]
-        with cancel_on_interrupt() as cancel:
-            found = drive(place.collecting(wanted, cancel=cancel), "QuPath")
-        n_waiting = 0 if found.failed else place.n_waiting()
-    except Cancelled:
-        raise
-    except HistoError as error:
-        raise _not_collected(path, str(error)) from error
-    for note in found.notes:
+
+def _remember(project: LearningProject, given: Path | None, notes: Sequence[str]) -> None:
+    if given is not None:
+        link_qupath(project.path, given)
+    for note in notes:
         err.print(f"Note: {note}", markup=False)
-    if found.failed:
-        raise _not_collected(path, _told(found.failed))
-    if n_waiting:
-        err.print(
-            f"Note: {n_waiting} objects in {place.path.parent} wait for QuPath. Run its script "
-            "'napari-histo 2 import', and '1 export' when the regions are done.",
-            markup=False,
-        )
-    return gathered(project, entries, found.done, _NAME)
 
 
 def tell_published(
@@ -243,48 +219,16 @@ def tell_published(
     )
 
 
-def _opened(project: LearningProject, path: Path, given: Path | None) -> RoundsPlace:
-    from qupath_bridge.rounds_place import open_rounds
-
-    place = open_rounds(path)
-    if given is not None:
-        link_qupath(project.path, given)
-    return place
-
-
-def _published_words(
-    place: RoundsPlace, done: Sequence[Published], lacking: Sequence[str]
-) -> dict[str, Any]:
-    plans = [image.plan for image in done]
+def _published_words(there: PublishedThere) -> dict[str, Any]:
+    plans = [image.plan for image in there.images]
     return {
-        "project": str(place.path),
-        "exchange": place.is_exchange,
+        "project": str(there.place.path),
+        "exchange": there.place.is_exchange,
         "images": len(plans),
         "new": sum(len(plan.new) for plan in plans),
         "known": sum(len(plan.known) for plan in plans),
         "blocked": sum(len(plan.blocked) for plan in plans),
         "predictions": sum(plan.n_predictions for plan in plans),
         "left_out": sum(plan.n_left_out for plan in plans),
-        "lacking": list(lacking),
+        "lacking": list(there.lacking),
     }
-
-
-def _told(failed: Sequence[Failure]) -> str:
-    return " ".join(f"{failure.image.name}: {failure.message}" for failure in failed)
-
-
-def _not_published(project: LearningProject, found: RoundFolder, why: str) -> LearningError:
-    return LearningError(
-        f"Round {found.number} is chosen and lies in {project.work_path(found.number)}, but not "
-        f"all of it is in QuPath. {why} Put this right and give the same command again: nothing "
-        "is chosen anew. Say with --qupath where the QuPath project is now, or leave it out with "
-        "--no-qupath and annotate in napari."
-    )
-
-
-def _not_collected(path: Path, why: str) -> LearningError:
-    return LearningError(
-        f"Nothing was collected, for what was done in QuPath ({path}) cannot be read. {why} Put "
-        "this right and give the same command again; say with --qupath where the QuPath project "
-        "is now, or leave it out with --no-qupath."
-    )

@@ -23,6 +23,7 @@ from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.work import work_file
 from napari_histo.session.annotation import AnnotationController
 from napari_histo.session.jobs import Job, Lane, Post, Report
+from napari_histo.session.learning_qupath import put_into_qupath
 from napari_histo.session.learning_state import (
     Curve,
     LearningState,
@@ -271,7 +272,8 @@ class LearningController:
 
         def work(report: Report) -> tuple[LearningProject, Overview]:
             report(Progress(0, 0, "Loading the model"))
-            driven(query(project, QueryWish(strategy), tools.make(), cancel), report)
+            found = driven(query(project, QueryWish(strategy), tools.make(), cancel), report)
+            driven(put_into_qupath(project, found, cancel), report)
             return _opened(project)
 
         self._begin(Task.CHOOSING, work, cancel)

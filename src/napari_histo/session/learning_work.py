@@ -24,6 +24,7 @@ from napari_histo.learning.rounds.tools import Tools, real_tools
 from napari_histo.learning.rounds.work import queried_regions, work_file
 from napari_histo.session.document import Document
 from napari_histo.session.jobs import Report
+from napari_histo.session.learning_qupath import done_in_qupath
 from napari_histo.session.learning_state import Curve, Overview, RegionRow, RoundRow
 from napari_histo.session.qupath_desk import save_left_over
 from napari_histo.store.geojson import read_geojson
@@ -267,7 +268,8 @@ def training(
             save()
         for file in files_of(project, found.number, [r["image"] for r in found.query["regions"]]):
             save_left_over(file, file.stem, tools.data_folder)
-        collect(project, partial=partial)
+        elsewhere = yield from done_in_qupath(project, cancel)
+        collect(project, elsewhere, partial=partial)
     yield Progress(0, 0, "Loading the model")
     made = tools.make()
     cancel.raise_if_cancelled()
