@@ -50,3 +50,21 @@ def table():
         classes=ClassScheme.of("Tumor", "Stroma"),
         source="test",
     )
+
+
+@pytest.fixture
+def make_panel(make_napari_viewer_proxy, qtbot, tmp_path):
+    """Makes the Active learning panel in a window; by default with tools that answer at once."""
+    from support.learning_panel import Panel
+
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.window.resize(1400, 900)
+    made = []
+
+    def make(*args):
+        made.append(Panel(viewer, qtbot, tmp_path, *args))
+        return made[-1]
+
+    yield make
+    for panel in made:
+        panel.close()

@@ -4,140 +4,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QFileDialog
 
-from napari_histo.core import Box
 from napari_histo.core.rounds import QueryStatus
-from napari_histo.learning.project.checks import verify_project
-from napari_histo.learning.project.facts import Settings
-from napari_histo.learning.project.making import NewImage, NewProject, create_project
 from napari_histo.learning.rounds.folder import Stage
-from napari_histo.learning.rounds.tools import real_tools
 from napari_histo.learning.training import CurvePoint, TrainingStep
 from napari_histo.plugin.geometry import screen_px
-from napari_histo.plugin.learning import LearningDock
 from napari_histo.plugin.learning_form import time_left
 from napari_histo.plugin.learning_new import NewProjectDialog
-from napari_histo.plugin.qupath_opening import annotate_dock
-from napari_histo.session.learning_state import Curve, Task
-from napari_histo.session.learning_work import LearningTools
-from napari_histo.slides import open_slide
+from napari_histo.session.learning_state import Curve
 from napari_histo.store.geojson import read_geojson
 from support.learning import FAKES, annotate, make_images, make_project
-from support.mouse import Hand, settle
+from support.mouse import settle
 
 pytestmark = pytest.mark.gui
-ROOT = Path(__file__).parents[2]
-LEFT, PLAIN = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-
-
-@pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy(show=True)
-    viewer.window.resize(1400, 900)
-    return viewer
-
-
-class Panel:
-    """The panel with a project, and a hand on it."""
-
-    def __init__(self, viewer, qtbot, folder, tools=FAKES, settings=None):
-        self.viewer, self.qtbot, self.folder = viewer, qtbot, folder
-        made = LearningTools(lambda: tools, settings or {}, folder / "journals")
-        self.dock = LearningDock(viewer, made)
-        viewer.window.add_dock_widget(self.dock, name="Active learning")
-        self.form, self.session = self.dock.form, self.dock.controller
-        self.state = self.session.state
-
-    def until(self, done, timeout=20_000):
-        self.qtbot.waitUntil(lambda: bool(done()), timeout=timeout)
-        settle(20)
-
-    def idle(self, timeout=20_000):
-        self.until(lambda: self.state.task is Task.NONE, timeout)
-        assert self.state.error == ""
-        settle(20)
-
-    def press(self, button):
-        assert button.isEnabled()
-        assert button.isVisible()
-        QTest.mouseClick(button, LEFT)
-        settle(20)
-
-    def open(self, path=None):
-        self.session.open_project(path or make_project(self.folder).path)
-        self.idle()
-        return self
-
-    def begin(self):
-        self.press(self.form.round_button)
-        self.idle()
-        return self
-
-    def double_click(self, i):
-        regions = self.form.regions
-        regions.scrollTo(regions.model().index(i, 0))
-        at = regions.visualRect(regions.model().index(i, 0)).center()
-        for click in (QTest.mouseClick, QTest.mouseDClick):
-            click(regions.viewport(), LEFT, PLAIN, at)
-
-    def shown(self, row):
-        """Wait until a region's objects can be edited."""
-        file = f"{row.image}.geojson"
-
-        def is_open():
-            state = None if self.desk is None else self.desk.state
-            kept = None if state is None or not state.is_open else state.kept.target
-            return kept is not None and kept.name == file
-
-        self.until(is_open)
-        settle(30)
-
-    def delete_by_hand(self, row):
-        """Pick a nucleus of a region with the mouse and delete it by key; its id."""
-        viewer = self.dock.viewer
-        layer = next(x for x in viewer.layers if x.name == row.image_name)
-        hand = Hand(viewer, layer, self.qtbot)
-        tables = [self.desk.objects.get([key]) for key in self.desk.objects.ids_in(row.box)]
-        x, y = max(tables, key=lambda t: t.contours.areas_px[0]).centroids[0]
-        annotate_dock(viewer).scene.activate()
-        hand.press("K")
-        hand.click(x, y)
-        (chosen,) = self.desk.state.selection
-        hand.press("Delete")
-        assert chosen not in self.desk.objects
-        return chosen
-
-    @property
-    def desk(self):
-        dock = annotate_dock(self.dock.viewer)
-        return None if dock is None else dock.controller
-
-    def statuses(self):
-        return [row.status for row in self.state.regions]
-
-
-@pytest.fixture
-def make_panel(viewer, qtbot, tmp_path):
-    made = []
-
-    def make(tools=FAKES):
-        made.append(Panel(viewer, qtbot, tmp_path, tools))
-        return made[-1]
-
-    yield make
-    for panel in made:
-        if panel.desk is not None:
-            panel.desk.close()
-        panel.session.close()
-        settle(20)
 
 
 @pytest.fixture
@@ -227,8 +112,9 @@ def test_train_shows_curves_time_and_the_decision_and_can_be_rolled_back(make_pa
     annotate(panel.state.project)
     panel.session.look()
     panel.until(lambda: panel.state.n_waiting == 0)
+    curves = panel.form.curves
     panel.state.events.progress.connect(
-        lambda _: seen.append((panel.form.progress_text.text(), panel.form.curve.isVisible()))
+        lambda _: seen.append((panel.form.progress_text.text(), curves.training.isVisible()))
     )
     panel.press(panel.form.train_button)
     panel.idle()
@@ -241,30 +127,28 @@ def test_train_shows_curves_time_and_the_decision_and_can_be_rolled_back(make_pa
     assert texts[1][:3] == ["1 ★", "11/11", "33"]
     assert texts[1][4] == "taken"
     assert rounds.item(1, 4).toolTip().startswith("better: taken")
-    at = rounds.visualItemRect(rounds.item(0, 0)).center()
-    QTest.mouseClick(rounds.viewport(), LEFT, PLAIN, QPoint(at))
-    panel.press(panel.form.back_button)
+    assert curves.rounds.isVisible()
+    assert [round(n) for n, _ in curves.rounds.points] == [0, 9]
+    assert "Too early to say" in curves.enough.text()
+    panel.pick_round(0)
+    told = panel.answer("Use it")
+    panel.press(panel.form.use_button)
     panel.idle()
+    assert told["question"] == "Use the model of start from now on?"
     assert rounds.item(0, 0).text() == "start ★"
     assert panel.form.round_button.text() == "Next round"
 
 
-def test_train_asks_before_it_leaves_regions_out(panel, monkeypatch):
+def test_train_asks_before_it_leaves_regions_out(panel):
     panel.open().begin()
     annotate(panel.state.project, only=1)
     panel.session.look()
     panel.until(lambda: panel.state.n_waiting < 11)
-    asked = []
-
-    def answer(parent, title, text, buttons):
-        asked.append(text)
-        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.Cancel
-        return no if len(asked) == 1 else yes
-
-    monkeypatch.setattr(QMessageBox, "question", answer)
+    told = panel.answer("Cancel")
     panel.press(panel.form.train_button)
     assert panel.state.overview.stage is Stage.QUERIED
-    assert "regions still wait" in asked[0]
+    assert told["question"].startswith("Train without ")
+    panel.answer("Train without them")
     panel.press(panel.form.train_button)
     panel.idle()
     assert panel.state.overview.stage is Stage.DECIDED
@@ -320,7 +204,7 @@ def test_time_left(seconds, text):
 
 
 def test_curves_are_drawn_from_zero_to_their_top(qtbot, panel):
-    view = panel.form.curve
+    view = panel.form.curves.training
     view.show_curve(Curve(((1, 2.0), (5, 0.5)), ((5, 0.6, float("nan")),)))
     settle(20)
     assert [(name, points) for name, _, points, _ in view.lines()] == [
@@ -335,68 +219,3 @@ def test_curves_are_drawn_from_zero_to_their_top(qtbot, panel):
     assert bottom.isValid()
     colours = {picture.pixelColor(x, y).name() for x in range(0, 260, 2) for y in range(20, 96, 2)}
     assert len(colours) > 5
-
-
-@pytest.fixture
-def sample_slides(tmp_path):
-    """Four parts of the sample image of H&E as slides."""
-    with open_slide(ROOT / "sample_data" / "he_tile.ome.tif") as reader:
-        info, paths = reader.info, []
-        per_cm = 10_000 / info.pixel_size.x_um
-        w = h = 192  # px: choosing looks at each pixel many times
-        for i in range(4):
-            paths.append(tmp_path / f"part {i}.tif")
-            tifffile.imwrite(
-                paths[-1],
-                reader.read(Box(w * (i % 2), h * (i // 2), w, h)),
-                photometric="rgb",
-                resolution=(per_cm, per_cm),
-                resolutionunit="CENTIMETER",
-            )
-    return paths
-
-
-@pytest.mark.slow
-def test_two_rounds_by_mouse_and_key_with_the_real_tools(
-    viewer, qtbot, tmp_path, sample_slides, monkeypatch
-):
-    images = [
-        NewImage(path, split="validation" if i == 3 else "train")
-        for i, path in enumerate(sample_slides)
-    ]
-    settings = Settings(region_px=64, regions=2, validation_regions=2)
-    made = create_project(
-        tmp_path / "p", NewProject(images, "he-nuclei-fast", "p", settings=settings)
-    )
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(made.path))
-    panel = Panel(viewer, qtbot, tmp_path, real_tools("cpu"), {"steps": 2})
-    limit, deleted = 300_000, []
-    panel.until(panel.form.open_button.isVisible)
-    panel.press(panel.form.open_button)
-    panel.idle()
-    for number in (1, 2):
-        panel.press(panel.form.round_button)
-        panel.idle(limit)
-        assert panel.state.overview.number == number
-        rows = panel.state.regions
-        panel.form.regions.setFocus()
-        QTest.keyClick(panel.form.regions, Qt.Key.Key_Return)
-        panel.shown(rows[0])
-        deleted.append(panel.delete_by_hand(rows[0]))
-        for row in rows:
-            panel.shown(row)
-            assert panel.state.chosen == row.region_id
-            panel.press(panel.form.done_button)
-        panel.until(lambda: panel.state.n_waiting == 0)
-        panel.press(panel.form.train_button)
-        panel.idle(limit)
-        assert panel.form.sentence.text().startswith(f"Round {number}: ")
-        assert panel.form.rounds.rowCount() == number + 1
-        labels = panel.state.project.round(number).labels("train")
-        learned = {key for kept in labels for key in kept.labels.objects.uuids()}
-        assert learned
-        assert not learned & set(deleted)
-    assert verify_project(panel.state.project) == []
-    panel.desk.close()
-    panel.session.close()
-    settle(20)

@@ -10,21 +10,23 @@ from functools import partial
 import numpy as np
 import pytest
 
-from napari_histo.core import Box
+from napari_histo.core import Box, ObjectTable
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewImage, NewProject
 from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.rounds.query import QueryWish
 from napari_histo.learning.rounds.work import work_file
 from napari_histo.learning.training import CurvePoint, TrainingStep
 from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice
 from napari_histo.session.document import Document
 from napari_histo.session.learning import LearningController
+from napari_histo.session.learning_compare import Place, _steps
 from napari_histo.session.learning_state import Curve, Task
 from napari_histo.session.learning_work import LearningTools, region_pixels
 from napari_histo.slides import ArrayReader
 from napari_histo.store.geojson import read_geojson
-from support.learning import FAKES, SETTINGS, make_images, make_project
+from support.learning import FAKES, SETTINGS, make_images, make_project, run_round, squares
 
 DONE, SKIPPED = QueryStatus.DONE, QueryStatus.SKIPPED
 
@@ -70,7 +72,7 @@ class Room:
         return self.idle()
 
     def begin(self):
-        self.session.new_round("random")
+        self.session.new_round(QueryWish("random"))
         return self.idle()
 
     def mark_all(self, status=DONE):
@@ -227,7 +229,7 @@ def test_train_collects_learns_judges_and_tells(room):
     assert start.can_be_used
     names = {n for kept in room.project.round(1).labels() for n in kept.labels.objects.class_names}
     assert "Odder" in names, "the edit that was made last teaches too"
-    room.session.roll_back(0)
+    room.session.use_model(0)
     room.idle()
     assert [row.is_current for row in room.state.overview.rounds] == [True, False]
 
@@ -296,8 +298,8 @@ def test_choosing_can_be_stopped(tmp_path):
 
 def test_two_tasks_at_once_are_refused(room):
     room.open()
-    room.session.new_round("random")
-    room.session.roll_back(0)
+    room.session.new_round(QueryWish("random"))
+    room.session.use_model(0)
     assert "Wait until" in room.state.notice
     room.idle()
 
@@ -311,3 +313,112 @@ def test_pictures_of_regions_reach_over_the_edge(shape, dtype):
     found = region_pixels(reader, Box(0, 0, 40, 40), 64)
     assert (found.shape, found.dtype) == ((52, 52, 3), np.uint8)
     assert found.std() > 10
+
+
+# -- rounds: given up, taken all the same, compared ----------------------------------------------
+
+
+def test_a_round_is_given_up_and_another_begins(room):
+    room.open()
+    room.session.give_up()
+    room.wait(lambda: room.state.task is Task.NONE)
+    assert "No round is in work" in room.state.error
+    room.begin()
+    assert room.state.can_give_up
+    room.session.give_up()
+    room.idle()
+    state = room.state
+    assert (state.can_give_up, state.can_begin, state.regions) == (False, True, ())
+    assert [r.stage for r in state.overview.rounds] == ["classical", "abandoned"]
+    room.begin()
+    assert room.state.overview.number == 2
+
+
+def test_a_model_that_was_not_taken_is_used_on_request_and_labels_left_out(tmp_path):
+    project = make_project(tmp_path)
+    run_round(project)
+    run_round(project, spoil=True)
+    room = Room(tmp_path)
+    room.session.open_project(project.path)
+    room.idle()
+    start, first, second = room.state.overview.rounds
+    assert (start.can_be_used, first.is_current, second.is_promoted) == (True, True, False)
+    assert second.can_be_used
+    room.session.use_model(2)
+    room.idle()
+    assert room.state.overview.rounds[2].is_current
+    room.session.use_model(0, forget_labels=True)
+    room.idle()
+    assert room.project.forgotten == {1, 2}
+    room.desk.close()
+    room.session.close()
+
+
+def predict_by_share(reader, model, box, seed):
+    """As many squares as the model's share says; those of a good one lie lower."""
+    contours = squares(box, n=round(4 * model.share))
+    if model.share > 0.6:
+        contours = contours.transform(1, (0, 1))
+    return ObjectTable.build(contours, det_prob=0.9)
+
+
+def test_two_models_are_compared_and_the_counts_told(tmp_path):
+    project = make_project(tmp_path)
+    run_round(project)  # of a model of share 0.5 one of 0.7
+    room = Room(tmp_path, replace(FAKES, predict=predict_by_share))
+    room.session.open_project(project.path)
+    room.idle()
+    image = project.facts.images[0].id
+    seen = []
+    room.state.events.progress.connect(lambda p: seen.append(p and p.message))
+    room.session.compare(image, Box(0, 0, 64, 64), 0, 1)
+    assert room.state.task is Task.COMPARING
+    room.idle()
+    found = room.state.comparison
+    assert found.changes.counts == (1, 0, 2, 0)
+    assert {name: len(table) for name, table in found.tables.items()} == {
+        "gained": 1,
+        "lost": 0,
+        "changed": 2,
+    }
+    assert found.title == "start → round 1"
+    assert "Segmenting with the start model" in seen
+    assert "Segmenting with round 1" in seen
+    room.session.hide_comparison()
+    assert room.state.comparison is None
+    room.session.close()
+    room.desk.close()
+
+
+def test_comparing_can_be_stopped(tmp_path):
+    def predict(reader, model, box, seed):
+        room.session.cancel()
+        return predict_by_share(reader, model, box, seed)
+
+    project = make_project(tmp_path)
+    run_round(project)
+    room = Room(tmp_path, replace(FAKES, predict=predict))
+    room.session.open_project(project.path)
+    room.idle()
+    room.session.compare(project.facts.images[0].id, Box(0, 0, 64, 64), 0, 1)
+    room.idle()
+    assert room.state.comparison is None
+    assert room.state.notice == "Stopped. Nothing is compared."
+    room.session.close()
+    room.desk.close()
+
+
+@pytest.mark.parametrize(
+    ("box", "wanted"),
+    [
+        pytest.param(Box(10, 20, 300, 400), Box(10, 20, 300, 400), id="small"),
+        pytest.param(Box(0, 0, 4048, 100), Box(1000, 0, 2048, 100), id="wide"),
+        pytest.param(Box(100, 100, 5000, 3000), Box(1576, 576, 2048, 2048), id="large"),
+    ],
+)
+def test_of_a_large_view_the_middle_is_compared(box, wanted):
+    place = Place.within("a", box, 0, 1)
+    assert place.box == wanted
+    steps = list(_steps(place.box))
+    assert sum(step.area for step in steps) == wanted.area
+    assert max(max(step.width, step.height) for step in steps) <= 1024

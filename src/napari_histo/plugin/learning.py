@@ -5,33 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import (  # type: ignore[attr-defined] # qtpy's own name
     QKeySequence,
     QShortcut,
 )
-from qtpy.QtWidgets import (
-    QDockWidget,
-    QFileDialog,
-    QMessageBox,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog
 
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.errors import HistoError
-from napari_histo.plugin.activity import Activity
 from napari_histo.plugin.annotate_start import source_path
+from napari_histo.plugin.asking import ask
+from napari_histo.plugin.geometry import view_box
+from napari_histo.plugin.learning_changes import ChangesView
 from napari_histo.plugin.learning_form import LearningForm
 from napari_histo.plugin.learning_new import NewProjectDialog
 from napari_histo.plugin.learning_view import RegionView
-from napari_histo.plugin.qupath_opening import annotate_dock
+from napari_histo.plugin.project_dock import ProjectDock
 from napari_histo.plugin.theme import style_sheet, theme_colour
-from napari_histo.plugin.threads import AtEnd, Mailbox
-from napari_histo.session import AnnotationController
+from napari_histo.plugin.threads import Mailbox
 from napari_histo.session.learning import LearningController
-from napari_histo.session.learning_state import OpenedRegion
+from napari_histo.session.learning_compare import Comparison
+from napari_histo.session.learning_state import OpenedRegion, RoundRow
 from napari_histo.session.learning_work import LearningTools
 
 if TYPE_CHECKING:
@@ -42,7 +37,7 @@ __all__ = ["LearningDock"]
 _LOOK_MS = 1500
 
 
-class LearningDock(QWidget):
+class LearningDock(ProjectDock):
     """Connects the form, the session and the viewer; holds no state of its own.
 
     Parameters
@@ -55,41 +50,15 @@ class LearningDock(QWidget):
     def __init__(
         self, napari_viewer: napari.viewer.Viewer, tools: LearningTools | None = None
     ) -> None:
-        super().__init__()
-        # napari hands plugins a wrapper that refuses what it takes for private.
-        self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        super().__init__(napari_viewer)
         self.form = LearningForm(self)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.form)
         self.view = RegionView(self.viewer)
+        self.changes = ChangesView(self.viewer, self)
         self.controller = LearningController(Mailbox(self).post, self._desk, tools)
-        self._activity = Activity("Active learning")
         self._coming: OpenedRegion | None = None
-        self._rendering = QTimer(self)
-        self._rendering.setSingleShot(True)
-        self._rendering.timeout.connect(self.render_state)
-        self._watch = QTimer(self)
-        self._watch.setInterval(_LOOK_MS)
-        self._watch.timeout.connect(self._look)
         self._connect_form()
         self._connect_state()
-        self._apply_theme()
-        self.render_state()
-        self._watch.start()
-
-    def event(self, event: QEvent | None) -> bool:
-        """End the session where the panel is closed: napari then takes it away, and keeps it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self._watch.stop()
-            self.controller.close()
-            self._activity.close()
-        return super().event(event)
-
-    def _desk(self) -> AnnotationController | None:
-        dock = annotate_dock(self.viewer)
-        return None if dock is None else dock.controller
+        self._begin("Active learning", _LOOK_MS, self.form.regions.rows.close)
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -102,34 +71,23 @@ class LearningDock(QWidget):
         form.next_button.clicked.connect(session.next_region)
         form.done_button.clicked.connect(self._toggle_done)
         form.skip_button.clicked.connect(lambda: self._mark(QueryStatus.SKIPPED))
-        form.round_button.clicked.connect(lambda: session.new_round())
+        form.choice.regions.valueChanged.connect(lambda _: form.render_curves(session.state))
+        form.round_button.clicked.connect(self._new_round)
         form.train_button.clicked.connect(self._train)
+        form.give_up_button.clicked.connect(self._give_up)
         form.cancel_button.clicked.connect(session.cancel)
-        form.rounds.itemSelectionChanged.connect(lambda: form.render_back(session.state))
-        form.back_button.clicked.connect(self._roll_back)
+        form.rounds.itemSelectionChanged.connect(lambda: form.render_use(session.state))
+        form.use_button.clicked.connect(self._use_model)
+        form.compare.button.clicked.connect(self._compare)
         keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         keys.setContext(Qt.ShortcutContext.WindowShortcut)
         keys.activated.connect(session.next_region)
 
     def _connect_state(self) -> None:
-        session, activity = self.controller, self._activity
-        events = session.state.events
-        events.connect(self._render_soon)
-        events.progress.connect(activity.show)
-        events.project.connect(self._on_project)
+        session = self.controller
+        session.state.events.project.connect(self._on_project)
+        session.state.events.comparison.connect(self._show_changes)
         session.region_ready.connect(self._show_region)
-        theme = self.viewer.events.theme
-        theme.connect(self._apply_theme)
-        rows = self.form.regions.rows
-
-        def on_destroyed() -> None:
-            events.disconnect()
-            session.close()
-            activity.close()
-            rows.close()
-            theme.disconnect(self._apply_theme)
-
-        self.destroyed.connect(AtEnd(on_destroyed))
 
     def _apply_theme(self) -> None:
         theme, form = self.viewer.theme, self.form
@@ -137,21 +95,13 @@ class LearningDock(QWidget):
         views = "QListView, QTableView"
         self.setStyleSheet(f"{style_sheet(theme)} {views} {{ background-color: {ground.name()}; }}")
         form.regions.painter.theme = theme
-        form.curve.text, form.curve.ground = theme_colour(theme, "text"), ground
+        for drawing in (form.curves.rounds, form.curves.training):
+            drawing.text, drawing.ground = theme_colour(theme, "text"), ground
         self._render_soon()
-
-    def _render_soon(self, *_: Any) -> None:
-        """Once for all that changed together."""
-        if not self._rendering.isActive():
-            self._rendering.start(0)
 
     def render_state(self) -> None:
         """Show the state, and no widget reports this as a change by the user."""
         self.form.render_state(self.controller.state)
-
-    def _look(self) -> None:
-        if self.isVisible():
-            self.controller.look()
 
     # -- projects --------------------------------------------------------------------------------
 
@@ -193,6 +143,9 @@ class LearningDock(QWidget):
 
     def _show_region(self, opened: OpenedRegion) -> None:
         self._coming = opened
+        found = self.controller.state.comparison
+        if found is not None and found.place.image != opened.row.image:
+            self.controller.hide_comparison()
         QTimer.singleShot(self.view.let_go(opened.row.image), lambda: self._show_coming(opened))
 
     def _show_coming(self, opened: OpenedRegion) -> None:
@@ -205,28 +158,87 @@ class LearningDock(QWidget):
             self.view.annotate(image, opened)
         except HistoError as error:
             self.controller.fail(error)
-        place = self.parent()
-        if isinstance(place, QDockWidget):
-            place.raise_()  # the Annotate panel, where it is new, lies over this one
+        self._come_forward()
 
     # -- rounds ----------------------------------------------------------------------------------
+
+    def _new_round(self) -> None:
+        state = self.controller.state
+        # What was interrupted goes on as it was asked for.
+        self.controller.new_round(None if state.overview.lacks_files else self.form.choice.wish)
 
     def _train(self) -> None:
         state = self.controller.state
         left = state.n_waiting if state.is_annotating else 0
-        if left and not self._sure(
-            f"{left} of {len(state.regions)} regions still wait. Train without them? They are not "
-            "asked for again."
+        if not left or ask(
+            self,
+            f"Train without {left} of {len(state.regions)} regions?",
+            "They still wait. They are left out, and not asked for again.",
+            "Train without them",
         ):
+            self.controller.train(partial=left > 0)
+
+    def _give_up(self) -> None:
+        number = self.controller.state.overview.number
+        if ask(
+            self,
+            f"Give up round {number}?",
+            "What was annotated in it stays in the project's folder, but teaches and judges no "
+            "more; its regions may be asked for again. This cannot be taken back.",
+            f"Give up round {number}",
+        ):
+            self.controller.give_up()
+
+    def _use_model(self) -> None:
+        state = self.controller.state
+        found = self.form.chosen_round(state)
+        if found is None:
             return
-        self.controller.train(partial=left > 0)
+        is_last = found.number == state.overview.rounds[-1].number
+        said = ask(
+            self,
+            f"Use the model of {found.name} from now on?",
+            use_details(found),
+            "Use it" if found.is_promoted else "Use it all the same",
+            "" if is_last else "Labels of the rounds after it teach no more",
+        )
+        if said:
+            self.controller.use_model(found.number, forget_labels=said.ticked)
 
-    def _roll_back(self) -> None:
-        to = self.form.rounds.chosen
-        if to is not None:
-            self.controller.roll_back(to)
+    # -- comparing -------------------------------------------------------------------------------
 
-    def _sure(self, question: str) -> bool:
-        yes = QMessageBox.StandardButton.Yes
-        no = QMessageBox.StandardButton.Cancel
-        return bool(QMessageBox.question(self, "Active learning", question, yes | no) == yes)
+    def _compare(self) -> None:
+        session, shown = self.controller, self.view.shown
+        if session.state.comparison is not None:
+            session.hide_comparison()
+            return
+        if shown is None:
+            session.state.notice = "Open a region first: what is in view of its image is compared."
+            return
+        image, layer = shown
+        try:
+            box = view_box(self.viewer, layer)
+        except HistoError as error:
+            session.fail(error)
+            return
+        session.compare(image, box, *self.form.compare.wanted)
+
+    def _show_changes(self, found: Comparison | None) -> None:
+        shown = self.view.shown
+        if found is None or shown is None or shown[0] != found.place.image:
+            self.changes.hide()
+        else:
+            self.changes.show(found, shown[1])
+
+
+def use_details(found: RoundRow) -> str:
+    """What it means to use a model."""
+    if found.is_promoted:
+        return "Nothing is deleted: the model in use now can be taken again in the same way."
+    figures = ""
+    if found.pq_new is not None and found.pq_parent is not None:
+        figures = f" (PQ {found.pq_new:.3f}, the one before {found.pq_parent:.3f})"
+    return (
+        f"It was not taken: {found.verdict.split(':')[0]}{figures}. The record will say that you "
+        "took it all the same. Nothing is deleted."
+    )

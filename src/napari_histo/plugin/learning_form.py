@@ -5,25 +5,16 @@ from __future__ import annotations
 import math
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QHeaderView,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.rounds.folder import Stage
-from napari_histo.plugin.learning_curve import CurveView
+from napari_histo.plugin.learning_choice import ChoicePanel
 from napari_histo.plugin.learning_list import RegionList
+from napari_histo.plugin.learning_rounds import ComparePanel, CurvesPanel, RoundTable
 from napari_histo.plugin.parts import row, set_kind, small_label
-from napari_histo.session.learning_state import LearningState, RoundRow, Task
+from napari_histo.session.learning_state import STOPPABLE, LearningState, RoundRow, Task
 
 __all__ = ["LearningForm"]
 
@@ -32,7 +23,6 @@ _WELCOME = (
     "Mend what a model finds in a few small regions, let it learn from them, and see whether it "
     "got better. Make a project of your slides, or open one."
 )
-_COLUMNS = ("Round", "Regions", "Objects", "PQ", "Outcome")
 
 
 class LearningForm(QWidget):
@@ -56,9 +46,13 @@ class LearningForm(QWidget):
             "Done", "Every nucleus in this region is right; go on with the next."
         )
         self.skip_button = _button("Skip", "This region is not worth it; go on with the next.")
+        self.choice = ChoicePanel()
         self.round_button = _button("New round", "Choose regions that are worth annotating.")
         self.train_button = _button(
             "Train", "Collect what is done, learn from it, and check whether it got better."
+        )
+        self.give_up_button = _button(
+            "Give up…", "Give this round up: its regions teach and judge no more."
         )
         self.round_button.setObjectName("run")
         self.train_button.setObjectName("run")
@@ -66,13 +60,14 @@ class LearningForm(QWidget):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.cancel_button = _button("Cancel", "Stop; training goes on from there another time.")
-        self.curve = CurveView()
+        self.curves = CurvesPanel()
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
         self.rounds = RoundTable()
-        self.back_button = _button(
-            "Use this model", "Go back to the chosen round's model; nothing is deleted."
+        self.use_button = _button(
+            "Use this model…", "Use the chosen round's model from now on; nothing is deleted."
         )
+        self.compare = ComparePanel()
         self.message = small_label()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._lay_out()
@@ -85,14 +80,16 @@ class LearningForm(QWidget):
         layout.addWidget(self.facts)
         layout.addWidget(self.regions, 1)
         layout.addLayout(row(self.next_button, self.done_button, self.skip_button, spacing=6))
+        layout.addWidget(self.choice)
         layout.addLayout(row(self.round_button))
-        layout.addLayout(row(self.train_button))
+        layout.addLayout(row(self.train_button, self.give_up_button, spacing=6))
         layout.addWidget(self.progress_text)
         layout.addLayout(row(self.bar, self.cancel_button))
-        layout.addWidget(self.curve)
         layout.addWidget(self.sentence)
+        layout.addWidget(self.curves)
         layout.addWidget(self.rounds)
-        layout.addLayout(row(QWidget(), self.back_button))
+        layout.addLayout(row(QWidget(), self.use_button))
+        layout.addWidget(self.compare)
         layout.addWidget(self.message)
 
     def render_state(self, state: LearningState) -> None:
@@ -120,32 +117,49 @@ class LearningForm(QWidget):
     def _render_rounds(self, state: LearningState) -> None:
         stage, is_open = state.overview.stage, state.project is not None
         begins = stage in (Stage.EMPTY, Stage.DECIDED) or state.overview.lacks_files
+        self.choice.show_project(state.project)
+        self.choice.setVisible(is_open and begins and not state.overview.lacks_files)
+        self.choice.setEnabled(state.can_begin)
         self.round_button.setVisible(is_open and begins)
         self.round_button.setEnabled(state.can_begin)
         self.round_button.setText("First round" if stage is Stage.EMPTY else "Next round")
         self.train_button.setVisible(is_open and not begins)
         self.train_button.setEnabled(state.can_train)
+        self.give_up_button.setVisible(is_open and stage not in (Stage.EMPTY, Stage.DECIDED))
+        self.give_up_button.setEnabled(state.can_give_up)
         self.train_button.setText("Train" if state.is_annotating else "Go on training")
         self.sentence.setText(state.overview.sentence)
         self.sentence.setVisible(bool(state.overview.sentence) and state.task is Task.NONE)
         self.rounds.show_rounds(state)
         self.rounds.setVisible(is_open)
-        self.back_button.setVisible(is_open)
-        self.render_back(state)
+        self.use_button.setVisible(is_open)
+        self.compare.render_state(state)
+        self.render_curves(state)
+        self.render_use(state)
 
-    def render_back(self, state: LearningState) -> None:
-        """Whether the chosen line of the table can be gone back to."""
-        found = next((r for r in state.overview.rounds if r.number == self.rounds.chosen), None)
-        can = found is not None and found.can_be_used and state.task is Task.NONE
-        self.back_button.setEnabled(can)
+    def render_curves(self, state: LearningState) -> None:
+        """Curves, and what a round of as many regions as are asked for would give."""
+        self.curves.render_state(
+            state, state.overview.learned.forecast(self.choice.regions.value())
+        )
+
+    def chosen_round(self, state: LearningState) -> RoundRow | None:
+        """Of the table's line that is chosen."""
+        return next((r for r in state.overview.rounds if r.number == self.rounds.chosen), None)
+
+    def render_use(self, state: LearningState) -> None:
+        """Whether the model of the chosen line may be used, and what that is called."""
+        found = self.chosen_round(state)
+        can = found is not None and found.can_be_used
+        self.use_button.setEnabled(can and state.task is Task.NONE)
+        is_refused = found is not None and can and not found.is_promoted
+        self.use_button.setText("Use it all the same…" if is_refused else "Use this model…")
 
     def _render_progress(self, state: LearningState) -> None:
         is_busy, progress = state.task is not Task.NONE, state.progress
         for widget in (self.progress_text, self.bar, self.cancel_button):
             widget.setVisible(is_busy)
-        self.cancel_button.setEnabled(
-            state.task in (Task.CHOOSING, Task.TRAINING) and not state.is_cancelling
-        )
+        self.cancel_button.setEnabled(state.task in STOPPABLE and not state.is_cancelling)
         said = "stopping" if state.is_cancelling else ""
         if progress is not None and not said:
             said = progress.message or "…"
@@ -156,7 +170,6 @@ class LearningForm(QWidget):
         total = 0 if progress is None else progress.total
         self.bar.setRange(0, total)
         self.bar.setValue(progress.done if progress is not None and total else 0)
-        self.curve.show_curve(state.curve)
 
     def _render_message(self, state: LearningState) -> None:
         text, kind = state.notice, ""
@@ -169,59 +182,6 @@ class LearningForm(QWidget):
         self.message.setText(text)
         self.message.setVisible(bool(text))
         set_kind(self.message, kind)
-
-
-class RoundTable(QTableWidget):
-    """A line a round; a star marks the model in use."""
-
-    def __init__(self) -> None:
-        super().__init__(0, len(_COLUMNS))
-        self.setHorizontalHeaderLabels(_COLUMNS)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        upright, head = self.verticalHeader(), self.horizontalHeader()
-        assert upright is not None
-        assert head is not None
-        upright.hide()
-        upright.setDefaultSectionSize(22)
-        head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        head.setStretchLastSection(True)
-        head.setMinimumSectionSize(24)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFixedHeight(104)
-        self._shown: object = None
-
-    @property
-    def chosen(self) -> int | None:
-        """Number of the round of the line that is chosen."""
-        item = self.item(self.currentRow(), 0)
-        return None if item is None else int(item.data(Qt.ItemDataRole.UserRole))
-
-    def show_rounds(self, state: LearningState) -> None:
-        """Other lines; the chosen one stays chosen."""
-        rounds = state.overview.rounds
-        if rounds == self._shown:
-            return
-        chosen, self._shown = self.chosen, rounds
-        self.blockSignals(True)
-        self.setRowCount(len(rounds))
-        for i, found in enumerate(rounds):
-            name = f"{found.number or 'start'}{' ★' if found.is_current else ''}"
-            regions = f"{found.n_done}/{found.n_asked}" if found.n_asked else ""
-            objects = str(found.n_objects) if found.n_objects else ""
-            pq = "" if found.pq_new is None else f"{found.pq_new:.3f}"
-            words = (name, regions, objects, pq, _outcome(found))
-            for j, text in enumerate(words):
-                item = QTableWidgetItem(text)
-                item.setData(Qt.ItemDataRole.UserRole, found.number)
-                item.setToolTip(_round_tip(found))
-                self.setItem(i, j, item)
-            if found.number == chosen:
-                self.setCurrentCell(i, 0)
-        self.blockSignals(False)
-        self.scrollToBottom()
 
 
 def facts_text(state: LearningState) -> str:
@@ -255,17 +215,6 @@ def _advice(state: LearningState) -> str:
     if state.n_waiting:
         return f"{state.n_waiting} regions wait. Train when you like: what waits is left out."
     return "Every region is done or skipped. Now press Train."
-
-
-def _outcome(found: RoundRow) -> str:
-    if not found.verdict:
-        return found.stage
-    return "taken" if found.is_promoted else "not taken"
-
-
-def _round_tip(found: RoundRow) -> str:
-    before = "" if found.pq_parent is None else f"\nPQ of the model before: {found.pq_parent:.3f}"
-    return f"{found.verdict or found.stage}{before}"
 
 
 def _button(text: str, tip: str) -> QPushButton:

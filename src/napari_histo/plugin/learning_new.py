@@ -12,13 +12,13 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QListWidget,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_histo.learning.project.facts import Settings
 from napari_histo.learning.project.making import NewImage, NewProject
+from napari_histo.plugin.learning_choice import number_box
 from napari_histo.plugin.parts import combo, form_grid, row, show_choices, small_label
 
 __all__ = ["NewProjectDialog"]
@@ -56,8 +56,8 @@ class NewProjectDialog(QDialog):
         remove.clicked.connect(self._remove)
         self.model = combo("The model to begin with.")
         self._fill_models()
-        self.regions = _number(1, 200, Settings().regions, "To annotate in a round.")
-        self.region_px = _number(32, 2048, Settings().region_px, "Side, in px of the model.")
+        self.regions = number_box(1, 200, Settings().regions, "To annotate in a round.")
+        self.region_px = number_box(32, 2048, Settings().region_px, "Side, in px of the model.")
         self.hint = small_label()
         self.buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
@@ -121,11 +121,3 @@ class NewProjectDialog(QDialog):
             ok.setEnabled(n > 0 and bool(self.folder.text().strip()))
         few = f" {n} slides are few: too little to judge a model by." if 0 < n < _FEW else ""
         self.hint.setText(_HINT + few)
-
-
-def _number(low: int, high: int, value: int, tip: str) -> QSpinBox:
-    box = QSpinBox()
-    box.setRange(low, high)
-    box.setValue(value)
-    box.setToolTip(tip)
-    return box

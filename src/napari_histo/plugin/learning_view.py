@@ -40,6 +40,12 @@ class RegionView:
         #: Layers by image; hidden, not removed, when another one is opened: see `leaving`.
         self._layers: dict[str, list[Hashable]] = {}
 
+    @property
+    def shown(self) -> tuple[str, Image] | None:
+        """Id of the image that is shown, and its first layer; None where there is none."""
+        layers = self._own(self._image)
+        return None if self._image is None or not layers else (self._image, layers[0])
+
     def forget(self) -> None:
         """Another project comes: its images may bear the same ids."""
         self.let_go("")

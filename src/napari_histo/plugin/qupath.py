@@ -6,18 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QDockWidget, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog
 
 from napari_histo.core import ClassScheme
 from napari_histo.errors import HistoError
-from napari_histo.plugin.activity import Activity
 from napari_histo.plugin.parts import show_choices
+from napari_histo.plugin.project_dock import ProjectDock
 from napari_histo.plugin.qupath_form import QuPathForm
-from napari_histo.plugin.qupath_opening import ProjectView, annotate_dock
+from napari_histo.plugin.qupath_opening import ProjectView
 from napari_histo.plugin.theme import style_sheet, theme_colour
-from napari_histo.plugin.threads import AtEnd, Mailbox
-from napari_histo.session import AnnotationController
+from napari_histo.plugin.threads import Mailbox
 from napari_histo.session.qupath import QuPathController
 from napari_histo.session.qupath_exchange import is_exchange
 from napari_histo.session.qupath_memory import Memory
@@ -36,7 +35,7 @@ _FILTER = "QuPath project, or exchange folder (*.qpproj exchange.json)"
 _LOOK_MS = 3000
 
 
-class QuPathDock(QWidget):
+class QuPathDock(ProjectDock):
     """Connects the form, the session and the viewer; holds no state of its own.
 
     Parameters
@@ -54,43 +53,17 @@ class QuPathDock(QWidget):
         tools: QuPathTools | None = None,
         memory: Memory | None = None,
     ) -> None:
-        super().__init__()
-        # napari hands plugins a wrapper that refuses what it takes for private.
-        self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        super().__init__(napari_viewer)
         self.form = QuPathForm(self)
-        # The list takes the height that there is; else napari puts a stretch below.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.form)
         self.view = ProjectView(self.viewer, self)
         self.controller = QuPathController(Mailbox(self).post, self._desk, tools, memory)
-        self._activity = Activity("QuPath")
         self._missing: str | None = None
         self._coming: OpenedSlide | None = None
         self._objects_of: ImageRow | None = None
-        self._rendering = _once(self, self.render_state)
-        self._watch = QTimer(self)
-        self._watch.setInterval(_LOOK_MS)
-        self._watch.timeout.connect(self._look)
         self._connect_form()
         self._connect_state()
         self._show_recent()
-        self._apply_theme()
-        self.render_state()
-        self._watch.start()
-
-    def event(self, event: QEvent | None) -> bool:
-        """End the session where the panel is closed: napari then takes it away, and keeps it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
-            self._watch.stop()
-            self.controller.close()
-            self._activity.close()
-        return super().event(event)
-
-    def _desk(self) -> AnnotationController | None:
-        dock = annotate_dock(self.viewer)
-        return None if dock is None else dock.controller
+        self._begin("QuPath", _LOOK_MS, self.form.browse.images.rows.close)
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -114,28 +87,14 @@ class QuPathDock(QWidget):
         preview.back_button.clicked.connect(session.discard)
 
     def _connect_state(self) -> None:
-        session, activity = self.controller, self._activity
+        session = self.controller
         events = session.state.events
-        events.connect(self._render_soon)
-        events.progress.connect(activity.show)
         events.preview.connect(self._on_preview)
         events.project.connect(self._on_project)
         events.is_listing.connect(self._go_on_opening)
         session.slide_ready.connect(self._show_slide)
         session.objects_ready.connect(self._show_objects)
         session.image_missing.connect(self._ask_where)
-        theme = self.viewer.events.theme
-        theme.connect(self._apply_theme)
-        images = self.form.browse.images.rows
-
-        def on_destroyed() -> None:
-            events.disconnect()
-            session.close()
-            activity.close()
-            images.close()
-            theme.disconnect(self._apply_theme)
-
-        self.destroyed.connect(AtEnd(on_destroyed))
 
     def _apply_theme(self) -> None:
         theme = self.viewer.theme
@@ -143,10 +102,6 @@ class QuPathDock(QWidget):
         self.setStyleSheet(f"{style_sheet(theme)} QListView {{ background-color: {ground}; }}")
         self.form.preview.conflicts.painter.theme = theme
         self._render_soon()
-
-    def _render_soon(self, *_: Any) -> None:
-        """Once for all that changed together."""
-        self._rendering.start(0)
 
     def render_state(self) -> None:
         """Show the state, and no widget reports this as a change by the user."""
@@ -214,9 +169,7 @@ class QuPathDock(QWidget):
             self.view.annotate(row, classes)
         except HistoError as error:
             self.controller.fail(error)
-        place = self.parent()
-        if isinstance(place, QDockWidget):
-            place.raise_()  # the Annotate panel, where it is new, lies over this one
+        self._come_forward()
 
     def _ask_where(self, row: ImageRow) -> None:
         """The image's file is not where the project says: let the user show it."""
@@ -271,17 +224,6 @@ class QuPathDock(QWidget):
     def _on_preview(self, preview: Preview | None) -> None:
         if preview is None:
             self.view.show_theirs(None)
-
-    def _look(self) -> None:
-        if self.isVisible():
-            self.controller.look()
-
-
-def _once(parent: QWidget, call: Any) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.timeout.connect(call)
-    return timer
 
 
 def _title(file: Path) -> str:

@@ -13,10 +13,22 @@ from psygnal import SignalGroupDescriptor
 
 from napari_histo.core import Box, ClassScheme, Progress, SlideReader
 from napari_histo.core.rounds import QueryStatus, Split
+from napari_histo.learning.progress.baseline import Baseline
+from napari_histo.learning.progress.points import Learned
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import Stage
+from napari_histo.session.learning_compare import Comparison
 
-__all__ = ["Curve", "LearningState", "OpenedRegion", "Overview", "RegionRow", "RoundRow", "Task"]
+__all__ = [
+    "STOPPABLE",
+    "Curve",
+    "LearningState",
+    "OpenedRegion",
+    "Overview",
+    "RegionRow",
+    "RoundRow",
+    "Task",
+]
 
 
 class Task(StrEnum):
@@ -27,7 +39,13 @@ class Task(StrEnum):
     CREATING = "Make the project"
     CHOOSING = "New round"
     TRAINING = "Train"
-    ROLLING_BACK = "Roll back"
+    ROLLING_BACK = "Use another model"
+    GIVING_UP = "Give up the round"
+    COMPARING = "Compare"
+
+
+#: Work that stops at its next step when asked to.
+STOPPABLE = (Task.CHOOSING, Task.TRAINING, Task.COMPARING)
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,8 @@ class RoundRow:
         In words; empty before.
     is_promoted, is_current : bool
         Whether its model was taken, and whether it is in use.
+    has_model : bool
+    is_decided : bool
     """
 
     number: int
@@ -103,11 +123,18 @@ class RoundRow:
     verdict: str = ""
     is_promoted: bool = False
     is_current: bool = False
+    has_model: bool = False
+    is_decided: bool = False
 
     @property
     def can_be_used(self) -> bool:
-        """True where one may roll back to it."""
-        return self.is_promoted and not self.is_current
+        """True where one may use its model: by rolling back, or though it was not taken."""
+        return self.has_model and self.is_decided and not self.is_current
+
+    @property
+    def name(self) -> str:
+        """ "start", "round 2"."""
+        return f"round {self.number}" if self.number else "start"
 
 
 @dataclass(frozen=True)
@@ -156,6 +183,10 @@ class Overview:
         Which round was decided last, and why its model was taken or not.
     lacks_files : bool
         True where laying out its regions was interrupted; New round goes on with it.
+    learned : Learned
+        Quality over the objects annotated.
+    baseline : Baseline or None
+        What random regions gave in a simulation, where there is one.
     """
 
     number: int = 0
@@ -165,6 +196,8 @@ class Overview:
     curve: Curve = field(default_factory=Curve)
     sentence: str = ""
     lacks_files: bool = False
+    learned: Learned = field(default_factory=Learned)
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +230,8 @@ class LearningState:
         Of the training that is under way, or of the latest one.
     seconds_left : float
         Of training; NaN while unknown.
+    comparison : Comparison or None
+        Of two models, that is shown.
     notice, error : str
         The one thing to tell the user; empty when there is none.
     """
@@ -211,6 +246,7 @@ class LearningState:
     progress: Progress | None = None
     curve: Curve = field(default_factory=Curve)
     seconds_left: float = math.nan
+    comparison: Comparison | None = None
     notice: str = ""
     error: str = ""
 
@@ -237,6 +273,12 @@ class LearningState:
     def is_annotating(self) -> bool:
         """True while the round's regions can be marked."""
         return self.overview.stage is Stage.QUERIED
+
+    @property
+    def can_give_up(self) -> bool:
+        """True while a round is in work, and nothing else is."""
+        is_open = self.overview.stage not in (Stage.EMPTY, Stage.DECIDED)
+        return self.project is not None and self.task is Task.NONE and is_open
 
     @property
     def can_begin(self) -> bool:

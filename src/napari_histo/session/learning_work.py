@@ -1,46 +1,36 @@
-"""What the Active learning panel does in threads, and what it reads from a project's files."""
+"""What the Active learning panel does in threads."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Box, CancelToken, Edit, ObjectTable, Progress, SlideReader
-from napari_histo.core.bridge import ImageEntry
-from napari_histo.core.round_regions import REGION_CLASSES, regions_in, status_class
+from napari_histo.core import Box, CancelToken, Edit, Progress, SlideReader
+from napari_histo.core.round_regions import REGION_CLASSES, status_class
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.errors import LearningError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
 from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.learning.rounds.tools import Tools, real_tools
-from napari_histo.learning.rounds.work import queried_regions, work_file
 from napari_histo.session.document import Document
-from napari_histo.session.jobs import Report
+from napari_histo.session.learning_overview import files_of
 from napari_histo.session.learning_qupath import done_in_qupath
-from napari_histo.session.learning_state import Curve, Overview, RegionRow, RoundRow
 from napari_histo.session.qupath_desk import save_left_over
-from napari_histo.store.geojson import read_geojson
 
 __all__ = [
     "LearningTools",
-    "class_name",
-    "driven",
-    "files_of",
     "mark_in_file",
-    "overview",
     "region_pixels",
     "training",
 ]
 
-Result = TypeVar("Result")
 #: Around a region in its small picture, as a share of its side.
 _AROUND = 0.15
 
@@ -62,115 +52,6 @@ class LearningTools:
     make: Callable[[], Tools] = real_tools
     settings: Mapping[str, Any] = field(default_factory=dict)
     data_folder: Path | None = None
-
-
-def driven(work: Generator[Progress, None, Result], report: Report) -> Result:
-    """Run to the end, telling each step; in a thread."""
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        report(step)
-
-
-# -- looking -------------------------------------------------------------------------------------
-
-
-def overview(project: LearningProject) -> Overview:
-    """What the files say now.
-
-    Raises
-    ------
-    LearningError, ObjectsFileError
-        The project is damaged.
-    """
-    rounds = project.kept_rounds
-    table = _rounds(project)
-    if not rounds:
-        return Overview(rounds=table)
-    found = rounds[-1]
-    trained = [r for r in rounds if r.stage >= Stage.TRAINED]
-    decided = [r for r in rounds if r.stage is Stage.DECIDED]
-    curve = _curve(trained[-1]) if trained else Curve()
-    sentence = f"Round {decided[-1].number}: {decided[-1].decision['sentence']}" if decided else ""
-    regions = _regions(project, found)
-    images = {row.image for row in regions}
-    lacks = found.stage is Stage.QUERIED and len(files_of(project, found.number, images)) < len(
-        images
-    )
-    return Overview(found.number, found.stage, regions, table, curve, sentence, lacks)
-
-
-def _regions(project: LearningProject, found: RoundFolder) -> tuple[RegionRow, ...]:
-    rows = {row["id"]: row for row in found.query["regions"]}
-    statuses: dict[UUID, QueryStatus] = {}
-    for key in {row["image"] for row in rows.values()}:
-        path = work_file(project, found.number, key)
-        if path.exists():
-            there = regions_in(ImageEntry(key, key, ""), read_geojson(path))
-            statuses |= {region.region_id: region.status for region in there}
-    listed = [
-        RegionRow(
-            region.region_id,
-            region.image.entry_id,
-            region.image.name,
-            found.number,
-            region.rank,
-            region.box,
-            rows[str(region.region_id)]["split"],
-            region.reason,
-            statuses.get(region.region_id, QueryStatus.TO_ANNOTATE),
-        )
-        for region in queried_regions(project, found)
-    ]
-    return tuple(sorted(listed, key=lambda row: row.rank))
-
-
-def _rounds(project: LearningProject) -> tuple[RoundRow, ...]:
-    current, forgotten = project.current, project.forgotten
-    start = RoundRow(0, project.facts.start.name, is_promoted=True, is_current=current == 0)
-    rows = [_round(r, current, r.number in forgotten) for r in project.rounds]
-    return (start, *rows)
-
-
-def _round(found: RoundFolder, current: int, forgotten: bool) -> RoundRow:
-    labelled = found.label_rows
-    words = found.decision if found.stage is Stage.DECIDED and not found.is_abandoned else {}
-    verdict = ""
-    if words:
-        taken = "taken" if words["promoted"] else "not taken"
-        verdict = f"{words['verdict']}: {taken}"
-        if forgotten:
-            verdict += "; its labels teach no more"
-    return RoundRow(
-        found.number,
-        found.state,
-        len(labelled),
-        len(found.query["regions"]),
-        sum(row["objects"] for row in labelled),
-        words.get("pq_new"),
-        words.get("pq_parent"),
-        verdict,
-        bool(words.get("promoted")),
-        found.number == current,
-    )
-
-
-def _curve(found: RoundFolder) -> Curve:
-    curve = Curve()
-    for point in found.training["curve"]:
-        loss, pq = _number(point.get("loss")), _number(point.get("pq"))
-        if math.isfinite(loss):
-            curve = curve.with_loss(int(point["step"]), loss)
-        if math.isfinite(pq):
-            curve = curve.with_quality(int(point["step"]), pq, _number(point.get("ap")))
-    return curve
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def region_pixels(reader: SlideReader, box: Box, side: int) -> NDArray[np.uint8]:
@@ -227,12 +108,6 @@ def mark_in_file(
         document.save(table.with_columns(classes=classes, class_id=class_id))
 
 
-def files_of(project: LearningProject, number: int, images: Iterable[str]) -> list[Path]:
-    """Files of work that are there."""
-    paths = [work_file(project, number, key) for key in sorted(set(images))]
-    return [path for path in paths if path.exists()]
-
-
 # -- training ------------------------------------------------------------------------------------
 
 
@@ -276,8 +151,3 @@ def training(
     if found.stage is Stage.LABELLED:
         yield from train(project, TrainWish(tools.settings), made, cancel)
     return (yield from evaluate(project, made, cancel))
-
-
-def class_name(table: ObjectTable) -> str | None:
-    """Of the only row of a table; None where there is none."""
-    return table.class_names[0] if len(table) else None

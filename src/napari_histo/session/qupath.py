@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_histo.core import CancelToken, Progress
 from napari_histo.errors import HistoError
 from napari_histo.session.annotation import AnnotationController
-from napari_histo.session.jobs import Job, Lane, Post, Report
+from napari_histo.session.jobs import Job, Lane, Post, Report, driven
 from napari_histo.session.qupath_browse import ProjectBrowser
 from napari_histo.session.qupath_desk import Borrowed, has_open, save_left_over
 from napari_histo.session.qupath_memory import Memory
@@ -34,7 +34,6 @@ from napari_histo.session.qupath_words import (
 from napari_histo.session.qupath_work import (
     QuPathTools,
     Work,
-    driven,
     reading,
     slide_of,
     undoing,

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from napari_histo.core import CancelToken, Progress, SlideReader
 from napari_histo.errors import TargetChangedError
-from napari_histo.session.jobs import Report
 from napari_histo.session.qupath_known import after_sync, after_undo
 from napari_histo.session.qupath_state import ImageRow, OpenedSlide, Preview
 from qupath_bridge.bridge import QuPathBridge
@@ -24,7 +23,6 @@ from qupath_bridge.snapshot import load_undo
 __all__ = [
     "QuPathTools",
     "Work",
-    "driven",
     "look_for_qupath",
     "reading",
     "slide_of",
@@ -82,17 +80,6 @@ class QuPathTools:
     look_for_qupath: Callable[[], str] = look_for_qupath
     open_slide: Callable[..., SlideReader] = _open_slide
     data_folder: Path | None = None
-
-
-def driven(work: Work[Result], report: Report) -> Result:
-    """Run to the end, telling each step; in a thread."""
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        report(step)
 
 
 def slide_of(project: QuPathProject, row: ImageRow, tools: QuPathTools) -> OpenedSlide:

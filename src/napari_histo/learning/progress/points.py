@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from napari_histo.learning.progress.forecast import Forecast, forecast
 from napari_histo.learning.project.folder import LearningProject
@@ -49,9 +50,12 @@ class Learned:
     per_region: float = 0.0
 
     def forecast(self, n_regions: int) -> Forecast:
-        """What a round of so many regions would give."""
-        rounds = [(p.n_objects, p.pq) for p in self.points if p.round and p.n_objects]
-        return forecast(rounds, round(self.per_region * n_regions))
+        """What a round of so many regions would give; at once where it was asked before."""
+        rounds = tuple((p.n_objects, p.pq) for p in self.points if p.round and p.n_objects)
+        return _forecast(rounds, round(self.per_region * n_regions))
+
+
+_forecast = lru_cache(maxsize=16)(forecast)
 
 
 def learned(project: LearningProject) -> Learned:
