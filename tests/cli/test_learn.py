@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -129,6 +130,27 @@ def test_moved_images_are_found_again(made, tmp_path, images):
     assert "is not found (--images FOLDER)" in made("status").err
     assert made("status", "--images", tmp_path / "archive").err == ""
     assert made("query").code == 0
+
+
+@pytest.mark.parametrize(
+    ("merge", "told", "annotators"),
+    [
+        pytest.param("majority", "11 regions by several people merged", "Ada, ben", id="merged"),
+        pytest.param("first", "11 regions with 33 objects", "Ada", id="first"),
+    ],
+)
+def test_several_people_do_the_same_regions(made, tmp_path, merge, told, annotators):
+    made("query", "--strategy", "random")
+    project = LearningProject(tmp_path / "project")
+    annotate(project)
+    shutil.copytree(project.work_path(1), tmp_path / "ben")
+    options = ("--from", tmp_path / "ben", "--annotator", "Ada", "--merge", merge)
+    answer = made("collect", *options)
+    assert told in answer.out, answer.err
+    assert ("mean PQ between them 1.000, 0 of 33 objects disputed" in answer.out) == (
+        merge == "majority"
+    )
+    assert {row["annotator"] for row in project.round(1).label_rows} == {annotators}
 
 
 def test_regions_that_were_done_in_qupath_join(made, tmp_path):

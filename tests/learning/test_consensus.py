@@ -96,6 +96,16 @@ def test_a_class_without_a_majority_is_left_open() -> None:
     assert found.objects.class_names.tolist() == [None]
 
 
+def test_who_gives_no_class_does_not_contradict() -> None:
+    at = [(120 + 30 * i, 100, 9) for i in range(3)]
+    silent = circles(*at).with_columns(class_id=np.full(3, -1, np.int32))
+    found = merged(circles(*at, classes=[0, 1, 0]), silent)
+    assert found.objects.class_names.tolist() == ["Tumor", "Stroma", "Tumor"]
+    assert len(found.disputed) == 0
+    assert np.isnan(found.kappa)
+    assert merged(silent, silent).objects.class_names.tolist() == [None] * 3
+
+
 def test_neighbours_are_never_joined() -> None:
     two = circles((150, 100, 10), (170, 100, 10))
     wide = circles((160, 100, 14))

@@ -40,7 +40,8 @@ class Consensus:
     between : mapping of (str, str) to Agreement
         Each two annotators held against each other.
     kappa : float
-        Mean Cohen's kappa of the classes of objects that both outlined; NaN with one class.
+        Mean Cohen's kappa of the classes of objects that both outlined and classified; NaN with
+        one class.
     """
 
     objects: ObjectTable
@@ -269,18 +270,22 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 def _class_of(drawn: Sequence[_Drawn], group: _Group) -> str | None:
     """What most called it; None where nobody did, or as many called it something else."""
-    (first, n), *rest = Counter(_names(drawn, group)).most_common(2)
-    return None if rest and rest[0][1] == n else first
+    votes = Counter(_names(drawn, group)).most_common(2)
+    tied = len(votes) == 2 and votes[0][1] == votes[1][1]
+    return None if tied or not votes else votes[0][0]
 
 
-def _names(drawn: Sequence[_Drawn], group: _Group) -> list[str | None]:
-    return [drawn[i].table.class_names[row] for i, row in group.items()]
+def _names(drawn: Sequence[_Drawn], group: _Group) -> list[str]:
+    """Classes that were given; one who gave none does not contradict."""
+    names = [drawn[i].table.class_names[row] for i, row in group.items()]
+    return [name for name in names if name is not None]
 
 
 def _disputed(drawn: Sequence[_Drawn], groups: Sequence[_Group]) -> NDArray[np.int64]:
     def alike(group: _Group) -> float:
-        most = Counter(_names(drawn, group)).most_common(1)[0][1]
-        return most / len(drawn)
+        names = _names(drawn, group)
+        against = len(names) - max(Counter(names).values(), default=0)
+        return (len(group) - against) / len(drawn)
 
     shares = np.array([alike(g) for g in groups])
     order = np.argsort(shares, kind="stable")
@@ -292,8 +297,8 @@ def _kappa(drawn: Sequence[_Drawn], groups: Sequence[_Group]) -> float:
 
     found = []
     for i, j in combinations(range(len(drawn)), 2):
-        both = [g for g in groups if i in g and j in g]
-        one, other = ([str(drawn[k].table.class_names[g[k]]) for g in both] for k in (i, j))
+        both = [_names(drawn, {k: g[k] for k in (i, j)}) for g in groups if i in g and j in g]
+        one, other = ([names[k] for names in both if len(names) == 2] for k in (0, 1))
         if len({*one, *other}) > 1:
             found.append(float(cohen_kappa_score(one, other)))
     return float(np.mean(found)) if found else float("nan")
