@@ -12,13 +12,6 @@ import typer
 
 from napari_histo.cli._arguments import DeviceName
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
-from napari_histo.cli.learn_qupath import (
-    NoQuPathOption,
-    QuPathOption,
-    gather_qupath,
-    publish_round,
-    tell_published,
-)
 
 if TYPE_CHECKING:
     from napari_histo.core import CancelToken, Progress
@@ -38,6 +31,17 @@ __all__ = [
 ProjectArgument = Annotated[Path, typer.Argument(help="Folder of the learning project.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]
+QuPathOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--qupath",
+        metavar="PROJECT",
+        help="QuPath project (or exchange folder) where the rounds are annotated too; remembered.",
+    ),
+]
+NoQuPathOption = Annotated[
+    bool, typer.Option("--no-qupath", help="Leave the QuPath project out this time.")
+]
 SeedOption = Annotated[
     int | None, typer.Option(min=0, help="Of this step; by default it follows from the project's.")
 ]
@@ -53,11 +57,11 @@ class Merge(StrEnum):
     FIRST = "first"
 
 
-def tools_for(device: DeviceName) -> Tools:
+def tools_for(device: DeviceName, encoder: Path | None = None) -> Tools:
     """What the steps call; tests put others here."""
     from napari_histo.learning.rounds.tools import real_tools
 
-    return real_tools(device.value)
+    return real_tools(device.value, encoder)
 
 
 def query_command(
@@ -69,6 +73,13 @@ def query_command(
     validation: Annotated[
         int | None, typer.Option(min=0, help="Regions that judge, beside them.")
     ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="An encoder of your own (UNI, Phikon, …) that says what regions look like.",
+        ),
+    ] = None,
     seed: SeedOption = None,
     qupath: QuPathOption = None,
     no_qupath: NoQuPathOption = False,
@@ -76,13 +87,17 @@ def query_command(
     as_json: JsonOption = False,
 ) -> None:
     """Begin a round: choose the regions worth annotating; lay them out in work/ and in QuPath."""
+    from napari_histo.cli.learn_qupath import publish_round, tell_published
     from napari_histo.cli.learn_status import query_table
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.rounds.query import QueryWish, query
 
     there = LearningProject(project)
     wish = QueryWish(strategy, n, validation, seed)
-    found = _run(lambda cancel: query(there, wish, tools_for(device), cancel), "query")
+    tools = tools_for(device) if encoder is None else tools_for(device, encoder)
+    if words := tools.encoder:
+        err.print(f"Encoder {words['name']}, licence: {words['licence']}", markup=False)
+    found = _run(lambda cancel: query(there, wish, tools, cancel), "query")
     if not as_json:
         out.print(query_table(found))
     published = None if no_qupath else publish_round(there, found, qupath)
@@ -125,6 +140,7 @@ def collect_command(
 ) -> None:
     """Seal what was annotated: the regions of the class 'Region: done', here and in QuPath."""
     from napari_histo.cli.learn_images import collected_in
+    from napari_histo.cli.learn_qupath import gather_qupath
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.rounds.labels import list_labels
     from napari_histo.learning.rounds.steps import collect

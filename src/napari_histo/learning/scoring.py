@@ -13,84 +13,26 @@ looked at as it is and in other views; the signals are
 ``disagreement``
     1 - panoptic quality between what is found in the region and in its other views, mean over the
     views; 0 the same outlines, 1 none in common.
+``dropout``
+    The same between the whole network and ones of which parts were left out at random; only of
+    models that learned with dropout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import (
-    Box,
-    CancelToken,
-    ObjectTable,
-    PixelSize,
-    Progress,
-    Segmenter,
-    SlideReader,
-    Thresholds,
-    Tile,
-    TileGrid,
-)
+from napari_histo.core import Box, CancelToken, Progress, Segmenter, SlideReader, Tile
 from napari_histo.core.learning import Candidate, Pool
 from napari_histo.errors import LearningError
-from napari_histo.learning.views import VIEWS, View
-from napari_histo.ops.channels import ChannelPick
-from napari_histo.ops.metrics import compare_labels
+from napari_histo.learning.look import Look, Row, crop
+from napari_histo.learning.look_words import Encoder, PictureEncoder, ScoreRequest
 from napari_histo.ops.tissue import TissueMask
-from napari_histo.pipeline.frame import Frame
-from napari_histo.pipeline.proposing import WHOLE_PX, fit
-from napari_histo.pipeline.tissue import find_tissue
-from napari_histo.store.labels import rasterise
 
 __all__ = ["Encoder", "ScoreRequest", "join", "list_regions", "score_image"]
-
-#: Objects down to this share of the threshold say something about doubt.
-_NEARLY = 0.4
-
-
-@runtime_checkable
-class Encoder(Protocol):
-    """Says in numbers what images look like."""
-
-    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Features (b, d) of length 1 of images (b, h, w, c), normalised as for the model."""
-        ...
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """How to look.
-
-    Attributes
-    ----------
-    region_px : int
-        Side of a region, model px.
-    most : int
-        Regions of one image that are looked at; of more, so many are drawn at random.
-    objects : bool
-        False to look for no objects: there is no signal but ``tissue`` then.
-    views : sequence of View
-        Others to compare with; none gives no ``disagreement``.
-    channel : int or None
-        For models of one channel.
-    pixel_size : PixelSize or None
-        The user's word; it wins over the file's.
-    seed : int
-        Of the draw.
-    """
-
-    region_px: int = 256
-    most: int = 400
-    objects: bool = True
-    views: Sequence[View] = VIEWS
-    channel: int | None = None
-    pixel_size: PixelSize | None = None
-    seed: int = 0
 
 
 def score_image(
@@ -100,7 +42,7 @@ def score_image(
     request: ScoreRequest | None = None,
     cancel: CancelToken | None = None,
     *,
-    encoder: Encoder | None = None,
+    encoder: Encoder | PictureEncoder | None = None,
 ) -> Generator[Progress, None, Pool]:
     """Look at the regions of one image.
 
@@ -113,7 +55,7 @@ def score_image(
     request : ScoreRequest, optional
     cancel : CancelToken, optional
         Looked at before each region.
-    encoder : Encoder, optional
+    encoder : Encoder or PictureEncoder, optional
         Gives the features; the model itself by default, where it can.
 
     Raises
@@ -123,7 +65,7 @@ def score_image(
     Cancelled
     """
     request, cancel = request or ScoreRequest(), cancel or CancelToken()
-    look = _Look.at(reader, model, request, encoder)
+    look = Look.at(reader, model, request, encoder)
     tiles = look.worth_a_look(np.random.default_rng(request.seed))
     rows = []
     for done, tile in enumerate(tiles):
@@ -138,7 +80,7 @@ def list_regions(
 ) -> Pool:
     """The same regions as of `score_image` without a look at them."""
     request = request or ScoreRequest()
-    look = _Look.at(reader, model, request, None)
+    look = Look.at(reader, model, request, None)
     boxes = [look.box(t) for t in look.worth_a_look(np.random.default_rng(request.seed))]
     tissue = np.array([_share(look.tissue, box) for box in boxes], np.float32)
     candidates = tuple(Candidate(name, box) for box in boxes)
@@ -178,125 +120,7 @@ def join(pools: Iterable[Pool]) -> Pool:
     )
 
 
-@dataclass(frozen=True)
-class _Row:
-    """What was seen in one region."""
-
-    features: NDArray[np.float32]
-    views: NDArray[np.float32]
-    classes: NDArray[np.float32]
-    objects: int = 0
-    margin: float = 0.0
-    disagreement: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class _Look:
-    """A model over one image."""
-
-    frame: Frame
-    grid: TileGrid
-    model: Segmenter
-    encoder: Encoder | None
-    pick: ChannelPick
-    normalizer: Any
-    tissue: TissueMask
-    request: ScoreRequest
-
-    @classmethod
-    def at(
-        cls,
-        reader: SlideReader,
-        model: Segmenter,
-        request: ScoreRequest,
-        encoder: Encoder | None,
-    ) -> _Look:
-        pick = ChannelPick.choose(reader.info, model.info, request.channel)
-        frame = Frame.of(reader, model.info, pixel_size=request.pixel_size)
-        align = model.align_px
-        side = -(-request.region_px // align) * align
-        grid = TileGrid(frame.extent, frame.region, side, model.margin_px, align)
-        normalizer, model = fit(frame, model, pick)
-        own = model if isinstance(model, Encoder) else None
-        # A crop of nothing but tissue has no glass to tell it from.
-        is_slide = frame.region.area > WHOLE_PX
-        tissue = (
-            find_tissue(reader, pixel_size=request.pixel_size)
-            if is_slide
-            else TissueMask.everything(reader.info)
-        )
-        return cls(frame, grid, model, encoder or own, pick, normalizer, tissue, request)
-
-    def worth_a_look(self, rng: np.random.Generator) -> list[Tile]:
-        """Whole regions with tissue; slivers at the far edges only where there is nothing else."""
-        tiles = list(self.grid)
-        least = 0.5 * max(tile.owned.area for tile in tiles)
-        tiles = [t for t in tiles if t.owned.area >= least and self.tissue.touches(self.box(t))]
-        if len(tiles) <= self.request.most:
-            return tiles
-        drawn = rng.choice(len(tiles), self.request.most, replace=False)
-        return [tiles[i] for i in np.sort(drawn)]
-
-    def box(self, tile: Tile) -> Box:
-        """A region in full-resolution px."""
-        return tile.owned.scale(*self.frame.scale).intersect(self.frame.reader.info.box)
-
-    def score(self, tile: Tile) -> _Row:
-        """Look at one region."""
-        pixels = self.frame.read(tile.read)
-        views = (View("as it is"), *self.request.views)
-        is_rgb = self.pick.index is None
-        shown = [
-            self.normalizer.apply(self.pick.apply(view.show(pixels, is_rgb=is_rgb)))
-            for view in views
-        ]
-        inner = Box(
-            tile.owned.x - tile.read.x,
-            tile.owned.y - tile.read.y,
-            tile.owned.width,
-            tile.owned.height,
-        )
-        crops = [
-            view.turn(_crop(view.back(image), inner))
-            for view, image in zip(views, shown, strict=True)
-        ]
-        features = self._features(crops)
-        row = _Row(features[0], features[1:], np.zeros(len(self.model.info.classes), np.float32))
-        return self._doubt(views, shown, inner, row) if self.request.objects else row
-
-    def _doubt(
-        self, views: Sequence[View], shown: Sequence[NDArray[np.float32]], inner: Box, row: _Row
-    ) -> _Row:
-        """What is found in the region, and how sure that is."""
-        thresholds = self.model.info.thresholds
-        found = [self._objects(image, thresholds) for image in shown]
-        whole = Box(0, 0, *shown[0].shape[1::-1])
-        labels = [
-            _crop(view.back(rasterise(_kept(table, thresholds), whole)), inner)
-            for view, table in zip(views, found, strict=True)
-        ]
-        own = found[0].select(inner.holds(found[0].centroids))
-        kept = _kept(own, thresholds)
-        return replace(
-            row,
-            classes=_class_counts(kept),
-            objects=len(kept),
-            margin=_margin(own, thresholds),
-            disagreement=_disagreement(labels),
-        )
-
-    def _objects(self, image: NDArray[np.float32], thresholds: Thresholds) -> ObjectTable:
-        nearly = Thresholds(_NEARLY * thresholds.prob, thresholds.nms)
-        proposals = self.model.propose(image[None], nearly.prob)[0]
-        return self.model.draw(proposals.take(self.model.select(proposals, nearly)))
-
-    def _features(self, images: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        if self.encoder is None:
-            return np.zeros((len(images), 0), np.float32)
-        return self.encoder.embed(np.stack(images))
-
-
-def _pool(name: str, look: _Look, tiles: Sequence[Tile], rows: Sequence[_Row]) -> Pool:
+def _pool(name: str, look: Look, tiles: Sequence[Tile], rows: Sequence[Row]) -> Pool:
     def column(values: Iterable[float]) -> NDArray[np.float32]:
         return np.fromiter(values, np.float32, len(rows))
 
@@ -307,6 +131,8 @@ def _pool(name: str, look: _Look, tiles: Sequence[Tile], rows: Sequence[_Row]) -
         signals["margin"] = column(row.margin for row in rows)
     if look.request.objects and look.request.views:
         signals["disagreement"] = column(row.disagreement for row in rows)
+    if look.drops:
+        signals["dropout"] = column(row.dropout for row in rows)
     n_classes = len(look.model.info.classes)
     empty = np.zeros((0, 0), np.float32)
     return Pool(
@@ -318,37 +144,9 @@ def _pool(name: str, look: _Look, tiles: Sequence[Tile], rows: Sequence[_Row]) -
     )
 
 
-def _crop(image: NDArray[Any], box: Box) -> NDArray[Any]:
-    return image[box.y : box.bottom, box.x : box.right]
-
-
-def _kept(table: ObjectTable, thresholds: Thresholds) -> ObjectTable:
-    return table.select(table.det_prob > thresholds.prob)
-
-
-def _margin(table: ObjectTable, thresholds: Thresholds) -> float:
-    """Mean nearness of the probabilities to the threshold; 0 without objects."""
-    if not len(table):
-        return 0.0
-    room = np.where(table.det_prob > thresholds.prob, 1 - thresholds.prob, thresholds.prob)
-    near = 1 - np.abs(table.det_prob - thresholds.prob) / np.maximum(room, 1e-6)
-    return float(near.mean())
-
-
-def _disagreement(labels: Sequence[NDArray[np.integer]]) -> float:
-    """1 - PQ of the first with each other; what is empty in all agrees."""
-    found = [compare_labels(labels[0], other).pq for other in labels[1:]]
-    return float(np.mean([0.0 if np.isnan(pq) else 1 - pq for pq in found])) if found else np.nan
-
-
-def _class_counts(table: ObjectTable) -> NDArray[np.float32]:
-    known = table.class_id[table.class_id >= 0]
-    return np.bincount(known, minlength=len(table.classes)).astype(np.float32)
-
-
 def _share(mask: TissueMask, box: Box) -> float:
     """Share of a box that is tissue."""
     cells = box.scale(1 / mask.cell_px[0], 1 / mask.cell_px[1])
     cells = cells.intersect(Box(0, 0, *mask.cells.shape[::-1]))
-    part = _crop(mask.cells, cells)
+    part = crop(mask.cells, cells)
     return float(part.mean()) if part.size else 0.0

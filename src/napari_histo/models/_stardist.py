@@ -139,6 +139,29 @@ class StarDistSegmenter:
             )
         return found
 
+    @property
+    def has_dropout(self) -> bool:
+        """True where parts of the network can be left out at random."""
+        return self.config.unet_dropout > 0
+
+    def propose_dropped(
+        self, images: NDArray[np.float32], min_prob: float, seed: int
+    ) -> list[Proposals]:
+        """As `propose`, with parts of the network left out (Gal and Ghahramani, ICML 2016).
+
+        Batch normalisation is folded in, so that dropout is all that differs from prediction.
+        """
+        import torch
+
+        devices = [self.device] if self.device == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            self._net.train()
+            try:
+                return self.propose(images, min_prob)
+            finally:
+                self._net.eval()
+
     def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features (b, d) of length 1, from the encoder, of images as for `propose`."""
         import torch

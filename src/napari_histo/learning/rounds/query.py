@@ -78,7 +78,7 @@ def query(
                 "A new round begins when this one is decided."
             )
         else:
-            _check_same(found, wish)
+            _check_same(found, wish, tools)
         yield from write_work(project, found, tools, cancel)
     return found
 
@@ -89,11 +89,14 @@ def round_seed(project: LearningProject, number: int) -> int:
     return int(state[0])
 
 
-def _check_same(found: RoundFolder, wish: QueryWish) -> None:
+def _check_same(found: RoundFolder, wish: QueryWish, tools: Tools) -> None:
     there = found.query["asked"]
     asked = {"strategy": wish.strategy, "n": wish.n, "seed": wish.seed}
     given = {k: v for k, v in asked.items() if v not in (None, "auto")}
     other = [f"{k}: then {there[k]}, now {v}" for k, v in given.items() if there[k] != v]
+    then, now = found.query.get("encoder", {}), tools.encoder
+    if now and then.get("sha256") != now["sha256"]:
+        other.append(f"encoder: then {then.get('name', 'the model itself')}, now {now['name']}")
     if other:
         raise LearningError(
             f"Round {found.number} was chosen otherwise ({'; '.join(other)}) and waits to be "
@@ -129,6 +132,7 @@ def _choose(
         "after": before[-1].last_seal if before else None,
         "asked": {"strategy": wish.strategy, "n": n, "n_validation": lacking, "seed": seed},
         "candidates": len(pool),
+        **({"encoder": dict(tools.encoder)} if tools.encoder else {}),
         "model": project.model_facts(),
         "region_px": settings.region_px,
         "regions": _rows(project, number, seed, chosen),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -19,6 +20,7 @@ from napari_histo.core import (
 from napari_histo.core.learning import Pool, QueryStrategy
 from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
 from napari_histo.learning.click.pointing import Pointed
+from napari_histo.learning.look_words import PictureEncoder
 from napari_histo.learning.training import Example, StarDistTraining
 
 __all__ = ["Pointed", "Score", "Tools", "TrainJob", "real_tools", "training_settings"]
@@ -104,6 +106,9 @@ class Tools:
         the parent had no weights to go on from.
     evaluate : callable
         ``evaluate(model, examples, cancel)`` gives a `Score` for each.
+    encoder : mapping
+        Of the user's encoder: name, licence, hashes, for the record; empty where the model in use
+        says itself what regions look like.
     """
 
     load_model: Callable[[str], Any]
@@ -115,10 +120,29 @@ class Tools:
     predict: Callable[[SlideReader, Any, Box, int], ObjectTable]
     train: Callable[[TrainJob, CancelToken], Generator[Progress, None, dict[str, Any]]]
     evaluate: Callable[[Any, Sequence[Example], CancelToken], Iterable[Score]]
+    encoder: Mapping[str, Any] = field(default_factory=dict)
 
 
-def real_tools(device: str = "auto") -> Tools:
-    """The suite's own, on a device."""
+def real_tools(device: str = "auto", encoder: Path | None = None) -> Tools:
+    """The suite's own, on a device.
+
+    Parameters
+    ----------
+    device : str
+    encoder : Path, optional
+        Folder of an encoder of the user's, which then says what regions look like. Its network is
+        read when it is first wanted.
+
+    Raises
+    ------
+    ModelError
+        The folder's ``encoder.json`` is missing or wrong.
+    """
+    words: dict[str, Any] = {}
+    if encoder is not None:
+        from napari_histo.models._encoder_card import EncoderCard
+
+        words = EncoderCard.read(encoder).words()
 
     def load(name: str) -> Segmenter | PromptSegmenter:
         from napari_histo.models.registry import get_info, load_model, load_prompt_model
@@ -129,7 +153,25 @@ def real_tools(device: str = "auto") -> Tools:
     def train(job: TrainJob, cancel: CancelToken) -> Generator[Progress, None, dict[str, Any]]:
         return (yield from _train(job, device, cancel))
 
-    return Tools(load, _strategy, _score, _predict, train, _evaluate)
+    def score(
+        readers: Mapping[str, SlideReader],
+        model: Segmenter,
+        region_px: int,
+        seed: int,
+        cancel: CancelToken,
+    ) -> Generator[Progress, None, Pool]:
+        own = None if encoder is None else _encoder(encoder, device)
+        return (yield from _score(readers, model, region_px, seed, cancel, encoder=own))
+
+    return Tools(load, _strategy, score, _predict, train, _evaluate, words)
+
+
+@lru_cache(maxsize=1)
+def _encoder(folder: Path, device: str) -> PictureEncoder:
+    from napari_histo.models._encoder import FolderEncoder
+    from napari_histo.models._encoder_card import EncoderCard
+
+    return FolderEncoder(EncoderCard.read(folder), device=device)
 
 
 def _strategy(name: str) -> QueryStrategy:
@@ -144,13 +186,15 @@ def _score(
     region_px: int,
     seed: int,
     cancel: CancelToken,
+    *,
+    encoder: PictureEncoder | None = None,
 ) -> Generator[Progress, None, Pool]:
     from napari_histo.learning.scoring import ScoreRequest, join, score_image
 
     pools = []
     for place, (name, reader) in enumerate(readers.items()):
         request = ScoreRequest(region_px=region_px, seed=seed)
-        work = score_image(name, reader, model, request, cancel)
+        work = score_image(name, reader, model, request, cancel, encoder=encoder)
         pools.append((yield from _counted(work, f"{name} ({place + 1} of {len(readers)})")))
     return join(pools)
 

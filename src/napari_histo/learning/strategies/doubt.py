@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from napari_histo.core.learning import Pool, Selection
+from napari_histo.errors import LearningError
 from napari_histo.learning.strategies.picking import (
     best_first,
     check_needs,
@@ -24,6 +25,14 @@ _REASONS = {
     "disagreement": "outlines change when the image is turned or its stain changes ({:.0%})",
     "dropout": "outlines change when parts of the network are left out ({:.0%})",
 }
+
+
+_NO_DROPOUT = (
+    "The strategy 'dropout' leaves parts of the network out, and the model in use learned without "
+    "dropout (unet_dropout is 0 in its config.json; so it is in the models that come along). Use "
+    "the strategy 'disagreement' instead, or begin a project with a StarDist model that was "
+    "trained with dropout."
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,8 @@ class Doubt:
 
     def select(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """See `QueryStrategy.select`."""
+        if self.signal == "dropout" and "margin" in pool.signals and "dropout" not in pool.signals:
+            raise LearningError(_NO_DROPOUT)
         check_needs(pool, self.name, self.needs)
         rows, scores = eligible(pool), pool.signals[self.signal]
         taken = take_apart(pool, best_first(scores[rows], rows, rng), n)
