@@ -29,7 +29,7 @@ def learn(tmp_path, monkeypatch, capsys):
     """``learn("query", …)`` on the project in ``tmp_path``; its output, both streams."""
     from napari_histo.cli import learn_steps, main
 
-    monkeypatch.setattr(learn_steps, "tools_for", lambda device: FAKES)
+    monkeypatch.setattr(learn_steps, "tools_for", lambda *_: FAKES)
 
     def run(command, *words):
         given = ["napari-histo", "learn", command, tmp_path / "learning", *words]

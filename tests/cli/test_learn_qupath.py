@@ -27,7 +27,7 @@ def qupath(tmp_path, monkeypatch):
 def learn(cli, tmp_path, monkeypatch):
     from napari_histo.cli import learn_steps
 
-    monkeypatch.setattr(learn_steps, "tools_for", lambda device: FAKES)
+    monkeypatch.setattr(learn_steps, "tools_for", lambda *_: FAKES)
     return lambda command, *words: cli("learn", command, tmp_path / "project", *words)
 
 

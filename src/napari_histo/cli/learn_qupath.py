@@ -6,9 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
 from napari_histo.errors import ImageError, LearningError
@@ -23,26 +21,12 @@ if TYPE_CHECKING:
     from qupath_bridge.project import ProjectEntry
 
 __all__ = [
-    "NoQuPathOption",
-    "QuPathOption",
     "gather_qupath",
     "images_of_qupath",
     "is_qupath",
     "link_images",
     "publish_round",
     "tell_published",
-]
-
-QuPathOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--qupath",
-        metavar="PROJECT",
-        help="QuPath project (or exchange folder) where the rounds are annotated too; remembered.",
-    ),
-]
-NoQuPathOption = Annotated[
-    bool, typer.Option("--no-qupath", help="Leave the QuPath project out this time.")
 ]
 
 
@@ -186,10 +170,10 @@ def tell_published(
     words: dict[str, Any], project: LearningProject, found: RoundFolder, to_collect: str
 ) -> None:
     """What was published, and what to do next."""
-    there = f"{words['known']} were there already. " if words["known"] else ""
+    there = f" {words['known']} were there already." if words["known"] else ""
     out.print(
         f"Round {found.number} is in {words['project']}: {words['new']} new regions with "
-        f"{words['predictions']} outlines to mend. {there}",
+        f"{words['predictions']} outlines to mend.{there}",
         markup=False,
     )
     if words["left_out"]:
