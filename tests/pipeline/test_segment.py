@@ -151,7 +151,7 @@ class TestReselect:
         assert same_objects(back.table, result.table)
 
     def test_runs_no_network(self, result):
-        model = result._model
+        model = result._plan.model
         before = model.calls
         result.reselect(Thresholds(0.8, 0.5))
         assert model.calls == before

@@ -9,13 +9,16 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_histo.core.box import Box
 from napari_histo.core.classes import ClassScheme
 from napari_histo.core.contours import Contours, as_rows
 from napari_histo.core.objects import ObjectTable
 from napari_histo.core.prompts import Prompt
+from napari_histo.core.tiles import Tile
 
 __all__ = [
     "Channels",
+    "FieldSegmenter",
     "ModelInfo",
     "PromptAnswer",
     "PromptPatch",
@@ -37,7 +40,8 @@ class Thresholds:
     prob : float
         Least probability of an object, 0 to 1.
     nms : float
-        Largest overlap of two objects, as a share of the smaller one's area, 0 to 1.
+        Largest overlap of two objects, as a share of the smaller one's area, 0 to 1. For models
+        whose objects cannot overlap (`FieldSegmenter`), the largest error of an object's flows.
     """
 
     prob: float = 0.5
@@ -233,6 +237,41 @@ class Segmenter(Protocol):
 
     def segment(self, images: NDArray[np.float32]) -> list[ObjectTable]:
         """Objects of each image (batch, height, width, channels), with the default thresholds."""
+        ...
+
+
+@runtime_checkable
+class FieldSegmenter(Segmenter, Protocol):
+    """A segmenter that says something of every pixel, and finds objects in that.
+
+    Another probability gives objects of another shape, and the network is not asked again: the
+    pipeline keeps the fields. Where a tile lies in the image may matter to both steps; `propose`
+    is both for images that are whole.
+    """
+
+    def fields(
+        self, images: NDArray[np.float32], tiles: Sequence[Tile], extent: Box
+    ) -> list[NDArray[np.float32]]:
+        """What the network says of the pixels around what each tile owns.
+
+        Parameters
+        ----------
+        images : (batch, height, width, channels) float32
+            The pixels that each tile reads, as for `propose`.
+        tiles : sequence of Tile
+            One an image.
+        extent : Box
+            The whole image, model px.
+        """
+        ...
+
+    def propose_from(
+        self, field: NDArray[np.float32], tile: Tile, extent: Box, min_prob: float
+    ) -> Proposals:
+        """Objects of pixels with more than `min_prob`, in px of the tile's image.
+
+        Those whose anchors the tile owns must be whole, and the same in every tile.
+        """
         ...
 
 

@@ -9,6 +9,14 @@ from pathlib import Path
 
 from napari_histo.core import ClassScheme, ModelInfo, PromptSegmenter, Segmenter
 from napari_histo.errors import ModelError, ModelUnavailableError
+from napari_histo.models._cellpose_files import (
+    CELLPOSE_FAMILY,
+    PUBLISHED_FILES,
+    file_info,
+    find_published,
+    load_cellpose,
+    unavailable,
+)
 from napari_histo.models._model_folder import (
     SHIPPED_WEIGHTS,
     is_whole,
@@ -80,9 +88,13 @@ _PUBLISHED = dict(
 
 
 def list_models() -> list[ModelInfo]:
-    """All models that segment by themselves, known by name: shipped, classical, published."""
+    """All models that segment by themselves, known by name: shipped, classical, published.
+
+    Of Cellpose's networks those that are on this machine.
+    """
     shipped = [info for info in _shipped().values() if info.family != _PROMPT_FAMILY]
-    return [*shipped, _classical_info(), *_PUBLISHED.values()]
+    cellpose = [file_info(path, name=name) for name, path in find_published().items()]
+    return [*shipped, _classical_info(), *_PUBLISHED.values(), *cellpose]
 
 
 def list_prompt_models() -> list[ModelInfo]:
@@ -91,7 +103,7 @@ def list_prompt_models() -> list[ModelInfo]:
 
 
 def get_info(name: str) -> ModelInfo:
-    """Card of a model by name, or of a folder by path.
+    """Card of a model by name, or of a folder or Cellpose file by path.
 
     Raises
     ------
@@ -104,10 +116,15 @@ def get_info(name: str) -> ModelInfo:
             return info
     if Path(name).is_dir():
         return read_info(Path(name))
+    if Path(name).is_file():
+        return file_info(Path(name))
+    if name in PUBLISHED_FILES:
+        raise unavailable(name)
     names = ", ".join(info.name for info in known)
     raise ModelError(
         f"There is no model {name!r}. Known models: {names}. "
-        "A folder with config.json and weights works too: give its path."
+        "A folder with config.json and weights works too, and a file of Cellpose 1 to 3: give its "
+        "path."
     )
 
 
@@ -115,18 +132,29 @@ def is_available(name: str) -> bool:
     """True where the model can be loaded without a download."""
     if name in _PUBLISHED:
         return _unpacked(_PUBLISHED[name]) is not None
-    return name in _shipped() or name == _classical_info().name or Path(name).is_dir()
+    if name in find_published() or Path(name).exists():
+        return True
+    return name in _shipped() or name == _classical_info().name
 
 
-def load_model(name: str, *, device: str = "auto", precision: str = "auto") -> Segmenter:
-    """A segmenter by name, or from a folder.
+def load_model(
+    name: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    diameter_um: float | None = None,
+) -> Segmenter:
+    """A segmenter by name, or from a folder or file.
 
     Parameters
     ----------
     name : str
-        As in `list_models`, or the path of a StarDist folder, stock or shipped.
+        As in `list_models`, or the path of a StarDist folder, stock or shipped, or of a file of
+        Cellpose 1 to 3.
     device : {"auto", "cpu", "cuda", "mps"}
     precision : {"auto", "float32", "bfloat16"}
+    diameter_um : float, optional
+        Of the objects to find, for Cellpose's networks, which are scaled to it.
 
     Raises
     ------
@@ -140,6 +168,13 @@ def load_model(name: str, *, device: str = "auto", precision: str = "auto") -> S
 
         return ClassicalSegmenter()
     info = get_info(name)
+    if info.family == CELLPOSE_FAMILY:
+        path = find_published().get(name, Path(name))
+        return load_cellpose(path, info, device=device, diameter_um=diameter_um)
+    if diameter_um is not None:
+        raise ModelError(
+            f"The model {name!r} has a pixel size of its own and takes no diameter; leave it out."
+        )
     if info.family == _PROMPT_FAMILY:
         raise ModelError(
             f"The model {name!r} answers clicks; it does not find objects by itself. Use it with "

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import Box, CancelToken, Proposals, Segmenter, Tile, TileGrid
+from napari_histo.core.models import FieldSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.normalize import Normalizer
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.sampling import sample_boxes
 
-__all__ = ["WHOLE_PX", "Plan", "Proposer", "fit", "is_out_of_memory"]
+__all__ = ["WHOLE_PX", "KeptFields", "Plan", "Proposer", "fit", "is_out_of_memory"]
 
 #: Regions of up to this many model px are done in one piece: 2048 x 2048.
 WHOLE_PX = 1 << 22
@@ -64,6 +65,51 @@ class Plan:
     floor: float
 
 
+class KeptFields:
+    """What a network said of each pixel, so that objects can be found anew without it.
+
+    Parameters
+    ----------
+    most_px : int
+        Beyond so many pixels, fields included that tiles share, nothing is kept.
+
+    Attributes
+    ----------
+    tiles : list of (Tile, array)
+    """
+
+    def __init__(self, most_px: int) -> None:
+        self._room_px = most_px
+        self.tiles: list[tuple[Tile, NDArray[np.float32]]] = []
+
+    @property
+    def is_whole(self) -> bool:
+        """True where there was room for all."""
+        return self._room_px >= 0
+
+    def add(self, tiles: Sequence[Tile], fields: Sequence[NDArray[np.float32]]) -> None:
+        """Keep the fields of some tiles."""
+        self._room_px -= sum(f.shape[-2] * f.shape[-1] for f in fields)
+        if self.is_whole:
+            self.tiles += zip(tiles, fields, strict=True)
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Keep nothing, and nothing more: memory is short."""
+        self._room_px, self.tiles = -1, []
+
+    def propose(self, plan: Plan, min_prob: float) -> list[Proposals]:
+        """Proposals of all tiles, anchored in what each owns."""
+        model = plan.model
+        assert isinstance(model, FieldSegmenter)
+        found = []
+        for tile, field in self.tiles:
+            here = model.propose_from(field, tile, plan.grid.extent, min_prob)
+            found.append(_placed(here, tile, plan.grid, model))
+        return found
+
+
 class Proposer:
     """Runs a model over tiles. One thread at a time.
 
@@ -75,11 +121,18 @@ class Proposer:
     plan : Plan
     tell : callable, optional
         Gets one sentence whenever it changes its way of working.
+    keep : KeptFields, optional
+        Is given the fields of a `FieldSegmenter`.
     """
 
-    def __init__(self, plan: Plan, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        tell: Callable[[str], None] = lambda _: None,
+        keep: KeptFields | None = None,
+    ) -> None:
         self.plan = plan
-        self._tell = tell
+        self._tell, self._keep = tell, keep
         self._model = plan.model
         self.piece_px = plan.grid.tile_px
         side = self.piece_px + 2 * plan.grid.margin_px
@@ -124,14 +177,20 @@ class Proposer:
     def _network(self, batch: Sequence[_Pixels]) -> list[Proposals]:
         plan = self.plan
         images = np.stack([plan.normalizer.apply(plan.pick.apply(pixels)) for _, pixels in batch])
-        found = self._model.propose(images, plan.floor)
-        placed = [
-            p.shift(tile.read.x, tile.read.y) for (tile, _), p in zip(batch, found, strict=True)
-        ]
-        return [
-            p.take(_owned(p, tile.owned, plan.grid, self._model))
-            for (tile, _), p in zip(batch, placed, strict=True)
-        ]
+        tiles = [tile for tile, _ in batch]
+        found = self._objects(images, tiles)
+        return [_placed(p, t, plan.grid, self._model) for p, t in zip(found, tiles, strict=True)]
+
+    def _objects(self, images: NDArray[np.float32], tiles: Sequence[Tile]) -> list[Proposals]:
+        model, floor, extent = self._model, self.plan.floor, self.plan.grid.extent
+        if not isinstance(model, FieldSegmenter):
+            return model.propose(images, floor)
+        fields = model.fields(images, tiles, extent)
+        pairs = zip(fields, tiles, strict=True)
+        found = [model.propose_from(field, tile, extent, floor) for field, tile in pairs]
+        if self._keep is not None:
+            self._keep.add(tiles, fields)
+        return found
 
     def _pieces(self, tile: Tile, pixels: NDArray[Any]) -> Iterator[_Pixels]:
         """A tile as smaller ones, each with its own margin."""
@@ -143,6 +202,8 @@ class Proposer:
             yield piece, pixels[top : top + piece.read.height, left : left + piece.read.width]
 
     def _get_by_with_less(self, error: Exception) -> None:
+        if self._keep is not None:
+            self._keep.drop()
         if self.batch_size > 1:
             self.batch_size //= 2
             self._tell(f"Memory ran out: going on with {self.batch_size} tile(s) at once.")
@@ -195,6 +256,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     """True for the many ways in which libraries say that memory ran out."""
     words = f"{type(error).__name__} {error}".lower()
     return isinstance(error, MemoryError) or any(said in words for said in _NO_MEMORY)
+
+
+def _placed(found: Proposals, tile: Tile, grid: TileGrid, model: Segmenter) -> Proposals:
+    """What a tile found, in the image's model px, without what is its neighbours'."""
+    placed = found.shift(tile.read.x, tile.read.y)
+    return placed.take(_owned(placed, tile.owned, grid, model))
 
 
 def _owned(found: Proposals, own: Box, grid: TileGrid, model: Segmenter) -> NDArray[np.bool_]:

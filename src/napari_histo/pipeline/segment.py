@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
@@ -20,14 +21,18 @@ from napari_histo.core import (
     Thresholds,
     TileGrid,
 )
+from napari_histo.core.models import FieldSegmenter
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.pipeline.drawing import draw
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.ids import anchored_ids
-from napari_histo.pipeline.proposing import WHOLE_PX, Plan, Proposer, fit
+from napari_histo.pipeline.proposing import WHOLE_PX, KeptFields, Plan, Proposer, fit
 from napari_histo.pipeline.seams import choose
 
 __all__ = ["SegmentRequest", "Segmentation", "segment"]
+
+#: Fields of up to so many model px are kept (12 bytes each), for thresholds that move.
+_KEEP_PX = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class SegmentRequest:
         The model's own by default.
     min_prob : float or None
         Proposals below the probability threshold that are kept all the same, so that the
-        threshold can be lowered later without the network.
+        threshold can be lowered later without the network. Of no account for models of fields,
+        which give other objects at another probability.
     tile_px : int or None
         Side of a tile, model px; by default 1024, or the whole region where it is small.
     seed : int or None
@@ -79,33 +85,48 @@ class Segmentation:
     table: ObjectTable
     thresholds: Thresholds
     pixel_size: PixelSize | None
-    _model: Segmenter
-    _frame: Frame
+    _plan: Plan
     _proposals: Proposals
     _ids: NDArray[np.uint8]
     _kept: NDArray[np.int64]
     _floor: float
+    _seed: int
+    _fields: KeptFields | None = None
 
     @property
     def min_prob(self) -> float:
         """Lowest probability that `reselect` can go down to."""
-        return self._floor
+        return 0.0 if self.finds_anew else self._floor
+
+    @property
+    def finds_anew(self) -> bool:
+        """True where another probability gives objects of another shape."""
+        return self._fields is not None and self._fields.is_whole
 
     def reselect(self, thresholds: Thresholds) -> Segmentation:
         """Choose anew without the network; an object that stays keeps its id. Any thread may call.
 
-        A higher probability is a filter; another overlap runs the suppression again.
+        A higher probability is a filter; another overlap runs the suppression again. With fields
+        at hand another probability finds the objects anew.
         """
+        if self.finds_anew and thresholds.prob != self._floor:
+            return self._find_anew(thresholds)
         kept = self._kept
         if thresholds.nms != self.thresholds.nms or thresholds.prob < self.thresholds.prob:
-            kept = self._model.select(self._proposals, thresholds)
+            kept = self._plan.model.select(self._proposals, thresholds)
         kept = kept[self._proposals.prob[kept] > thresholds.prob]
         return replace(
             self,
-            table=draw(self._model, self._frame, self._proposals.take(kept), self._ids[kept]),
+            table=_drawn(self._plan, self._proposals, self._ids, kept),
             thresholds=thresholds,
             _kept=kept,
         )
+
+    def _find_anew(self, thresholds: Thresholds) -> Segmentation:
+        assert self._fields is not None
+        plan = replace(self._plan, floor=thresholds.prob)
+        owned = self._fields.propose(plan, plan.floor)
+        return _assemble(plan, owned, thresholds, self._seed, self._fields)
 
 
 def segment(
@@ -146,7 +167,9 @@ def segment(
     request = request or SegmentRequest()
     cancel = cancel or CancelToken()
     thresholds = request.thresholds or model.info.thresholds
-    floor = min(thresholds.prob, thresholds.prob if request.min_prob is None else request.min_prob)
+    floor = thresholds.prob
+    if request.min_prob is not None and not isinstance(model, FieldSegmenter):
+        floor = min(floor, request.min_prob)
     pick = ChannelPick.choose(reader.info, model.info, request.channel)
     frame = Frame.of(reader, model.info, region=request.region, pixel_size=request.pixel_size)
     grid = _grid(frame, model, request.tile_px)
@@ -154,43 +177,52 @@ def segment(
     normalizer, model = fit(frame, model, pick)
 
     owned: list[Proposals] = []
-    proposer = Proposer(Plan(frame, grid, model, pick, normalizer, floor))
+    plan = Plan(frame, grid, model, pick, normalizer, floor)
+    keep = KeptFields(_KEEP_PX) if isinstance(model, FieldSegmenter) else None
+    proposer = Proposer(plan, keep=keep)
     for batch in proposer.run(range(len(grid)), cancel):
         owned += [found for _, found in batch]
         yield Progress(len(owned), len(grid), "Finding nuclei")
 
     cancel.raise_if_cancelled()
     yield Progress(len(grid), len(grid), "Choosing the best outlines")
-    at_floor = replace(thresholds, prob=floor)
-    rows = choose(grid, owned, model, at_floor)
-    return _assemble(model, frame, owned, rows, thresholds, floor, request.seed)
+    seed = request.seed
+    if seed is None:
+        seed = secrets.randbits(128)
+    return _assemble(plan, owned, thresholds, seed, keep)
 
 
 def _assemble(
-    model: Segmenter,
-    frame: Frame,
+    plan: Plan,
     owned: list[Proposals],
-    rows: list[NDArray[np.int64]],
     thresholds: Thresholds,
-    floor: float,
-    seed: int | None,
+    seed: int,
+    fields: KeptFields | None,
 ) -> Segmentation:
+    rows = choose(plan.grid, owned, plan.model, replace(thresholds, prob=plan.floor))
     proposals = Proposals.concat(owned)
     starts = np.cumsum([0, *(len(p) for p in owned[:-1])])
     kept = np.concatenate([r + s for r, s in zip(rows, starts, strict=True)])
     kept = kept[proposals.prob[kept] > thresholds.prob]
     ids = anchored_ids(proposals.points, seed)
     return Segmentation(
-        draw(model, frame, proposals.take(kept), ids[kept]),
+        _drawn(plan, proposals, ids, kept),
         thresholds,
-        frame.pixel_size,
-        model,
-        frame,
+        plan.frame.pixel_size,
+        plan,
         proposals,
         ids,
         kept,
-        floor,
+        plan.floor,
+        seed,
+        fields,
     )
+
+
+def _drawn(
+    plan: Plan, proposals: Proposals, ids: NDArray[np.uint8], rows: NDArray[np.int64]
+) -> ObjectTable:
+    return draw(plan.model, plan.frame, proposals.take(rows), ids[rows])
 
 
 def _grid(frame: Frame, model: Segmenter, tile_px: int | None) -> TileGrid:

@@ -40,10 +40,11 @@ class Candidates:
         """Objects at other thresholds; one that was there before keeps its id.
 
         The parts always stand at the lowest probability: from there another probability is a plain
-        filter, and only another overlap compares the proposals again.
+        filter, and only another overlap compares the proposals again. Not so where another
+        probability finds other objects.
         """
         floor = replace(thresholds, prob=min(self.lowest_prob, thresholds.prob))
-        if self._parts[0].thresholds != floor:
+        if self._parts[0].thresholds != floor and not self._parts[0].finds_anew:
             self._parts = [part.reselect(floor) for part in self._parts]
         tables = [part.reselect(thresholds).table for part in self._parts]
         table = tables[0] if len(tables) == 1 else ObjectTable.concat(tables)
