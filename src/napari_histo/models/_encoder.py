@@ -170,7 +170,8 @@ def _from_timm(card: EncoderCard) -> nn.Module:
     except Exception as error:  # a torchvision that does not fit torch raises RuntimeError
         raise ModelUnavailableError(
             f"The encoder {card.name!r} is of timm's architecture {card.architecture!r}, and timm "
-            f"cannot be imported ({error}). Install it: pip install 'napari-histo[encoders]'. Or "
+            f"cannot be imported ({error}). Install it, with a torchvision that fits torch: pip "
+            "install 'napari-histo[encoders]'. Or "
             "save the encoder as TorchScript, which needs nothing else."
         ) from error
     try:
