@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from napari_histo.core import (
     Box,
     CancelToken,
     ObjectTable,
     Progress,
-    PromptSegmenter,
     Segmenter,
     SlideReader,
 )
 from napari_histo.core.learning import Pool, QueryStrategy
-from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
 from napari_histo.learning.click.pointing import Pointed
 from napari_histo.learning.look_words import PictureEncoder
-from napari_histo.learning.training import Example, StarDistTraining
+from napari_histo.learning.rounds.families import (
+    evaluate_regions,
+    load_any,
+    train_job,
+    training_settings,
+)
+from napari_histo.learning.training import Example
 
 __all__ = ["Pointed", "Score", "Tools", "TrainJob", "real_tools", "training_settings"]
 
-#: Settings of a training that do not change what comes out, beyond rounding.
-_MACHINE = ("device", "precision", "workers", "name", "seed")
 #: Side of a tile of predictions, and what is looked at around a region, model px.
 _TILE_PX, _AROUND_PX = 1024, 24
 
@@ -144,14 +146,11 @@ def real_tools(device: str = "auto", encoder: Path | None = None) -> Tools:
 
         words = EncoderCard.read(encoder).words()
 
-    def load(name: str) -> Segmenter | PromptSegmenter:
-        from napari_histo.models.registry import get_info, load_model, load_prompt_model
-
-        answers_clicks = get_info(name).family == CLICK_FAMILY
-        return (load_prompt_model if answers_clicks else load_model)(name, device=device)
+    def load(name: str) -> Any:
+        return load_any(name, device)
 
     def train(job: TrainJob, cancel: CancelToken) -> Generator[Progress, None, dict[str, Any]]:
-        return (yield from _train(job, device, cancel))
+        return (yield from train_job(job, device, cancel))
 
     def score(
         readers: Mapping[str, SlideReader],
@@ -163,7 +162,7 @@ def real_tools(device: str = "auto", encoder: Path | None = None) -> Tools:
         own = None if encoder is None else _encoder(encoder, device)
         return (yield from _score(readers, model, region_px, seed, cancel, encoder=own))
 
-    return Tools(load, _strategy, score, _predict, train, _evaluate, words)
+    return Tools(load, _strategy, score, _predict, train, evaluate_regions, words)
 
 
 @lru_cache(maxsize=1)
@@ -235,87 +234,3 @@ def _predict(reader: SlideReader, model: Segmenter | Pointed, box: Box, seed: in
     chosen = Proposals.concat([p.take(r) for p, r in zip(found, rows, strict=True)])
     table = draw(fitted, frame, chosen, anchored_ids(chosen.points, seed))
     return table.select(box.holds(table.centroids))
-
-
-def _train(
-    job: TrainJob, device: str, cancel: CancelToken
-) -> Generator[Progress, None, dict[str, Any]]:
-    from napari_histo.learning.stardist.start import small_config
-    from napari_histo.learning.stardist.training import train_stardist
-    from napari_histo.models.registry import get_info
-
-    if get_info(job.parent).family == CLICK_FAMILY:
-        return (yield from _train_clicks(job, device, cancel))
-    params = StarDistTraining(
-        **{**job.settings, "name": job.name, "seed": job.seed, "device": device}
-    )
-    is_stardist = Path(job.parent).is_dir() or get_info(job.parent).family == "stardist"
-    # A model without weights, such as the classical one, has nothing to go on from.
-    channels = 3 if job.regions[0].reader.info.is_rgb else 1
-    parent = job.parent if is_stardist else small_config(channels)
-    done = yield from train_stardist(
-        parent,
-        job.regions,
-        job.replay,
-        job.folder,
-        params,
-        cancel,
-        about=job.about,
-        resume=True,
-    )
-    return {
-        "settings": {k: v for k, v in asdict(params).items() if k not in _MACHINE},
-        "curve": [asdict(point) for point in done.curve],
-        "best_step": done.best_step,
-        "judged": done.agreement.as_dict(),
-        "from_scratch": not is_stardist,
-    }
-
-
-def _train_clicks(
-    job: TrainJob, device: str, cancel: CancelToken
-) -> Generator[Progress, None, dict[str, Any]]:
-    from napari_histo.learning.click.training import train_click
-
-    words = {**job.settings, "name": job.name, "seed": job.seed, "device": device}
-    params = ClickTraining(**words)
-    done = yield from train_click(
-        job.parent,
-        job.regions,
-        job.replay,
-        job.folder,
-        params,
-        cancel,
-        about=job.about,
-        resume=True,
-    )
-    return {
-        "settings": {k: v for k, v in asdict(params).items() if k not in _MACHINE},
-        "curve": [asdict(point) for point in done.curve],
-        "best_step": done.best_step,
-        "judged": done.card["metrics"],
-    }
-
-
-def _evaluate(
-    model: Segmenter | PromptSegmenter, examples: Sequence[Example], cancel: CancelToken
-) -> Iterable[Score]:
-    """Objects found by themselves, or answers to a click on each."""
-    from napari_histo.learning.click.evaluation import evaluate_clicks
-    from napari_histo.learning.stardist.evaluation import evaluate_model
-
-    if model.info.family == CLICK_FAMILY:
-        return evaluate_clicks(cast("PromptSegmenter", model), examples, cancel=cancel)
-    model = cast("Segmenter", model)
-    return evaluate_model(model, examples, cancel=cancel)
-
-
-def training_settings(**given: Any) -> dict[str, Any]:
-    """Settings of a training that were given; raises ValueError for one that cannot be.
-
-    Those of `StarDistTraining`; a click model's have the same names, as far as it has them.
-    """
-    known = {f.name for f in fields(StarDistTraining)} - set(_MACHINE)
-    settings = {k: v for k, v in given.items() if v is not None and k in known}
-    StarDistTraining(**settings)
-    return settings

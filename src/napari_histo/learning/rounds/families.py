@@ -1,0 +1,108 @@
+"""Which trainer and which judge goes with which family of models."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from napari_histo.core import CancelToken, Progress, PromptSegmenter, Segmenter
+from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
+from napari_histo.learning.training import Example, StarDistTraining, Trainer
+
+if TYPE_CHECKING:
+    from napari_histo.learning.rounds.tools import Score, TrainJob
+
+__all__ = ["evaluate_regions", "load_any", "train_job", "training_settings"]
+
+#: Settings of a training that do not change what comes out, beyond rounding.
+_MACHINE = ("device", "precision", "workers", "name", "seed")
+
+
+def load_any(name: str, device: str) -> Segmenter | PromptSegmenter:
+    """A model by name or folder: one that finds objects, or one that answers clicks."""
+    from napari_histo.models.registry import get_info, load_model, load_prompt_model
+
+    answers_clicks = get_info(name).family == CLICK_FAMILY
+    return (load_prompt_model if answers_clicks else load_model)(name, device=device)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A trainer with its words."""
+
+    trainer: Trainer
+    params: StarDistTraining | ClickTraining
+    parent: Any
+    from_scratch: bool = False
+
+
+def train_job(
+    job: TrainJob, device: str, cancel: CancelToken
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Train as the parent's family is trained; see `Tools.train`."""
+    plan = _plan(job, device)
+    done = yield from plan.trainer(
+        plan.parent,
+        job.regions,
+        job.replay,
+        job.folder,
+        plan.params,
+        cancel,
+        about=job.about,
+        resume=True,
+    )
+    return {
+        "settings": {k: v for k, v in asdict(plan.params).items() if k not in _MACHINE},
+        "curve": [asdict(point) for point in done.curve],
+        "best_step": done.best_step,
+        "judged": done.agreement.as_dict(),
+        "from_scratch": plan.from_scratch,
+    }
+
+
+def evaluate_regions(
+    model: Segmenter | PromptSegmenter, examples: Sequence[Example], cancel: CancelToken
+) -> Iterable[Score]:
+    """Objects found by themselves, or answers to a click on each."""
+    from napari_histo.learning.click.evaluation import evaluate_clicks
+    from napari_histo.learning.stardist.evaluation import evaluate_model
+
+    if model.info.family == CLICK_FAMILY:
+        return evaluate_clicks(cast("PromptSegmenter", model), examples, cancel=cancel)
+    return evaluate_model(cast("Segmenter", model), examples, cancel=cancel)
+
+
+def training_settings(**given: Any) -> dict[str, Any]:
+    """Settings of a training that were given; raises ValueError for one that cannot be.
+
+    Those of `StarDistTraining`; a click model takes those that it has too.
+    """
+    known = {f.name for f in fields(StarDistTraining)} - set(_MACHINE)
+    settings = {k: v for k, v in given.items() if v is not None and k in known}
+    StarDistTraining(**settings)
+    return settings
+
+
+def _plan(job: TrainJob, device: str) -> _Plan:
+    from napari_histo.models.registry import get_info
+
+    words = {**job.settings, "name": job.name, "seed": job.seed, "device": device}
+    if get_info(job.parent).family == CLICK_FAMILY:
+        from napari_histo.learning.click.training import train_click
+
+        return _Plan(train_click, ClickTraining(**_known(words)), job.parent)
+    from napari_histo.learning.stardist.start import small_config
+    from napari_histo.learning.stardist.training import train_stardist
+
+    is_stardist = Path(job.parent).is_dir() or get_info(job.parent).family == "stardist"
+    # A model without weights, such as the classical one, has nothing to go on from.
+    channels = 3 if job.regions[0].reader.info.is_rgb else 1
+    parent = job.parent if is_stardist else small_config(channels)
+    return _Plan(train_stardist, StarDistTraining(**words), parent, not is_stardist)
+
+
+def _known(words: Mapping[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in fields(ClickTraining)}
+    return {k: v for k, v in words.items() if k in names}
