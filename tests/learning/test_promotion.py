@@ -127,6 +127,13 @@ def test_labels_are_doubted_where_a_model_is_far_worse():
     assert not decide(far, QUICK, force=True).labels_doubted
 
 
+def test_a_network_that_began_without_weights_says_nothing_against_its_labels():
+    found = decide(pairs([0] * 8, [30] * 8), replace(QUICK, doubts_labels=False))
+    assert (found.verdict, found.promoted) == (Verdict.WORSE, False)
+    assert not found.labels_doubted
+    assert "do not learn from them" not in found.sentence
+
+
 def test_empty_regions_say_nothing():
     some = pairs([36] * 8, [30] * 8)
     empty = Pair("z", "z", Counts(), Counts())

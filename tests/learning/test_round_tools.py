@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import tifffile
 
-from napari_histo.core import Box, PixelSize
+from napari_histo.core import Box
 from napari_histo.learning.project.checks import verify_project
-from napari_histo.learning.project.facts import Settings
-from napari_histo.learning.project.making import NewImage, NewProject, create_project
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.learning.rounds.promotion import Verdict
 from napari_histo.learning.rounds.query import QueryWish, query
@@ -17,33 +13,18 @@ from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, tra
 from napari_histo.learning.rounds.tools import real_tools, training_settings
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader, open_slide
-from napari_histo.testing.synthetic import make_he_field
 from support.learning import annotate, drive
-
-SIZE = PixelSize.square(0.25)
+from support.tiles import SIZE, make_tile_project, make_tiles
 
 
 @pytest.fixture(scope="module")
 def tiles(tmp_path_factory):
-    """Two drawn images of 0.25 µm per px; the files carry no pixel size."""
-    folder, paths = tmp_path_factory.mktemp("tiles"), []
-    for seed in range(2):
-        drawn = make_he_field(np.random.default_rng(seed), 320)
-        paths.append(folder / f"tile {seed}.tif")
-        tifffile.imwrite(paths[-1], drawn.image, photometric="rgb")
-    return paths
+    return make_tiles(tmp_path_factory.mktemp("tiles"))
 
 
 @pytest.fixture
 def project(tiles, tmp_path):
-    images = [
-        NewImage(tiles[0], split="train", pixel_size=SIZE),
-        NewImage(tiles[1], split="validation", pixel_size=SIZE),
-    ]
-    settings = Settings(region_px=80, regions=2, validation_regions=1)
-    return create_project(
-        tmp_path / "p", NewProject(images, "he-nuclei-fast", name="p", settings=settings)
-    )
+    return make_tile_project(tmp_path, tiles)
 
 
 @pytest.mark.slow
@@ -56,7 +37,9 @@ def test_a_round_with_the_real_tools(project):
     objects = [row["objects"] for row in found.label_rows]
     assert min(objects) > 0, "predictions lie in the regions, and count once accepted"
     settings = training_settings(steps=2, rate=None)
-    assert drive(train(project, TrainWish(settings), tools)).training["settings"]["steps"] == 2
+    trained = drive(train(project, TrainWish(settings), tools)).training
+    assert trained["settings"]["steps"] == 2
+    assert trained["from_scratch"] is False
     found = drive(evaluate(project, tools))
     assert found.stage == Stage.DECIDED
     assert found.decision["verdict"] == Verdict.TOO_FEW

@@ -70,6 +70,7 @@ def open_truth(
                 truth,
                 "judge" if row["group"] in judges else {"val": "test"}.get(row["split"], "train"),
                 sizes[row["group"]],
+                row["group"],
             )
             for row, reader, truth in opened
         ]
