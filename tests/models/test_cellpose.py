@@ -76,6 +76,16 @@ class TestWholeObjects:
         tiled = run(pixels, tile_px=tile_px, thresholds=Thresholds(0.5, 0.9))
         assert same_objects(whole.table, tiled.table)
 
+    @pytest.mark.parametrize("tile_px", [70, 155])
+    def test_tilings_agree_on_doubtful_objects(self, tile_px):
+        """Of all sizes, at a threshold that cuts through the middle of their flow errors."""
+        rng = np.random.default_rng(4)
+        parts = [spots(300, 300, rng.uniform(0, 300, (9, 2)), sigma=(s, 3)) for s in (3, 5, 9)]
+        pixels, doubt = np.max(parts, axis=0), Thresholds(0.5, 0.12)
+        one, other = (run(pixels, tile_px=px, thresholds=doubt) for px in (110, tile_px))
+        assert 4 < len(one.table) < len(one.reselect(Thresholds(0.5, 1.0)).table) - 4
+        assert same_objects(one.table, other.table)
+
     def test_the_law_is_tested_on_something(self):
         assert len(run(scattered(300, 300, 100)).table) > 40
 

@@ -67,7 +67,7 @@ def find_masks(fields: NDArray[np.float32], threshold: float, box: Box, extent: 
     flow = fields[:2] * (inside / np.float32(FLOW_SCALE))
     ends = _follow(flow, inside, box, extent)
     labels = _meet(ends, inside, largest_px=_LARGEST_SHARE * extent.area)
-    errors = flow_errors(labels, fields[:2])
+    errors = flow_errors(labels, fields[:2], alike=box == extent)
     return _tidy(labels, errors)
 
 
@@ -140,7 +140,9 @@ def _spread(
     owner[y[which] + dy - _SPREAD_PX, x[which] + dx - _SPREAD_PX] = which + 1
 
 
-def flow_errors(labels: NDArray[np.int32], flow: NDArray[np.float32]) -> NDArray[np.float64]:
+def flow_errors(
+    labels: NDArray[np.int32], flow: NDArray[np.float32], *, alike: bool = True
+) -> NDArray[np.float64]:
     """Mean square distance of a network's flows from those that objects of this shape have.
 
     Parameters
@@ -148,6 +150,9 @@ def flow_errors(labels: NDArray[np.int32], flow: NDArray[np.float32]) -> NDArray
     labels : (h, w) int32
     flow : (2, h, w) float32
         Of the network, unscaled.
+    alike : bool
+        Whether heat runs in every object for as long as the longest one wants, as in the package;
+        else, for tiles, which do not know the image's longest, for as long as each one wants.
 
     Returns
     -------
@@ -158,7 +163,7 @@ def flow_errors(labels: NDArray[np.int32], flow: NDArray[np.float32]) -> NDArray
     if not n:
         return np.zeros(0)
     y, x = np.nonzero(labels)
-    ideal = _ideal_flow(labels, y, x)
+    ideal = _ideal_flow(labels, y, x, alike)
     far = ((ideal - flow[:, y, x] / FLOW_SCALE) ** 2).sum(axis=0)
     numbers = labels[y, x]
     with np.errstate(invalid="ignore"):
@@ -167,7 +172,7 @@ def flow_errors(labels: NDArray[np.int32], flow: NDArray[np.float32]) -> NDArray
 
 
 def _ideal_flow(
-    labels: NDArray[np.int32], y: NDArray[np.int64], x: NDArray[np.int64]
+    labels: NDArray[np.int32], y: NDArray[np.int64], x: NDArray[np.int64], alike: bool = True
 ) -> NDArray[np.float64]:
     """Directions (2, n) in which heat flows to each object's middle, for the pixels (y, x)."""
     row_of = np.full((labels.shape[0] + 2, labels.shape[1] + 2), len(y), np.int64)
@@ -178,20 +183,37 @@ def _ideal_flow(
     ends = np.append(0, np.cumsum(same.sum(axis=1)))
     beside = around.T[same]
     sums = sparse.csr_array((np.ones(len(beside)), beside, ends), (len(y), len(y)))
-    middles, longest = _middles(labels, row_of)
-    heat = np.zeros(len(y))
-    for _ in range(2 * longest):
-        heat[middles] += 1
-        heat = sums @ heat / len(_AROUND)
-    heat = np.append(heat, 0.0)
+    heat = np.append(_heat(sums, *_middles(labels, row_of), numbers[:-1], alike), 0.0)
     at = {step: heat[around[i]] for i, step in enumerate(_AROUND)}
     slope = np.stack([at[1, 0] - at[-1, 0], at[0, 1] - at[0, -1]])
     return np.asarray(slope / (1e-60 + np.sqrt((slope**2).sum(axis=0))))
 
 
-def _middles(labels: NDArray[np.int32], row_of: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Row of the pixel nearest to each object's centroid; height and width of the longest, px."""
-    middles, longest = [], 0
+def _heat(
+    sums: sparse.csr_array,
+    middles: NDArray[np.int64],
+    spans: NDArray[np.int64],
+    numbers: NDArray[np.int32],
+    alike: bool,
+) -> NDArray[np.float64]:
+    """Heat of each pixel, fed into the middles and spread within objects."""
+    heat = np.zeros(len(numbers))
+    steps = 2 * (np.full_like(spans, spans.max(initial=0)) if alike else spans)
+    ends = np.zeros(int(numbers.max(initial=0)) + 1, np.int64)
+    ends[numbers[middles]] = steps
+    ends_of_pixel = ends[numbers]
+    for step in range(int(steps.max(initial=0))):
+        heat[middles[steps > step]] += 1
+        spread = sums @ heat / len(_AROUND)
+        heat = spread if alike else np.where(ends_of_pixel > step, spread, heat)
+    return heat
+
+
+def _middles(
+    labels: NDArray[np.int32], row_of: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of the pixel nearest to each object's centroid; its height and width, px."""
+    middles, spans = [], []
     for number, where in enumerate(ndi.find_objects(labels), start=1):
         if where is None:
             continue
@@ -200,8 +222,8 @@ def _middles(labels: NDArray[np.int32], row_of: NDArray[np.int64]) -> tuple[NDAr
         nearest = int(((rows - middle[0]) ** 2 + (columns - middle[1]) ** 2).argmin())
         at = rows[nearest] + where[0].start + 1, columns[nearest] + where[1].start + 1
         middles.append(row_of[at])
-        longest = max(longest, sum(s.stop - s.start for s in where) + 2)
-    return np.asarray(middles, np.int64), longest
+        spans.append(sum(s.stop - s.start for s in where) + 2)
+    return np.asarray(middles, np.int64), np.asarray(spans, np.int64)
 
 
 def _tidy(labels: NDArray[np.int32], errors: NDArray[np.float64]) -> Masks:
