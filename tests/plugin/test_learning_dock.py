@@ -12,6 +12,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_histo.core.rounds import QueryStatus
+from napari_histo.learning.project.making import create_project
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.learning.training import CurvePoint, TrainingStep
 from napari_histo.plugin.geometry import screen_px
@@ -193,6 +194,41 @@ def test_a_project_is_made_of_slides(panel, qtbot, tmp_path):
     facts = panel.state.project.facts
     assert len(facts.images) == 4
     assert (facts.start.name, facts.settings.regions) == ("classical", 3)
+
+
+@pytest.mark.parametrize(
+    ("downs", "table", "groups"),
+    [
+        pytest.param(0, None, ["slide 0", "slide 1"], id="each"),
+        pytest.param(1, None, ["a", "a"], id="folder"),
+        pytest.param(2, "slide 0.tif,p,train\nslide 1,p,train\n", ["p", "p"], id="table"),
+    ],
+)
+def test_slides_of_one_patient_are_told_by_key(qtbot, tmp_path, monkeypatch, downs, table, groups):
+    paths = make_images(tmp_path / "a", 2)
+    csv = tmp_path / "patients.csv"
+    csv.write_text(f"image,group,split\n{table}")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(csv), ""))
+    dialog = NewProjectDialog(None, paths)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.patients.setFocus()
+    for _ in range(downs):
+        QTest.keyClick(dialog.patients, Qt.Key.Key_Down)
+    dialog.folder.setText(str(tmp_path / "made"))
+    dialog.model.setCurrentIndex(dialog.model.findData("classical"))
+    made = create_project(*dialog.wanted())
+    assert [image.group for image in made.facts.images] == groups
+    assert ("patients.csv says" in dialog.hint.text()) is (table is not None)
+
+
+def test_without_a_table_each_slide_is_a_patients_again(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    dialog = NewProjectDialog(None, [])
+    qtbot.addWidget(dialog)
+    dialog.patients.setCurrentIndex(2)
+    dialog.patients.activated.emit(2)
+    assert dialog.patients.currentIndex() == 0
 
 
 @pytest.mark.parametrize(

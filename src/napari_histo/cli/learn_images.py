@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import NAMESPACE_OID, uuid5
@@ -17,21 +16,15 @@ from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import regions_in
-from napari_histo.core.rounds import CollectedRegion, QueriedRegion, QueryStatus, Split
+from napari_histo.core.rounds import CollectedRegion, QueriedRegion, QueryStatus
 from napari_histo.errors import LearningError
 from napari_histo.learning.project.facts import image_id
 from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.project.groups import grouped
 from napari_histo.learning.project.making import NewImage
 from napari_histo.learning.rounds.work import Gathered, gather_work
 
 __all__ = ["collected_in", "labels_of", "new_images"]
-
-_SPLITS: Mapping[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "validation": "validation",
-}
 
 
 def new_images(
@@ -56,50 +49,7 @@ def new_images(
             found += [NewImage(file) for file in expand(path)]
     if pixel_um is not None:
         found = [replace(image, pixel_size=PixelSize.square(pixel_um)) for image in found]
-    return found if groups is None else _grouped(found, groups)
-
-
-def _grouped(images: Sequence[NewImage], path: Path) -> list[NewImage]:
-    rows = _rows(path)
-    found, unknown = [], []
-    for image in images:
-        row = next((rows[k] for k in (image.path.name, image.path.stem) if k in rows), None)
-        if row is None:
-            unknown.append(image.path.name)
-            continue
-        word = (row.get("split") or "").strip().lower()
-        if word and word not in _SPLITS:
-            raise LearningError(
-                f"{path}: the split of {image.path.name} is {word!r}; allowed are train and "
-                "validation, or nothing."
-            )
-        split, stratum = _SPLITS.get(word), (row.get("stratum") or "").strip()
-        found.append(replace(image, group=row["group"].strip(), split=split, stratum=stratum))
-    if unknown:
-        raise LearningError(
-            f"{path} does not name {len(unknown)} of {len(images)} images: "
-            f"{', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}. Give each a line."
-        )
-    return found
-
-
-def _rows(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            names = set(reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LearningError(f"Cannot read {path} as CSV: {error}.") from error
-    missing = {"image", "group"} - names
-    empty = [row["image"] for row in rows if not missing and not (row["group"] or "").strip()]
-    if missing or empty:
-        what = f"lacks the column {' and '.join(sorted(missing))}" if missing else ""
-        what = what or f"names no group for {empty[0]}"
-        raise LearningError(
-            f"{path} {what}. Wanted are columns image and group, perhaps split and stratum."
-        )
-    return {row["image"].strip(): row for row in rows}
+    return found if groups is None else grouped(found, groups)
 
 
 # -- labels --------------------------------------------------------------------------------------

@@ -118,8 +118,12 @@ class LearningDock(ProjectDock):
 
     def _ask_and_create(self) -> None:
         dialog = NewProjectDialog(self, self._open_slides())
-        if dialog.exec():
+        if not dialog.exec():
+            return
+        try:
             self.controller.create_project(*dialog.wanted())
+        except HistoError as error:
+            self.controller.fail(error)
 
     def _open_slides(self) -> list[Path]:
         from napari.layers import Image

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_histo.learning.project.facts import Settings
+from napari_histo.learning.project.groups import by_folder, grouped
 from napari_histo.learning.project.making import NewImage, NewProject
 from napari_histo.plugin.learning_choice import number_box
 from napari_histo.plugin.parts import combo, form_grid, row, show_choices, small_label
@@ -24,9 +25,13 @@ from napari_histo.plugin.parts import combo, form_grid, row, show_choices, small
 __all__ = ["NewProjectDialog"]
 
 _FEW = 4
-_HINT = (
-    "A quarter of the slides judge the model and never teach it. Each file counts as a patient of "
-    "its own; where that is not so, make the project with “napari-histo learn init --groups”."
+_HINT = "A quarter of the patients judge the model and never teach it."
+#: How slides are told to be of one patient: by name of the choice, in this order.
+_EACH, _FOLDER, _TABLE = "each", "folder", "table"
+_PATIENTS = (
+    ("Each slide is a patient's", _EACH),
+    ("A folder is a patient's", _FOLDER),
+    ("A table says it (CSV)…", _TABLE),
 )
 
 
@@ -56,6 +61,13 @@ class NewProjectDialog(QDialog):
         remove.clicked.connect(self._remove)
         self.model = combo("The model to begin with.")
         self._fill_models()
+        self.patients = combo(
+            "Slides of one patient teach or judge together. A table has the columns image and "
+            "group, and perhaps split (train or validation) and stratum."
+        )
+        show_choices(self.patients, _PATIENTS)
+        self.patients.activated.connect(self._ask_for_table)
+        self.table: Path | None = None
         self.regions = number_box(1, 200, Settings().regions, "To annotate in a round.")
         self.region_px = number_box(32, 2048, Settings().region_px, "Side, in px of the model.")
         self.hint = small_label()
@@ -69,7 +81,10 @@ class NewProjectDialog(QDialog):
         layout.addWidget(self.images, 1)
         layout.addLayout(row(QWidget(), add, remove))
         grid = form_grid(
-            ("Model", self.model), ("Regions", self.regions), ("Their side", self.region_px)
+            ("Model", self.model),
+            ("Patients", self.patients),
+            ("Regions", self.regions),
+            ("Their side", self.region_px),
         )
         layout.addLayout(grid)
         layout.addWidget(self.hint)
@@ -78,8 +93,18 @@ class NewProjectDialog(QDialog):
         self._render()
 
     def wanted(self) -> tuple[Path, NewProject]:
-        """The folder, and what the project is to be made of."""
+        """The folder, and what the project is to be made of.
+
+        Raises
+        ------
+        LearningError
+            The table of patients does not fit the slides.
+        """
         images = [NewImage(path) for path in self._paths()]
+        if self.patients.currentData() == _FOLDER:
+            images = by_folder(images)
+        elif self.table is not None:
+            images = grouped(images, self.table)
         settings = Settings(region_px=self.region_px.value(), regions=self.regions.value())
         made = NewProject(images, self.model.currentData(), settings=settings)
         return Path(self.folder.text().strip()).expanduser(), made
@@ -105,6 +130,16 @@ class NewProjectDialog(QDialog):
         if chosen:
             self.folder.setText(chosen)
 
+    def _ask_for_table(self) -> None:
+        """Without a table, each slide is a patient's again."""
+        self.table = None
+        if self.patients.currentData() == _TABLE:
+            chosen, _ = QFileDialog.getOpenFileName(self, "Table of patients", "", "CSV (*.csv)")
+            self.table = Path(chosen) if chosen else None
+            if self.table is None:
+                self.patients.setCurrentIndex(0)
+        self._render()
+
     def _add(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(self, "Add slides")
         self.add_slides([Path(path) for path in chosen])
@@ -120,4 +155,5 @@ class NewProjectDialog(QDialog):
         if ok is not None:
             ok.setEnabled(n > 0 and bool(self.folder.text().strip()))
         few = f" {n} slides are few: too little to judge a model by." if 0 < n < _FEW else ""
-        self.hint.setText(_HINT + few)
+        says = "" if self.table is None else f" {self.table.name} says which slides are whose."
+        self.hint.setText(_HINT + says + few)
