@@ -168,6 +168,15 @@ def test_what_learned_nothing_better_stays_the_parent(click, tmp_path):
     assert all(torch.equal(parent[name], kept[name]) for name in parent)
 
 
+def test_few_objects_do_not_end_a_training(tmp_path):
+    """One object to judge by is right or wrong by luck."""
+    judge = [example(rings=[square(40, 40, 12)])]
+    how = replace(TINY, judge_every=1, patience=1, rate=0.3)
+    _, done = train(tmp_path / "m", [example(0)], how, validation=judge)
+    assert done.best_step == how.steps
+    assert len(done.curve) == how.steps + 1
+
+
 # -- judging -------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,8 @@ _FAMILY = "nuclick"
 _RATE, _DECAY = 3e-4, 0.01
 #: Regions that are looked at in between; all of them at the end.
 _MOST_JUDGES = 12
+#: With fewer objects to judge by, the best look would be the luckiest.
+_LEAST_OBJECTS = 20
 _KEEP_EVERY_S = 20.0
 _MACHINE = ("device", "precision")
 
@@ -118,6 +120,7 @@ class ClickRun:
             steps=params.steps,
         )
         drawn = np.random.default_rng([params.seed, 2]).permutation(len(judge))
+        self._n_judged = 0
         self._often = [judge[i] for i in sorted(drawn[:_MOST_JUDGES].tolist())]
 
     @property
@@ -192,12 +195,16 @@ class ClickRun:
         if not self._often:
             return CurvePoint(step, loss)
         scores = list(evaluate_clicks(self.model(self.state.ema), self._often, cancel=cancel))
+        self._n_judged = sum(score.tp for score in scores)
         return replace(CurvePoint.of(step, loss, pooled(scores)), click_iou=mean_iou(scores))
 
     def _keep_best(self, point: CurvePoint) -> None:
-        """The parent itself is the first best: what learned nothing better is not taken."""
+        """The parent itself is the first best: what learned nothing better is not taken.
+
+        Few objects do not tell; then it learns to the end.
+        """
         state, found = self.state, float(np.nan_to_num(point.click_iou))
-        if self._often and found > state.best_pq:
+        if self._n_judged >= _LEAST_OBJECTS and found > state.best_pq:
             state.best_pq, state.best_step = found, point.step
             state.best = {k: v.detach().cpu().clone() for k, v in state.ema.state_dict().items()}
 
