@@ -8,23 +8,35 @@ shipped model, the rounds begin with the faster one; all else is done as users d
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import napari
 import numpy as np
 import tifffile
-from qtpy.QtWidgets import QApplication
+from _window import IMAGES, SLIDE, settle, take, wait
 
-from napari_histo.core import Box, ObjectTable
+from napari_histo.core import (
+    Box,
+    CancelToken,
+    ObjectTable,
+    Progress,
+    Segmenter,
+    SlideReader,
+    result_of,
+)
+from napari_histo.core.learning import Pool
 from napari_histo.core.round_regions import region_rows
 from napari_histo.learning.project.facts import Settings
 from napari_histo.learning.project.folder import LearningProject
-from napari_histo.learning.project.making import NewImage, NewProject
+from napari_histo.learning.project.making import NewImage, NewProject, create_project
+from napari_histo.learning.rounds.query import QueryWish, query
+from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.learning.rounds.tools import real_tools
+from napari_histo.learning.scoring import ScoreRequest, join, list_regions
 from napari_histo.plugin.learning import LearningDock
 from napari_histo.plugin.qupath_opening import annotate_dock
 from napari_histo.session.learning_state import LearningState, Task
@@ -32,45 +44,34 @@ from napari_histo.session.learning_work import LearningTools
 from napari_histo.slides import open_slide
 from napari_histo.store.geojson import read_geojson, write_geojson
 
-ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("NAPARI_HISTO_DATA", ROOT.parent / "shared" / "data"))
-SLIDE = DATA / "slides" / "CMU-1-Small-Region.svs"
 WINDOW_PX = (1500, 950)
 #: Left and upper edge of each crop, px, by the name that it gets.
 CROPS = {
-    "biopsy 03": (850, 1950),
-    "biopsy 07": (520, 2350),
-    "biopsy 12": (1000, 1250),
-    "biopsy 15": (1420, 2300),
+    "biopsy 03": (1056, 1632),
+    "biopsy 07": (1056, 2016),
+    "biopsy 12": (1344, 2496),
+    "biopsy 15": (864, 864),
 }
-SIDE_PX, REGION_PX, STEPS = 384, 96, 40
+JUDGING = ("biopsy 07", "biopsy 15")
+SIDE_PX, REGION_PX, STEPS, ROUNDS = 384, 96, 40, 3
 
 
 def learning_view(work: Path, slide: Path, path: Path) -> None:
-    """A round that is decided, and the next one in work."""
+    """Rounds that are decided, the next one in work, and two models compared in it."""
+    take_picture(make_rounds(work, slide), work, path)
+
+
+def take_picture(project: Path, work: Path, path: Path) -> None:
+    """As a user does it."""
     viewer = napari.Viewer()
     viewer.window.resize(*WINDOW_PX)
-    tools = LearningTools(lambda: real_tools("cpu"), {"steps": STEPS}, work / "journals")
+    tools = LearningTools(lambda: real_tools("cpu"), data_folder=work / "journals")
     dock = LearningDock(viewer, tools)
     viewer.window.add_dock_widget(dock, name="Active learning", area="right")
     session, state = dock.controller, dock.controller.state
-    settings = Settings(region_px=REGION_PX, regions=4, validation_regions=6)
-    files = crops(work / "slides", slide)
-    images = [NewImage(f, split="validation" if i == 1 else "train") for i, f in enumerate(files)]
-    wanted = NewProject(images, "he-nuclei-fast", "lung biopsies", settings=settings)
-    session.create_project(work / "lung biopsies", wanted)
-    idle(state)
-    session.new_round()
-    idle(state)
-    assert state.project is not None
-    mend(state.project)
-    session.look()
-    wait(lambda: state.n_waiting == 0)
-    session.train()
+    session.open_project(project)
     idle(state)
     print(state.overview.sentence)
-    session.new_round()
-    idle(state)
     for is_last in (False, True):
         session.next_region()
         wait(lambda: is_open(viewer))
@@ -78,15 +79,51 @@ def learning_view(work: Path, slide: Path, path: Path) -> None:
         if not is_last:
             dock.form.done_button.click()
             settle(1.5)
-    settle(3)
-    viewer.screenshot(path, canvas_only=False, flash=False)
-    print(path)
+    viewer.scene.camera.zoom *= 0.5
+    settle()
+    dock.form.compare.earlier.setCurrentIndex(0)
+    dock.form.compare.button.click()
+    idle(state)
+    settle(2)
+    take(viewer, path)
     desk = annotate_dock(viewer)
     if desk is not None:
         desk.controller.close()
     session.close()
     settle()
     viewer.close()
+
+
+def make_rounds(work: Path, slide: Path) -> Path:
+    """A project with some rounds, and the next one to be annotated."""
+    settings = Settings(region_px=REGION_PX, regions=4, validation_regions=8)
+    images = [
+        NewImage(file, split="validation" if name in JUDGING else "train")
+        for name, file in zip(CROPS, crops(work / "slides", slide), strict=True)
+    ]
+    wanted = NewProject(images, "he-nuclei-fast", "lung biopsies", settings=settings)
+    project, tools = create_project(work / "lung biopsies", wanted), real_tools("cpu")
+    for number in range(1, ROUNDS + 1):
+        result_of(query(project, QueryWish("random"), replace(tools, score=score_nothing)))
+        mend(project, number)
+        collect(project)
+        result_of(train(project, TrainWish({"steps": STEPS}), tools))
+        print(result_of(evaluate(project, tools)).decision["sentence"], flush=True)
+    result_of(query(project, QueryWish(), tools))
+    return project.path
+
+
+def score_nothing(
+    readers: Mapping[str, SlideReader],
+    model: Segmenter,
+    region_px: int,
+    seed: int,
+    cancel: CancelToken,
+) -> Generator[Progress, None, Pool]:
+    """The rounds that are over choose by chance, which is quick."""
+    request = ScoreRequest(region_px, seed=seed)
+    yield Progress(0, 0)
+    return join([list_regions(name, reader, model, request) for name, reader in readers.items()])
 
 
 def crops(folder: Path, slide: Path) -> list[Path]:
@@ -108,11 +145,11 @@ def crops(folder: Path, slide: Path) -> list[Path]:
     return paths
 
 
-def mend(project: LearningProject) -> None:
+def mend(project: LearningProject, number: int) -> None:
     """What a person does in the Annotate panel: every outline right, every region done."""
     tools = real_tools("cpu")
     model = tools.load_model("he-nuclei")
-    for path in sorted(project.work_path(1).glob("*.geojson")):
+    for path in sorted(project.work_path(number).glob("*.geojson")):
         table = read_geojson(path)
         regions = table.select(region_rows(table))
         done = np.full(len(regions), regions.classes.index("Region: done"), np.int32)
@@ -138,27 +175,11 @@ def idle(state: LearningState) -> None:
     print(f"{task}: {time.monotonic() - begun:.0f} s", flush=True)
 
 
-def settle(seconds: float = 0.5) -> None:
-    """Let Qt and napari draw."""
-    end = time.monotonic() + seconds
-    wait(lambda: time.monotonic() > end)
-
-
-def wait(done: Callable[[], bool], seconds: float = 600) -> None:
-    """Run Qt's events until `done`."""
-    end = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > end:
-            raise SystemExit(f"Nothing happened for {seconds:.0f} s.")
-        QApplication.processEvents()
-        time.sleep(0.01)
-
-
 def main() -> None:
     """The picture, from today's code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slide", type=Path, default=SLIDE)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--out", type=Path, default=IMAGES)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         learning_view(Path(work), options.slide, options.out / "learning-dock.png")

@@ -1,4 +1,4 @@
-"""Make the pictures of the README from today's code: ``python docs/make_screenshots.py``.
+"""Make the pictures of the documentation from today's code: ``python docs/make_screenshots.py``.
 
 Needs a display (``xvfb-run -a`` where there is none) and a real H&E slide with a pixel size: by
 default CMU-1-Small-Region.svs of OpenSlide's test data (CC0) in the folder of the real data.
@@ -7,17 +7,15 @@ default CMU-1-Small-Region.svs of OpenSlide's test data (CC0) in the folder of t
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication
+from _learning_picture import learning_view
+from _window import IMAGES, SLIDE, settle, take, wait
 
 from napari_histo.core import ObjectTable
 from napari_histo.plugin.annotate import AnnotateDock
@@ -37,9 +35,6 @@ from napari_histo.session.document import Document
 from napari_histo.session.qupath import QuPathController
 from napari_histo.session.qupath_state import Step
 
-ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("NAPARI_HISTO_DATA", ROOT.parent / "shared" / "data"))
-SLIDE = DATA / "slides" / "CMU-1-Small-Region.svs"
 WINDOW_PX = (1400, 900)
 #: Middle of the view, x and y in full-resolution px, and canvas pixels per image pixel.
 MIDDLE_PX, ZOOM = (1120, 2230), 1.6
@@ -52,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slide", type=Path, default=SLIDE)
     parser.add_argument("--model", default="he-nuclei")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--out", type=Path, default=IMAGES)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
@@ -75,6 +70,8 @@ def main() -> None:
     viewer.close()
     with tempfile.TemporaryDirectory() as work:
         project_view(Path(work), options.slide, options.model, options.out)
+    with tempfile.TemporaryDirectory() as work:
+        learning_view(Path(work), options.slide, options.out / "learning-dock.png")
 
 
 def project_view(work: Path, slide: Path, model: str, out: Path) -> None:
@@ -197,29 +194,6 @@ def segment_view(viewer: napari.Viewer, dock: SegmentDock, model: str) -> None:
     if state.error or state.result is None:
         raise SystemExit(state.error)
     print(f"{state.result.statistics.count} nuclei")
-
-
-def take(viewer: napari.Viewer, path: Path) -> None:
-    """The whole window."""
-    settle(1.5)
-    viewer.screenshot(path, canvas_only=False, flash=False)
-    print(path)
-
-
-def settle(seconds: float = 0.5) -> None:
-    """Let Qt and napari draw."""
-    end = time.monotonic() + seconds
-    wait(lambda: time.monotonic() > end)
-
-
-def wait(done: Callable[[], bool], seconds: float = 600) -> None:
-    """Run Qt's events until `done`."""
-    end = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > end:
-            raise SystemExit(f"Nothing happened for {seconds:.0f} s.")
-        QApplication.processEvents()
-        time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def test_two_models_are_compared_on_what_is_in_view(two_models):
     panel.idle()
     assert panel.state.comparison.changes.counts == (1, 0, 2, 0)
     text = compare.counts.text()
-    for words in ("1&nbsp;gained", "0&nbsp;lost", "2&nbsp;changed", "0 as before"):
+    for words in ("1&nbsp;gained", "0&nbsp;lost", "2&nbsp;changed", "0&nbsp;as&nbsp;before"):
         assert words in text
     layers = layers_of(panel)
     # A square has 4 sides; of a changed object both outlines are drawn.

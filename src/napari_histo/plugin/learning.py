@@ -47,6 +47,8 @@ class LearningDock(ProjectDock):
         Others, for tests.
     """
 
+    scrolls = True
+
     def __init__(
         self, napari_viewer: napari.viewer.Viewer, tools: LearningTools | None = None
     ) -> None:

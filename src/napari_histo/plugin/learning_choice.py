@@ -39,8 +39,12 @@ class ChoicePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        layout.addLayout(row(self.strategy, QLabel("Regions"), self.regions, spacing=6))
-        layout.addLayout(row(self.meaning, QLabel("Judging"), self.judging, spacing=6))
+        layout.addWidget(self.strategy)
+        layout.addWidget(self.meaning)
+        numbers = row(QLabel("Regions"), self.regions, QLabel("Judging"), self.judging, spacing=6)
+        numbers.setStretch(0, 0)
+        numbers.setStretch(3, 1)  # whose text is the longer one
+        layout.addLayout(numbers)
         self.strategy.currentIndexChanged.connect(self._tell)
         self._project: LearningProject | None = None
         self._tell()

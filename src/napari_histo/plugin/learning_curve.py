@@ -167,9 +167,10 @@ class RoundsCurve(_Drawing):
         self._draw_axes(painter, area, frame)
         words = [("PQ over objects annotated", _PQ)]
         painter.setClipRect(area)
-        if self.baseline is not None:
+        random = self.baseline.points if self.baseline is not None else ()
+        if any(n <= frame.last for n, _ in random):
             painter.setPen(QPen(_RANDOM, 1.4, Qt.PenStyle.DashLine))
-            painter.drawPolyline(QPolygonF([frame.at(*p) for p in self.baseline.points]))
+            painter.drawPolyline(QPolygonF([frame.at(*point) for point in random]))
             words.append(("random (simulated)", _RANDOM))
         self._draw_forecast(painter, frame)
         placed = [frame.at(*p) for p in self.points]

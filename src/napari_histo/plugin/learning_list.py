@@ -101,7 +101,12 @@ class RegionList(PictureList):
         self.rows = RegionModel(self)
         self.painter = RegionDelegate(self, self.rows)
         self._set_up(self.rows, self.painter, self.rows)
-        self.setMinimumHeight(2 * self.painter.sizeHint(None, self.currentIndex()).height())
+        self._line_px = self.painter.sizeHint(None, self.currentIndex()).height()
+        self.setMinimumHeight(2 * self._line_px)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """No more than must be; it is given what room is left."""
+        return QSize(super().sizeHint().width(), 2 * self._line_px)
 
     def show_rows(
         self,

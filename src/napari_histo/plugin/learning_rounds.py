@@ -26,7 +26,8 @@ from napari_histo.session.learning_state import LearningState, RoundRow, Task
 __all__ = ["ComparePanel", "CurvesPanel", "RoundTable"]
 
 _COLUMNS = ("Round", "Regions", "Objects", "PQ", "Outcome")
-_TABLE_PX = 104
+#: Height of a line, and of how many the table shows at most.
+_LINE_PX, _LINES = 22, 4
 
 
 class CurvesPanel(QWidget):
@@ -83,8 +84,8 @@ class ComparePanel(QWidget):
             "What both find in the part of the image that is in view: gained, lost and changed "
             "nuclei are outlined in a colour each."
         )
-        self.counts = QLabel()
-        self.counts.setWordWrap(True)
+        self.counts = small_label()
+        self.counts.setWordWrap(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -131,7 +132,7 @@ def _counts_text(found: Comparison) -> str:
     gained, lost, changed, kept = found.changes.counts
     counts = zip(COLOURS.items(), (gained, lost, changed), strict=True)
     words = [f"<span style='color: {c}'>●</span>&nbsp;{n}&nbsp;{kind}" for (kind, c), n in counts]
-    return f"{'&nbsp; '.join(words)}&nbsp; · {kept} as before"
+    return f"{'&nbsp; '.join(words)}&nbsp; · {kept}&nbsp;as&nbsp;before"
 
 
 class RoundTable(QTableWidget):
@@ -148,13 +149,14 @@ class RoundTable(QTableWidget):
         assert upright is not None
         assert head is not None
         upright.hide()
-        upright.setDefaultSectionSize(22)
+        upright.setDefaultSectionSize(_LINE_PX)
         head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         head.setStretchLastSection(True)
         head.setMinimumSectionSize(24)
         head.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        head.setFixedHeight(_LINE_PX)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFixedHeight(_TABLE_PX)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerItem)
         self._shown: object = None
 
     @property
@@ -171,6 +173,8 @@ class RoundTable(QTableWidget):
         chosen, self._shown = self.chosen, rounds
         self.blockSignals(True)
         self.setRowCount(len(rounds))
+        lines = 1 + min(max(len(rounds), 1), _LINES)
+        self.setFixedHeight(lines * _LINE_PX + 2 * self.frameWidth())
         for i, found in enumerate(rounds):
             for j, text in enumerate(_cells(found)):
                 item = QTableWidgetItem(text)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QDockWidget, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_histo.plugin.activity import Activity
 from napari_histo.plugin.qupath_opening import annotate_dock
@@ -32,6 +32,8 @@ class ProjectDock(QWidget):
 
     form: Any
     controller: Any
+    #: Whether the form is scrolled where the window is lower than it.
+    scrolls = False
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -55,7 +57,7 @@ class ProjectDock(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.form)
+        layout.addWidget(_scrolling(self.form) if self.scrolls else self.form)
         self._activity = Activity(title)
         self._rendering.setSingleShot(True)
         self._rendering.timeout.connect(self.render_state)
@@ -109,3 +111,13 @@ class ProjectDock(QWidget):
         place = self.parent()
         if isinstance(place, QDockWidget):
             place.raise_()
+
+
+def _scrolling(form: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setMinimumWidth(form.minimumWidth())
+    area.setWidget(form)
+    return area
