@@ -16,6 +16,56 @@ def segment(cli, *arguments):
     return cli("segment", *arguments, "--model", "classical")
 
 
+class TestCellpose:
+    """Files of Cellpose 1 to 3 by their path."""
+
+    @pytest.fixture
+    def file(self, tmp_path):
+        from napari_histo.models._cellpose_net import save_cellpose_net
+        from support.cellpose_nets import random_net
+
+        save_cellpose_net(tmp_path / "my_cells", random_net(diam_mean_px=17.0))
+        return tmp_path / "my_cells"
+
+    def test_a_file_segments_at_the_diameter_that_is_given(self, cli, gray_tiff, file, tmp_path):
+        """At 0.5 µm a pixel, 17 px are 8.5 µm; objects of 17 µm make the image half as large."""
+        out = tmp_path / "o.parquet"
+        ran = cli(
+            "segment",
+            *(gray_tiff, "-o", out, "--model", file, "--device", "cpu"),
+            *("--diameter", 17, "--prob-thresh", 0.01, "--nms-thresh", 1),
+        )
+        assert ran.code == 0, ran.err
+        table = load_objects(out)
+        assert len(table) > 0
+        corners = table.contours.xy
+        # Outlines of model pixels: whole ones, of 2 px of the image each.
+        assert np.allclose(corners % 2, 0)
+
+    @pytest.mark.parametrize("name", ["cyto3", "cyto33"])
+    def test_a_name_that_is_not_here_is_an_error(self, cli, gray_tiff, name, tmp_path, monkeypatch):
+        monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path))
+        ran = cli("segment", gray_tiff, "-o", tmp_path / "o.geojson", "--model", name)
+        assert ran.code == 1
+        assert ("nothing is downloaded" in ran.err) == (name == "cyto3")
+        assert not (tmp_path / "o.geojson").exists()
+
+    def test_models_of_their_own_pixel_size_take_no_diameter(self, cli, gray_tiff, tmp_path):
+        words = ("--model", "fluo-nuclei", "--diameter", 8)
+        ran = cli("segment", gray_tiff, "-o", tmp_path / "o.geojson", *words)
+        assert ran.code == 1
+        assert "takes no diameter" in ran.err
+
+    @pytest.fixture
+    def gray_tiff(self, tmp_path, blobs):
+        import tifffile
+
+        path = tmp_path / "gray.ome.tif"
+        size = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+        tifffile.imwrite(path, 255 - blobs[..., 1], metadata={"axes": "YX", **size})
+        return path
+
+
 class TestResults:
     @pytest.mark.parametrize(
         "name", ["o.geojson", "o.geojson.gz", "o.parquet", "o.tif", "o.ome.zarr"]

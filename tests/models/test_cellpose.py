@@ -78,13 +78,16 @@ class TestWholeObjects:
 
     @pytest.mark.parametrize("tile_px", [70, 155])
     def test_tilings_agree_on_doubtful_objects(self, tile_px):
-        """Of all sizes, at a threshold that cuts through the middle of their flow errors."""
+        """Of all sizes, at all thresholds: their flow errors are the same."""
         rng = np.random.default_rng(4)
         parts = [spots(300, 300, rng.uniform(0, 300, (9, 2)), sigma=(s, 3)) for s in (3, 5, 9)]
-        pixels, doubt = np.max(parts, axis=0), Thresholds(0.5, 0.12)
-        one, other = (run(pixels, tile_px=px, thresholds=doubt) for px in (110, tile_px))
-        assert 4 < len(one.table) < len(one.reselect(Thresholds(0.5, 1.0)).table) - 4
-        assert same_objects(one.table, other.table)
+        one, other = (run(np.max(parts, axis=0), tile_px=px) for px in (110, tile_px))
+        counts = set()
+        for doubt in np.arange(0.04, 0.4, 0.002):
+            a, b = (found.reselect(Thresholds(0.5, float(doubt))).table for found in (one, other))
+            assert same_objects(a, b)
+            counts.add(len(a))
+        assert len(counts) > 8
 
     def test_the_law_is_tested_on_something(self):
         assert len(run(scattered(300, 300, 100)).table) > 40
@@ -109,6 +112,31 @@ class TestWholeObjects:
         assert len(part) == 1
         off = np.abs(run(pixels).table.contours.bounds - part.contours.bounds).max(axis=1)
         assert off.min() <= 4
+
+    def test_windows_that_tiles_share_are_asked_for_once(self):
+        pixels, whole, tiled = scattered(330, 330, 80), SpotNet(), SpotNet()
+        run(pixels, whole)
+        run(pixels, tiled, tile_px=70)
+        assert tiled.calls == whole.calls == 4
+
+    def test_what_was_seen_of_an_image_is_not_told_of_another(self):
+        shared = model()
+        found = []
+        for x in (60, 140):
+            reader = ArrayReader(
+                spots(200, 200, [(x, 100)]),
+                name="x",
+                pixel_size=PixelSize.square(0.5),
+                is_rgb=False,
+            )
+            found.append(finish(segment(reader, shared, SegmentRequest(tile_px=90)))[0].table)
+        assert [round(float(t.centroids[0, 0])) for t in found] == [60, 140]
+
+    def test_little_room_for_windows_changes_nothing(self, monkeypatch):
+        pixels = scattered(330, 330, 80)
+        roomy = run(pixels, tile_px=110)
+        monkeypatch.setattr("napari_histo.models._cellpose._KEEP_BYTES", 700_000)
+        assert same_objects(run(pixels, tile_px=110).table, roomy.table)
 
 
 class TestThresholds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 
@@ -160,6 +161,7 @@ class TestNames:
         model = load_model(str(path), device="cpu")
         assert model.info.name == "mine"
         assert model.info.licence == "unknown"
+        assert model.info.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert model.info.pixel_size_nominal
 
     def test_the_diameter_sets_the_pixel_size(self, tmp_path):

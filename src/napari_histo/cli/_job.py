@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_histo.cli._console import drive, say_choices
 from napari_histo.cli._slide import Cluster, Slide
@@ -36,6 +36,8 @@ class Job:
     resume : bool
     cluster : Cluster or None
     debug : bool
+    diameter_um : float or None
+        That the model was loaded for.
     """
 
     model: Segmenter
@@ -47,6 +49,7 @@ class Job:
     resume: bool
     cluster: Cluster | None
     debug: bool
+    diameter_um: float | None = None
 
     def run(
         self, image: Path, target: Path, cancel: CancelToken, *, in_batch: bool = False
@@ -89,7 +92,9 @@ class Job:
         """A slide, by way of a run folder that can be gone on with."""
         from napari_histo.pipeline import RunRequest
 
-        options = (("z", self.z or 0), ("series", self.series or 0))
+        options: tuple[tuple[str, Any], ...] = (("z", self.z or 0), ("series", self.series or 0))
+        if self.diameter_um is not None:
+            options += (("diameter_um", self.diameter_um),)
         request = RunRequest(
             self.request, resume=self.resume, classes=self.classes, options=options
         )

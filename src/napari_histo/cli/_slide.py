@@ -143,6 +143,7 @@ class Slide:
             self.cluster.device,
             self.request.segment,
             getattr(self.model, "precision", "auto"),
+            options.get("diameter_um"),
         )
         with connect(self.cluster.scheduler, self.cluster.workers) as client:
             yield ClusterSource(client, job)

@@ -44,7 +44,10 @@ def segment_command(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="Name ('napari-histo models list') or folder of a model.")
+        str,
+        typer.Option(
+            help="Name ('napari-histo models list'), folder of a model, or file of Cellpose 1 to 3."
+        ),
     ] = "he-nuclei",
     device: Annotated[DeviceName, typer.Option(help="Where the network runs.")] = DeviceName.AUTO,
     region: Annotated[
@@ -62,11 +65,18 @@ def segment_command(
     channel: Annotated[
         int | None, typer.Option(min=0, help="Channel with the nuclei, from 0.")
     ] = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option(metavar="UM", help="Of the objects to find, for Cellpose's networks."),
+    ] = None,
     prob_thresh: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least probability of an object.")
     ] = None,
     nms_thresh: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Largest overlap of two objects.")
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Largest overlap of two objects; Cellpose's flow threshold."
+        ),
     ] = None,
     classes: Annotated[
         str | None,
@@ -115,7 +125,7 @@ def segment_command(
         fetched = get_info(model)
         err.print(f"{model} comes from {fetched.source}\nLicence: {fetched.licence}", markup=False)
         err.print(fetched.description, markup=False)
-    segmenter = load_model(model, device=device.value)
+    segmenter = load_model(model, device=device.value, diameter_um=diameter)
     info = segmenter.info
     if pixel_size == "model" and info.pixel_size_um is not None:
         size = PixelSize.square(info.pixel_size_um)
@@ -128,7 +138,7 @@ def segment_command(
     if workers or scheduler:
         cluster = Cluster(model, device.value, scheduler, workers)
     names = _parse_classes(classes, segmenter)
-    job = Job(segmenter, request, names, z, series, tissue, resume, cluster, debug)
+    job = Job(segmenter, request, names, z, series, tissue, resume, cluster, debug, diameter)
     with cancel_on_interrupt() as cancel:
         if targets[0][1] == output:
             all_well = run_single(job, *targets[0], cancel)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, Contours, ModelInfo, ObjectTable, Proposals, Thresholds, Tile
 from napari_histo.errors import ModelError
 from napari_histo.models._cellpose_dynamics import find_masks
-from napari_histo.models._cellpose_windows import WINDOW_PX, average
+from napari_histo.models._cellpose_windows import WINDOW_PX, Answers, average
 from napari_histo.models._device import pick_device, room
 from napari_histo.ops.trace import trace
 
@@ -25,6 +25,8 @@ __all__ = ["CellposeSegmenter"]
 _LARGEST_DIAMETERS = 4
 #: Memory for a pixel of a tile while pixels follow the flow.
 _BYTES_A_PX = 500
+#: Windows that neighbouring tiles share are kept up to so many bytes: about 200 of 0.6 MB.
+_KEEP_BYTES = 1 << 27
 #: Logits beyond this are as good as certain; a probability of 0 or 1 has none.
 _MOST_LOGIT = 12.0
 
@@ -54,6 +56,7 @@ class CellposeSegmenter:
         self._info = info
         self._net = net.to(self.device)
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._answers = self._asking(keep_bytes=0)
 
     def __repr__(self) -> str:
         return f"<CellposeSegmenter {self._info.name} on {self.device}>"
@@ -88,8 +91,10 @@ class CellposeSegmenter:
         return room("cpu", side_px**2 * _BYTES_A_PX)
 
     def adapt(self, samples: NDArray[np.float32]) -> CellposeSegmenter:
-        """See `Segmenter.adapt`; each window tells its own style."""
-        return self
+        """See `Segmenter.adapt`; it remembers windows of the image, which tiles share."""
+        fit = CellposeSegmenter(self._net, self._info, device=self.device)
+        fit._answers = fit._asking(keep_bytes=_KEEP_BYTES)
+        return fit
 
     def on_cpu(self) -> CellposeSegmenter:
         """See `Segmenter.on_cpu`."""
@@ -103,18 +108,17 @@ class CellposeSegmenter:
         self, images: NDArray[np.float32], tiles: Sequence[Tile], extent: Box
     ) -> list[NDArray[np.float32]]:
         """See `FieldSegmenter.fields`: flow down, flow right and logit, (3, h, w)."""
-        inputs = self._inputs(images)
-        batch = 8 if self.device == "cuda" else 1
+        # An image in one piece shares no windows with other tiles.
+        once = self._asking(keep_bytes=0)
         return [
             average(
                 image,
                 tile.read,
                 self._wanted(tile, extent),
                 extent,
-                self._answers,
-                batch=batch,
+                once if tile.owned == extent else self._answers,
             )
-            for image, tile in zip(inputs, tiles, strict=True)
+            for image, tile in zip(self._inputs(images), tiles, strict=True)
         ]
 
     def _wanted(self, tile: Tile, extent: Box) -> Box:
@@ -130,7 +134,11 @@ class CellposeSegmenter:
             )
         return np.pad(images, ((0, 0), (0, 0), (0, 0), (0, wanted - given)))
 
-    def _answers(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _asking(self, *, keep_bytes: int) -> Answers:
+        batch = 8 if self.device == "cuda" else 1
+        return Answers(self._maps, keep_bytes=keep_bytes, batch=batch)
+
+    def _maps(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +98,7 @@ def load_cellpose(
     from napari_histo.models._cellpose_net import load_cellpose_net
 
     net = load_cellpose_net(path)
+    info = replace(info, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     if diameter_um is not None:
         if not diameter_um > 0:
             raise ModelError(f"The diameter of objects is {diameter_um} µm; it must be above 0.")

@@ -9,7 +9,8 @@ edges. So a tile of any size finds what the package finds in the whole image.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Box
 
-__all__ = ["WINDOW_PX", "Windows", "average"]
+__all__ = ["WINDOW_PX", "Answers", "Windows", "average"]
 
 WINDOW_PX = 224
 _BLOCK_PX = 16
@@ -70,8 +71,45 @@ def _starts(length_px: int) -> tuple[NDArray[np.int64], int]:
     return starts - _BLOCK_PX // 2 - short // 2, size
 
 
+class Answers:
+    """A network that is asked once about each window that tiles share; for one image.
+
+    Parameters
+    ----------
+    network : callable
+    keep_bytes : int
+        Of answers that are kept, the latest asked for.
+    batch : int
+        Windows at once.
+    """
+
+    def __init__(self, network: Network, *, keep_bytes: int, batch: int) -> None:
+        self._network, self._room, self._batch = network, keep_bytes, batch
+        self._kept: OrderedDict[Box, NDArray[np.float32]] = OrderedDict()
+
+    def of(
+        self, boxes: Sequence[Box], cut: Callable[[Box], NDArray[np.float32]]
+    ) -> Iterator[tuple[Box, NDArray[np.float32]]]:
+        """Windows with what the network says of each; `cut` gives a window's pixels."""
+        for start in range(0, len(boxes), self._batch):
+            some = boxes[start : start + self._batch]
+            known = {box: self._kept[box] for box in some if box in self._kept}
+            if new := [box for box in some if box not in known]:
+                answers = self._network(np.stack([cut(box) for box in new]))
+                known |= dict(zip(new, answers, strict=True))
+            for box in some:
+                self._keep(box, known[box])
+                yield box, known[box]
+
+    def _keep(self, box: Box, answer: NDArray[np.float32]) -> None:
+        self._kept[box] = answer
+        self._kept.move_to_end(box)
+        while len(self._kept) * answer.nbytes > self._room:
+            self._kept.popitem(last=False)
+
+
 def average(
-    image: NDArray[np.float32], read: Box, want: Box, extent: Box, network: Network, *, batch: int
+    image: NDArray[np.float32], read: Box, want: Box, extent: Box, answers: Answers
 ) -> NDArray[np.float32]:
     """What a network says of each pixel of `want`, the mean of all windows that see it.
 
@@ -82,9 +120,7 @@ def average(
     read, want, extent : Box
         What there are pixels of, what is wanted, the whole image. `read` must hold all that the
         windows touching `want` see of the image, or zeros stand for the rest.
-    network : callable
-    batch : int
-        Windows at once.
+    answers : Answers
 
     Returns
     -------
@@ -95,14 +131,11 @@ def average(
     total = np.zeros((3, want.height, want.width), np.float32)
     weight = np.zeros((want.height, want.width))
     boxes = list(windows.touching(want))
-    for start in range(0, len(boxes), batch):
-        some = boxes[start : start + batch]
-        answers = network(np.stack([_cut(image, read, box) for box in some]))
-        for box, answer in zip(some, answers, strict=True):
-            part = box.intersect(want)
-            here, there = _slices(part, want), _slices(part, box)
-            total[:, *here] += answer[:, *there] * fade[there]
-            weight[here] += fade[there]
+    for box, answer in answers.of(boxes, lambda box: _cut(image, read, box)):
+        part = box.intersect(want)
+        here, there = _slices(part, want), _slices(part, box)
+        total[:, *here] += answer[:, *there] * fade[there]
+        weight[here] += fade[there]
     total /= weight
     return total
 

@@ -50,6 +50,8 @@ class TileJob:
     request : SegmentRequest
     precision : str
         That of the caller, or workers of another kind would find slightly other objects.
+    diameter_um : float or None
+        For models that are scaled to the objects to find.
     """
 
     path: str
@@ -60,6 +62,7 @@ class TileJob:
     device: str
     request: SegmentRequest
     precision: str = "auto"
+    diameter_um: float | None = None
 
 
 class ClusterSource:
@@ -155,7 +158,10 @@ def _proposer(job: TileJob) -> Proposer:
 
     _take_a_graphics_card()
     reader = open_slide(job.path, z=job.z, series=job.series)
-    model = job.load_model(job.model, device=job.device, precision=job.precision)
+    wishes: dict[str, Any] = {"device": job.device, "precision": job.precision}
+    if job.diameter_um is not None:
+        wishes["diameter_um"] = job.diameter_um
+    model = job.load_model(job.model, **wishes)
     return Proposer(plan_of(reader, model, job.request))
 
 
