@@ -1,7 +1,8 @@
 """Whether learning rounds are safe: what the gate lets through, seen on images that it never saw.
 
     python benchmarks/learning_gate.py DATA -o FOLDER [--seeds 4] [--stain "H&E" ...] [--steps 250]
-        [--next-steps 50] [--images 24] [--model classical] [--device cpu]
+        [--next-steps 100] [--rate 2e-3] [--images 24] [--device cpu]
+    python benchmarks/learning_gate.py DATA -o FOLDER --simulated SIM [--arm default] [--seeds 5]
 
 DATA is a folder as `napari-histo learn simulate` takes it. Each seed is a learning project of its
 own, with other patients as judges and other images to choose from. A first round trains a small
@@ -11,6 +12,10 @@ among the regions, discs anywhere, or regions declared done without an outline. 
 training and decision are the product's own. Each new model and its parent are then held against the
 test images, which the loop never opens.
 
+With `--simulated` nothing is trained: SIM is what `napari-histo learn simulate DATA -o SIM` left
+for the same stains, and the gate judges each of its rounds against the one before, by the images
+that also chose thresholds there, for both models alike.
+
 It ends with 1 where a promoted model is worse than its parent on the test images by more than the
 gate's margin, or where a poisoned one was promoted. Stopped, the same command goes on.
 """
@@ -19,7 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +34,7 @@ import numpy as np
 from napari_histo.learning.project.facts import Settings
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
+from napari_histo.learning.rounds.promotion import Counts, Gate, Pair, decide
 from napari_histo.learning.rounds.promotion_figures import Interval, interval, pq_of
 from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
@@ -84,8 +90,11 @@ def main() -> int:
     asked = _arguments()
     rows = []
     for seed in range(asked.seeds):
-        with open_truth(asked.data, asked.stain, seed=seed) as images:
-            for row in play(asked.output / f"seed-{seed}", images, seed, asked):
+        # A simulation has the same judges for all seeds.
+        draw = 0 if asked.simulated else seed
+        with open_truth(asked.data, asked.stain, seed=draw) as images:
+            played = judged if asked.simulated else play
+            for row in played(asked.output / f"seed-{seed}", images, seed, asked):
                 rows.append(row)
                 print(line(row), flush=True)
     with atomic_path(asked.output / "gate.json") as work:
@@ -101,10 +110,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--stain", action="append", default=None)
     parser.add_argument("--steps", type=int, default=250, help="of a network without weights")
-    parser.add_argument("--next-steps", type=int, default=50, help="of one that goes on")
+    parser.add_argument("--next-steps", type=int, default=100, help="of one that goes on")
+    parser.add_argument("--rate", type=float, default=2e-3, help="of one that goes on")
     parser.add_argument("--images", type=int, default=24, help="to choose from")
     parser.add_argument("--model", default="classical", help="to begin with")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--simulated", type=Path, default=None)
+    parser.add_argument("--arm", default="default", help="of the simulation")
     asked = parser.parse_args()
     asked.stain = asked.stain or ("H&E", "purple_on_purple")
     return asked
@@ -133,7 +145,39 @@ def play(
         found = project.round(number)
         parent = int(found.training["parent"]["round"])
         counts = {n: test.counts(project.model(n), n, tools) for n in (number, parent)}
-        yield _row(seed, found, drawn, (counts[number], counts[parent]))
+        taught = [row for row in found.label_rows if row["split"] == "train"]
+        n_objects = sum(row["objects"] for row in taught)
+        tested = (counts[number], counts[parent])
+        yield _row((seed, number), found.decision, drawn, n_objects, tested)
+
+
+def judged(
+    folder: Path, images: Sequence[TruthImage], seed: int, asked: argparse.Namespace
+) -> Generator[Row]:
+    """Rounds of a simulation, each held against the one before."""
+    place, tools = asked.simulated / asked.arm / f"seed-{seed}", real_tools(asked.device)
+    judges = [image for image in images if image.split == "judge"]
+    on = {split: Test(folder / split, images, split) for split in ("judge", "test")}
+    counts: dict[str, list[np.ndarray]] = {split: [] for split in on}
+    for number in range(1, len(list(place.glob("round-*"))) + 1):
+        for split, found in on.items():
+            model = str(place / f"round-{number}" / "model")
+            counts[split].append(found.counts(model, number, tools))
+        if number == 1:
+            continue
+        new, parent = counts["judge"][-1], counts["judge"][-2]
+        pairs = [
+            Pair(image.group, image.name, _counts(n), _counts(p))
+            for image, n, p in zip(judges, new, parent, strict=True)
+        ]
+        said = asdict(decide(pairs, Gate(seed=1000 * seed + number)))
+        score = json.loads((place / f"round-{number}" / "round.json").read_text())["score"]
+        tested = (counts["test"][-1], counts["test"][-2])
+        yield _row((seed, number), said, Drawn.TRUTH, score["n_objects"], tested)
+
+
+def _counts(row: np.ndarray) -> Counts:
+    return Counts(*(int(v) for v in row[:3]), float(row[3]))
 
 
 def _fewer(images: Sequence[TruthImage], n: int, seed: int) -> list[TruthImage]:
@@ -154,16 +198,18 @@ def _one_round(
     collect(project)
     goes_on = Path(project.model()).is_dir()
     settings: dict[str, Any] = {"steps": asked.next_steps if goes_on else asked.steps, "batch": 4}
+    if goes_on:
+        settings["rate"] = asked.rate
     _last(train(project, TrainWish(settings), tools))
     _last(evaluate(project, tools, force=found.number == 1))
 
 
 class Test:
-    """Counts of models on the test images; each is looked at once."""
+    """Counts of models on the test images, or those of another split; each is looked at once."""
 
-    def __init__(self, folder: Path, images: Sequence[TruthImage]) -> None:
+    def __init__(self, folder: Path, images: Sequence[TruthImage], split: str = "test") -> None:
         self._folder = folder
-        self._examples = [image.labelled() for image in images if image.split == "test"]
+        self._examples = [image.labelled() for image in images if image.split == split]
 
     def counts(self, model: str, number: int, tools: Tools) -> np.ndarray:
         """(images, 4) found, invented, missed, and the sum of intersections over union."""
@@ -192,22 +238,27 @@ def _last(work: Generator[Any, None, RoundFolder]) -> RoundFolder:
             return found
 
 
-def _row(seed: int, found: RoundFolder, drawn: Drawn, counts: tuple[np.ndarray, np.ndarray]) -> Row:
-    said = found.decision
+def _row(
+    which: tuple[int, int],
+    said: Mapping[str, Any],
+    drawn: Drawn,
+    n_objects: int,
+    tested: tuple[np.ndarray, np.ndarray],
+) -> Row:
+    """Seed and round; a decision's words; and counts of both models on the test images."""
     how = {"draws": said["draws"], "seed": said["seed"], "confidence": said["confidence"]}
-    test: Interval = interval(*counts, pq_of, **how)
+    test: Interval = interval(*tested, pq_of, **how)
     return Row(
-        seed,
-        found.number,
+        *which,
         drawn,
-        sum(row["objects"] for row in found.label_rows if row["split"] == "train"),
+        n_objects,
         said["promoted"],
         said["verdict"],
         said["labels_doubted"],
         said["margin_pq"],
         (said["pq_difference"], said["pq_lower"], said["pq_upper"]),
         (test.difference, test.lower, test.upper),
-        float(pq_of(counts[0].sum(axis=0, keepdims=True))[0]),
+        float(pq_of(tested[0].sum(axis=0, keepdims=True))[0]),
     )
 
 
