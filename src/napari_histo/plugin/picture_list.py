@@ -16,7 +16,7 @@ from qtpy.QtCore import (  # type: ignore[attr-defined] # qtpy's own name
     Qt,
     Signal,
 )
-from qtpy.QtGui import QFont, QImage, QKeyEvent, QPainter, QPixmap
+from qtpy.QtGui import QFont, QImage, QKeyEvent, QPainter, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QWidget
 
 from napari_histo.plugin.theme import theme_colour
@@ -227,6 +227,11 @@ class PictureList(QListView):
         if place.isValid():
             self.scrollTo(place)
         self.draw_anew()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        """What is chosen stays in view where the list becomes lower."""
+        super().resizeEvent(event)
+        self.scrollTo(self.currentIndex())
 
     def draw_anew(self) -> None:
         """Draw all rows again."""

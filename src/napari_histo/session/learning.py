@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ from napari_histo.session.learning_work import LearningTools, training
 
 __all__ = ["LearningController"]
 
+#: Between two steps of a training that are shown.
+_PACE_S = 0.1
 _STOPPED = {
     Task.TRAINING: "Stopped. What was learned so far is kept: Train goes on from there.",
     Task.COMPARING: "Stopped. Nothing is compared.",
@@ -126,7 +129,7 @@ class LearningController(RoundRegions):
         )
 
         def work(report: Report) -> tuple[LearningProject, Overview]:
-            driven(whole, report)
+            driven(whole, _paced(report))
             return _opened(project)
 
         self.state.curve = Curve()
@@ -241,6 +244,23 @@ class LearningController(RoundRegions):
         if point is not None and math.isfinite(point.pq):
             state.curve = state.curve.with_quality(point.step, point.pq, point.ap)
         state.seconds_left = getattr(progress, "seconds_left", math.nan)
+
+
+def _paced(report: Report) -> Report:
+    """Tell at most so many steps a second: a window that must draw each of them would stand still.
+
+    What is said for the first time, and what was judged, is always told.
+    """
+    last: tuple[float, str] = (-math.inf, "")
+
+    def tell(step: Progress) -> None:
+        nonlocal last
+        now, is_judged = time.monotonic(), getattr(step, "point", None) is not None
+        if is_judged or step.message != last[1] or now - last[0] >= _PACE_S:
+            last = now, step.message
+            report(step)
+
+    return tell
 
 
 def _opened(project: LearningProject) -> tuple[LearningProject, Overview]:
