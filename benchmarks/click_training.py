@@ -25,7 +25,7 @@ from napari_histo.core.progress import result_of
 from napari_histo.learning.click.evaluation import evaluate_clicks
 from napari_histo.learning.click.params import ClickTraining
 from napari_histo.learning.click.training import train_click
-from napari_histo.learning.stardist.augment import stain_shift
+from napari_histo.learning.course.augment import stain_shift
 from napari_histo.learning.training import Example
 from napari_histo.models import load_prompt_model
 from napari_histo.slides import ArrayReader

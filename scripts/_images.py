@@ -15,8 +15,8 @@ from skimage.io import imread
 from skimage.transform import resize
 from torch import Tensor
 
-from napari_histo.learning.stardist.patches import PatchShape, sampling_grid, warp_nearest
-from napari_histo.learning.stardist.patches import warp as warp_image
+from napari_histo.learning.course.warping import PatchShape, sampling_grid, warp_nearest
+from napari_histo.learning.course.warping import warp as warp_image
 
 NEVER = {("tnbc", p) for p in ("04", "08", "11")}  # the final test's patients
 _PERCENTILE_PIXELS = 4096

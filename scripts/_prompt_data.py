@@ -16,14 +16,14 @@ from torch.utils.data import IterableDataset
 
 from _images import LabelledImage, labelled_image, normalise, read_split, rescale, warp
 from napari_histo.learning.click.drawing import NUCLEI, draw_gestures
-from napari_histo.learning.stardist.augment import (
+from napari_histo.learning.course.augment import (
     fluo_colour,
     fluo_texture,
     he_colour,
     he_texture,
     jitter_range,
 )
-from napari_histo.learning.stardist.patches import PatchShape, sampling_grid
+from napari_histo.learning.course.warping import PatchShape, sampling_grid
 from napari_histo.testing.synthetic import make_gland_field
 
 PERCENTILES = (1.0, 99.8)

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from _images import LabelledImage, normalise
 from _loop import Schedule, State
-from napari_histo.learning.stardist.state import update_ema
+from napari_histo.learning.course.state import update_ema
 from napari_histo.learning.stardist.targets import LOSS_WEIGHTS, Batch, loss_terms
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from _cards import WEIGHTS, write_card
 from _images import LabelledImage, rescale
-from napari_histo.learning.stardist.augment import stain_shift
+from napari_histo.learning.course.augment import stain_shift
 from train_stardist import RECIPES
 
 CLI = [str(Path(sys.executable).with_name("napari-histo"))]

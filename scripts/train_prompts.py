@@ -26,7 +26,7 @@ from _loop import Schedule, State, log
 from _prompt_data import PERCENTILES, Batches, Source, read_sources, real_glands, synthetic_glands
 from napari_histo.core import PointPrompt
 from napari_histo.learning.click.learner import loss_terms, mend, seen
-from napari_histo.learning.stardist.state import update_ema
+from napari_histo.learning.course.state import update_ema
 from napari_histo.models._nuclick_maps import draw_maps, encode
 from napari_histo.models._nuclick_net import ClickNet
 from napari_histo.models._stardist_files import load_shipped

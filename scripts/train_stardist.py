@@ -23,7 +23,7 @@ from torch import Tensor
 from _images import LabelledImage, cut_patch, normalise, read_split
 from _loop import Schedule, State, log
 from _stardist_loop import best_thresholds, train_steps, validate
-from napari_histo.learning.stardist.augment import (
+from napari_histo.learning.course.augment import (
     Step,
     fluo_colour,
     fluo_texture,
@@ -31,8 +31,8 @@ from napari_histo.learning.stardist.augment import (
     he_texture,
     jitter_range,
 )
-from napari_histo.learning.stardist.patches import PatchShape
-from napari_histo.learning.stardist.state import renew_batch_statistics
+from napari_histo.learning.course.warping import PatchShape
+from napari_histo.learning.stardist.norms import renew_batch_statistics
 from napari_histo.learning.stardist.targets import Batch, Patch
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 

@@ -8,25 +8,17 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from napari_histo.core import Progress
+from napari_histo.core import Progress, result_of
 
-__all__ = ["shown"]
+__all__ = ["drive"]
 
 Result = TypeVar("Result")
 
 
-def shown(
-    work: Generator[Progress, None, Result], console: Console, title: str = ""
-) -> Generator[Progress, None, Result]:
-    """The same generator; in a pipe or a file nothing is shown."""
+def drive(work: Generator[Progress, None, Result], console: Console, title: str = "") -> Result:
+    """Run long work to its end, and give back its result; in a pipe or a file nothing is shown."""
     if not console.is_terminal:
-        return (yield from work)
+        return result_of(work)
+    before = f"{title}: " if title else ""
     with console.status(title) as line:
-        while True:
-            try:
-                step = next(work)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            line.update(f"{title}: {step.message}" if title else step.message)
-            yield step
+        return result_of(work, lambda step: line.update(before + step.message))

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from napari_histo.core import ClassScheme, result_of
+from napari_histo.core import ClassScheme
 from napari_histo.errors import BridgeError
 from qupath_bridge._class_file import DEFAULT_CLASSES
-from qupath_bridge._cli_progress import shown
+from qupath_bridge._cli_progress import drive
 from qupath_bridge.project import open_project
 from qupath_bridge.project_images import AddedFile, AddedImage, ImageType, adding, check_new
 
@@ -65,7 +65,7 @@ def _init(
         check_new(folder)
     classes = ClassScheme.of(*class_names) if class_names else DEFAULT_CLASSES
     work = adding(folder, files, image_type=image_type, classes=classes)
-    found = result_of(shown(work, err))
+    found = drive(work, err)
     if as_json:
         words = {"project": str(folder / "project.qpproj"), "files": [_words(f) for f in found]}
         print(json.dumps(words, indent=2, ensure_ascii=False))

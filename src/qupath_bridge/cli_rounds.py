@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from napari_histo.core import ObjectTable, QueriedRegion, result_of
+from napari_histo.core import ObjectTable, QueriedRegion
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError
-from qupath_bridge._cli_progress import shown
+from qupath_bridge._cli_progress import drive
 from qupath_bridge._rounds_report import collected_words, published_line, published_words
 from qupath_bridge.rounds_files import image_of_file, read_request, write_collected
 from qupath_bridge.rounds_place import RoundsDone, RoundsPlace
@@ -72,7 +72,7 @@ def _publish(
         if entry.entry_id in asked:
             raise BridgeError(f"{file} is the second file for the image {entry.name!r}. Join them.")
         asked[entry.entry_id] = read_request(file, entry, round_number, annotator)
-    found = result_of(shown(place.publishing(asked, model=model, dry_run=dry_run), err))
+    found = drive(place.publishing(asked, model=model, dry_run=dry_run), err)
     _print_troubles(found)
     told = [published_words(p) for p in found.done]
     if as_json:
@@ -108,7 +108,7 @@ def _collect(
     place = RoundsPlace(project)
     entries = _chosen(place, image)
     is_dry = dry_run or folder is None
-    found = result_of(shown(place.collecting(entries, dry_run=is_dry), err))
+    found = drive(place.collecting(entries, dry_run=is_dry), err)
     if folder is not None and not dry_run:
         write_collected(folder, found.done)
     _print_troubles(found)

@@ -13,10 +13,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from napari_histo.core import result_of
 from napari_histo.core.bridge import ImageEntry, WriteReport
 from napari_histo.errors import BridgeError, HistoError
-from qupath_bridge._cli_progress import shown
+from qupath_bridge._cli_progress import drive
 from qupath_bridge._places import Bridge, Place, place_of, stem_of
 from qupath_bridge.exchange import ExchangeBridge
 from qupath_bridge.images import PathRule
@@ -108,9 +107,9 @@ def _add_sync(app: typer.Typer, direction: Direction, help_: str) -> None:
         as_json: JsonOption = False,
     ) -> None:
         def work(bridge: Bridge, pair: Pair) -> dict[str, Any]:
-            found = result_of(shown(compare(bridge, pair, policy.value), err, pair.entry.name))
+            found = drive(compare(bridge, pair, policy.value), err, pair.entry.name)
             if not dry_run:
-                result_of(shown(carry_out(bridge, found, direction), err, pair.entry.name))
+                drive(carry_out(bridge, found, direction), err, pair.entry.name)
             if not as_json:
                 _print(found, direction, dry_run, bridge)
             return _facts(found, direction, dry_run)
@@ -130,7 +129,7 @@ def _undo_command(
     as_json: JsonOption = False,
 ) -> None:
     def work(bridge: Bridge, pair: Pair) -> dict[str, Any]:
-        result_of(shown(undo(bridge, pair), err, pair.entry.name))
+        drive(undo(bridge, pair), err, pair.entry.name)
         if not as_json:
             out.print(f"{pair.entry.name}: as before the last sync", markup=False)
         return {"state": "taken back"}

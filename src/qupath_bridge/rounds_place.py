@@ -10,10 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from napari_histo.core import CancelToken, ObjectTable, Progress, QueriedRegion, RoundFacts
+from napari_histo.core import (
+    CancelToken,
+    ObjectTable,
+    Progress,
+    QueriedRegion,
+    RoundFacts,
+    retold,
+)
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError, Cancelled, HistoError, WriteError
 from qupath_bridge._places import Bridge, can_read_projects, place_of
@@ -163,9 +171,9 @@ class RoundsPlace:
         failed: list[Failure] = []
         with self._place.open(read_only) as bridge:
             for i, entry in enumerate(entries):
-                work = steps(bridge, entry)
+                words = partial(_of_image, entry.name, i, len(entries))
                 try:
-                    done += yield from _named(work, i, len(entries), entry.name)
+                    done += yield from retold(steps(bridge, entry), words)
                 except Cancelled:
                     raise
                 except HistoError as error:
@@ -212,18 +220,8 @@ def open_rounds(path: Path) -> RoundsPlace:
     )
 
 
-def _named(
-    work: Generator[Progress, None, list[Item]], i: int, n: int, name: str
-) -> Generator[Progress, None, list[Item]]:
-    """The same steps, told as part of all images."""
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            result: list[Item] = end.value
-            return result
-        told = name if step.message == name else f"{name}: {step.message}"
-        yield Progress(i, n, told)
+def _of_image(name: str, i: int, n: int, step: Progress) -> Progress:
+    return Progress(i, n, name if step.message == name else f"{name}: {step.message}")
 
 
 def _notes(listed: ListChange) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_histo.learning.stardist.augment import (
+from napari_histo.learning.course.augment import (
     fluo_colour,
     fluo_texture,
     he_colour,

@@ -7,8 +7,9 @@ import pytest
 
 from napari_histo.core import Box, Contours, ModelInfo, ObjectState, PixelSize
 from napari_histo.errors import ImageError, ObjectsFileError, PixelSizeUnknownError
-from napari_histo.learning.stardist.patches import PatchShape, cut_patch
-from napari_histo.learning.stardist.sheets import Sheets, Slides
+from napari_histo.learning.course.sheets import Sheets, Slides
+from napari_histo.learning.course.warping import PatchShape
+from napari_histo.learning.stardist.patches import cut_patch
 from napari_histo.learning.stardist.start import small_config
 from napari_histo.learning.training import Example
 from napari_histo.models._stardist import StarDistSegmenter

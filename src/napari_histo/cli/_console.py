@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
-from napari_histo.core import CancelToken, Progress, SlideInfo
+from napari_histo.core import CancelToken, Progress, SlideInfo, result_of
 
 __all__ = ["cancel_on_interrupt", "drive", "err", "out", "say_choices", "say_error"]
 
@@ -64,12 +64,10 @@ def drive(work: Generator[Progress, None, Result], title: str) -> Result:
     )
     with ProgressBar(*columns, console=err, transient=True) as bar:
         task = bar.add_task("", total=None, title=title)
-        while True:
-            try:
-                step = next(work)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
+
+        def tell(step: Progress) -> None:
             bar.update(
                 task, completed=step.done, total=step.total or None, description=step.message
             )
+
+        return result_of(work, tell)

@@ -17,7 +17,7 @@ from napari_histo.core.models import (
 )
 from napari_histo.core.objects import Details, ObjectState, ObjectTable, ObjectType, new_ids
 from napari_histo.core.pixel_size import PixelSize
-from napari_histo.core.progress import CancelToken, Progress, result_of
+from napari_histo.core.progress import CancelToken, Progress, result_of, retold
 from napari_histo.core.prompts import BoxPrompt, PointPrompt, Prompt, ScribblePrompt
 from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import (
@@ -80,5 +80,6 @@ __all__ = [
     "regions_as_table",
     "regions_in",
     "result_of",
+    "retold",
     "unpack_rgb",
 ]

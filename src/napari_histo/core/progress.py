@@ -7,15 +7,16 @@ drive the same generator.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from napari_histo.errors import Cancelled
 
-__all__ = ["CancelToken", "Progress", "result_of"]
+__all__ = ["CancelToken", "Progress", "result_of", "retold"]
 
 Result = TypeVar("Result")
+Step = TypeVar("Step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,28 @@ class CancelToken:
             raise Cancelled("Cancelled.")
 
 
-def result_of(work: Generator[Any, None, Result]) -> Result:
-    """Drive long work to its end, without a look at its steps."""
+def result_of(
+    work: Generator[Step, None, Result], tell: Callable[[Step], Any] | None = None
+) -> Result:
+    """Drive long work to its end, and tell each step where somebody wants to know."""
     while True:
         try:
-            next(work)
+            step = next(work)
         except StopIteration as end:
             result: Result = end.value
             return result
+        if tell is not None:
+            tell(step)
+
+
+def retold(
+    work: Generator[Step, None, Result], words: Callable[[Step], Step]
+) -> Generator[Step, None, Result]:
+    """The same work, its steps told in other words: for work that is part of another."""
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        yield words(step)

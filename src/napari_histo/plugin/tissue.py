@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_histo.core import CancelToken, Contours, SlideReader
+from napari_histo.core import CancelToken, Contours, SlideReader, result_of
 from napari_histo.errors import Cancelled, HistoError
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.ops.tissue_pixels import TissueParams
@@ -265,13 +265,8 @@ def _find(
     from napari_histo.pipeline.tissue import find_tissue_steps, outlines_to_edit
 
     work = find_tissue_steps(reader, params=params, cancel=cancel)
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            mask: TissueMask = end.value
-            return mask, outlines_to_edit(mask)
-        report(f"Looking for tissue: {step.fraction:.0%}")
+    mask = result_of(work, lambda step: report(f"Looking for tissue: {step.fraction:.0%}"))
+    return mask, outlines_to_edit(mask)
 
 
 def _folder_of(image: Image) -> Path:

@@ -6,31 +6,18 @@ Plain threads and not napari's ``thread_worker``: a session runs without a windo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
-__all__ = ["Job", "Lane", "Post", "Report", "driven"]
-
-Result = TypeVar("Result")
+__all__ = ["Job", "Lane", "Post", "Report"]
 
 #: Runs a function later in the thread that owns the session: the window's, or a test's.
 Post = Callable[[Callable[[], None]], None]
 #: Tells how far the work is; may be called from the work's thread.
 Report = Callable[[Any], None]
-
-
-def driven(work: Generator[Any, None, Result], report: Report) -> Result:
-    """Run to the end, telling each step; in a thread."""
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        report(step)
 
 
 def _ignore(_: Any) -> None:

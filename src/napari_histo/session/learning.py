@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_histo.core import Box, CancelToken, Progress
+from napari_histo.core import Box, CancelToken, Progress, result_of
 from napari_histo.errors import Cancelled, HistoError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewProject, create_project
 from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import abandon
 from napari_histo.session.annotation import AnnotationController
-from napari_histo.session.jobs import Job, Lane, Post, Report, driven
+from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.learning_compare import Comparison, Place, comparing
 from napari_histo.session.learning_overview import overview
 from napari_histo.session.learning_qupath import put_into_qupath
@@ -104,8 +104,8 @@ class LearningController(RoundRegions):
 
         def work(report: Report) -> tuple[LearningProject, Overview]:
             report(Progress(0, 0, "Loading the model"))
-            found = driven(query(project, wish or QueryWish(), tools.make(), cancel), report)
-            driven(put_into_qupath(project, found, cancel), report)
+            found = result_of(query(project, wish or QueryWish(), tools.make(), cancel), report)
+            result_of(put_into_qupath(project, found, cancel), report)
             return _opened(project)
 
         self._begin(Task.CHOOSING, work, cancel)
@@ -129,7 +129,7 @@ class LearningController(RoundRegions):
         )
 
         def work(report: Report) -> tuple[LearningProject, Overview]:
-            driven(whole, _paced(report))
+            result_of(whole, _paced(report))
             return _opened(project)
 
         self.state.curve = Curve()
@@ -176,7 +176,7 @@ class LearningController(RoundRegions):
 
         def work(report: Report) -> Comparison:
             report(Progress(0, 0, "Loading the models"))
-            return driven(comparing(project, tools.make(), place, cancel), report)
+            return result_of(comparing(project, tools.make(), place, cancel), report)
 
         self._begin(Task.COMPARING, work, cancel, self._compared)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
-from napari_histo.core import CancelToken, ModelInfo, Progress, Segmenter
+from napari_histo.core import CancelToken, ModelInfo, Progress, Segmenter, result_of
 from napari_histo.pipeline import Segmentation, SegmentRequest
 from napari_histo.session.candidates import Candidates, Result
 from napari_histo.session.jobs import Report
@@ -43,7 +43,7 @@ class Order:
         for i, box in enumerate(self.region.boxes):
             request = replace(self.request, region=box)
             steps = segment(self.image.reader, model, request, cancel)
-            parts.append(_drive(steps, _shares(report, i, len(self.region.boxes))))
+            parts.append(result_of(steps, _shares(report, i, len(self.region.boxes))))
         cancel.raise_if_cancelled()
         return self._result(parts)
 
@@ -65,15 +65,6 @@ class Order:
             self.region,
             candidates,
         )
-
-
-def _drive(steps: Generator[Progress, None, Segmentation], report: Report) -> Segmentation:
-    while True:
-        try:
-            report(next(steps))
-        except StopIteration as end:
-            found: Segmentation = end.value
-            return found
 
 
 def _shares(report: Report, part: int, n_parts: int) -> Report:

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from psygnal import Signal
 
-from napari_histo.core import CancelToken, Progress
+from napari_histo.core import CancelToken, Progress, result_of
 from napari_histo.errors import HistoError
 from napari_histo.session.annotation import AnnotationController
-from napari_histo.session.jobs import Job, Lane, Post, Report, driven
+from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.qupath_browse import ProjectBrowser
 from napari_histo.session.qupath_desk import Borrowed, has_open, save_left_over
 from napari_histo.session.qupath_memory import Memory
@@ -144,8 +144,8 @@ class QuPathController(ProjectBrowser):
             return
 
         def work(report: Report) -> Preview | None:
-            found = driven(self._reading(row, settle), report)
-            return driven(self._writing(Preview(row, "pull", found), lambda: None), report)
+            found = result_of(self._reading(row, settle), report)
+            return result_of(self._writing(Preview(row, "pull", found), lambda: None), report)
 
         def done(again: Preview | None) -> None:
             self._written(again, "")
@@ -168,7 +168,7 @@ class QuPathController(ProjectBrowser):
         self.discard()
 
         def work(report: Report) -> Comparison:
-            return driven(self._reading(row, settle), report)
+            return result_of(self._reading(row, settle), report)
 
         def done(found: Comparison) -> None:
             self._finish()
@@ -216,7 +216,7 @@ class QuPathController(ProjectBrowser):
             return
 
         def work(report: Report) -> Preview | None:
-            return driven(self._writing(preview, settle), report)
+            return result_of(self._writing(preview, settle), report)
 
         name = f"{DIRECTIONS[preview.direction]} of {preview.row.entry.name}"
         self._start(name, Step.WRITING, work, lambda again: self._written(again, said))
@@ -238,7 +238,7 @@ class QuPathController(ProjectBrowser):
 
         def work(report: Report) -> None:
             bridge = self._bridge_of(row)
-            driven(undoing(bridge, row, settle=settle, cancel=self._cancel), report)
+            result_of(undoing(bridge, row, settle=settle, cancel=self._cancel), report)
 
         said = undone_text(row)
         name = f"Undo for {row.entry.name}"

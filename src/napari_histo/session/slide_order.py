@@ -7,11 +7,19 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_histo.core import Box, CancelToken, ObjectTable, Progress, Segmenter, SlideInfo
+from napari_histo.core import (
+    Box,
+    CancelToken,
+    ObjectTable,
+    Progress,
+    Segmenter,
+    SlideInfo,
+    result_of,
+)
 from napari_histo.core.slide import SlideReader
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.pipeline import RunRequest, SegmentRequest, SlideRun, segment_slide
@@ -30,7 +38,6 @@ __all__ = ["Begun", "Outcome", "SlideFunction", "SlideOrder"]
 
 #: As `napari_histo.pipeline.segment_slide`.
 SlideFunction = Callable[..., Generator[Progress, None, SlideRun]]
-_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +123,7 @@ class SlideOrder:
 
         steps = segment(reader, model, place.folder, request, cancel, on_part=on_part)
         try:
-            run = _drive(steps, report)
+            run = result_of(steps, report)
         except Exception as error:
             if not parts:
                 _clean_up(place)
@@ -150,7 +157,7 @@ class SlideOrder:
         if not self.tissue_only:
             return None
         size = self.order.request.pixel_size
-        return _drive(find_tissue_steps(reader, pixel_size=size, cancel=cancel), report)
+        return result_of(find_tissue_steps(reader, pixel_size=size, cancel=cancel), report)
 
     def _result(self, table: ObjectTable, info: SlideInfo, folder: Path) -> Result:
         order, thresholds = self.order, self.order.request.thresholds
@@ -189,12 +196,3 @@ def _clean_up(place: RunPlace) -> None:
     if place.found is Found.NOTHING and not any((place.folder / "proposals").glob("*.npz")):
         with suppress(OSError):
             shutil.rmtree(place.folder)
-
-
-def _drive(steps: Generator[Progress, None, _Answer], report: Report) -> _Answer:
-    while True:
-        try:
-            report(next(steps))
-        except StopIteration as end:
-            answer: _Answer = end.value
-            return answer

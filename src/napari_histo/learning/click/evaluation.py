@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Box, CancelToken, PromptSegmenter
 from napari_histo.core.learning import LabelledRegion
-from napari_histo.learning.stardist.sheets import nuclei_of
+from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.training import Example, Examples, as_examples
 from napari_histo.ops.metrics import Agreement
 from napari_histo.pipeline.evaluate_prompts import PromptReport, PromptTrial, evaluate_prompts

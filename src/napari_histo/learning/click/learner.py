@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from napari_histo.errors import ModelError
 from napari_histo.learning.click.samples import ClickBatch
-from napari_histo.learning.stardist.state import State, update_ema
+from napari_histo.learning.course.state import State, update_ema
 from napari_histo.models._nuclick_maps import draw_maps, encode
 from napari_histo.models._nuclick_net import ClickNet
 from napari_histo.ops.gestures import correction

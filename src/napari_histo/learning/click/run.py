@@ -19,8 +19,8 @@ from napari_histo.learning.click.evaluation import ClickScore, evaluate_clicks, 
 from napari_histo.learning.click.learner import ClickLearner
 from napari_histo.learning.click.params import ClickTraining
 from napari_histo.learning.click.samples import ClickBatches, ClickSlides, ObjectSource
+from napari_histo.learning.course.state import State, learning_rate
 from napari_histo.learning.stardist.result import data_facts, fingerprint
-from napari_histo.learning.stardist.state import State, learning_rate
 from napari_histo.learning.training import (
     CurvePoint,
     Example,

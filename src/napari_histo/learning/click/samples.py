@@ -15,15 +15,15 @@ from torch import Tensor
 from napari_histo.core import ModelInfo, PixelSize, PromptSegmenter, Segmenter
 from napari_histo.errors import ObjectsFileError
 from napari_histo.learning.click.drawing import NUCLEI, draw_gestures
-from napari_histo.learning.stardist.augment import (
+from napari_histo.learning.course.augment import (
     fluo_colour,
     fluo_texture,
     he_colour,
     he_texture,
     jitter_range,
 )
-from napari_histo.learning.stardist.patches import PatchShape, sampling_grid, warp, warp_nearest
-from napari_histo.learning.stardist.sheets import Sheet, Sheets, SlideRange, Slides
+from napari_histo.learning.course.sheets import Sheet, Sheets, SlideRange, Slides
+from napari_histo.learning.course.warping import PatchShape, sampling_grid, warp, warp_nearest
 from napari_histo.learning.training import Example
 from napari_histo.models._nuclick import PERCENTILES
 from napari_histo.ops.channels import ChannelPick

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from napari_histo.core import (
     Progress,
     Segmenter,
     SlideReader,
+    retold,
 )
 from napari_histo.core.learning import Pool, QueryStrategy
 from napari_histo.learning.click.pointing import Pointed
@@ -194,18 +195,13 @@ def _score(
     for place, (name, reader) in enumerate(readers.items()):
         request = ScoreRequest(region_px=region_px, seed=seed)
         work = score_image(name, reader, model, request, cancel, encoder=encoder)
-        pools.append((yield from _counted(work, f"{name} ({place + 1} of {len(readers)})")))
+        words = partial(_of_image, f"{name} ({place + 1} of {len(readers)})")
+        pools.append((yield from retold(work, words)))
     return join(pools)
 
 
-def _counted(work: Generator[Progress, None, Pool], what: str) -> Generator[Progress, None, Pool]:
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            pool: Pool = end.value
-            return pool
-        yield Progress(step.done, step.total, f"{step.message}: {what}", step.n_objects)
+def _of_image(what: str, step: Progress) -> Progress:
+    return replace(step, message=f"{step.message}: {what}")
 
 
 def _predict(reader: SlideReader, model: Segmenter | Pointed, box: Box, seed: int) -> ObjectTable:

@@ -21,7 +21,7 @@ from napari_histo.core import (
     TileGrid,
 )
 from napari_histo.core.learning import LabelledRegion
-from napari_histo.learning.stardist.sheets import SlideRange, Slides, nuclei_of
+from napari_histo.learning.course.sheets import SlideRange, Slides, nuclei_of
 from napari_histo.learning.training import Example, Examples, as_examples
 from napari_histo.ops.metrics import Agreement, compare_labels
 from napari_histo.pipeline.frame import Frame

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_histo.errors import ModelError
-from napari_histo.learning.stardist.state import State, freeze_norms, update_ema
+from napari_histo.learning.course.state import State, update_ema
+from napari_histo.learning.stardist.norms import freeze_norms
 from napari_histo.learning.stardist.targets import (
     LOSS_WEIGHTS,
     Batch,

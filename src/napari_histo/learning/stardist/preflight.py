@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_histo.core import CancelToken
+from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.stardist.run import Run
-from napari_histo.learning.stardist.sheets import nuclei_of
 from napari_histo.learning.training import Examples, Preflight, StarDistTraining
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 

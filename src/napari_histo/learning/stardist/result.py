@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from napari_histo.core import Thresholds
+from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.stardist.evaluation import Exam, best_thresholds
-from napari_histo.learning.stardist.sheets import nuclei_of
 from napari_histo.learning.stardist.start import Start
 from napari_histo.learning.training import Example, StarDistTraining
 from napari_histo.models._model_folder import SHIPPED_WEIGHTS

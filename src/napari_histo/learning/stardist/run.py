@@ -13,10 +13,14 @@ import numpy as np
 
 from napari_histo.core import CancelToken, Thresholds
 from napari_histo.errors import ModelError, ObjectsFileError
+from napari_histo.learning.course.sheets import Sheets, Slides
+from napari_histo.learning.course.state import State, learning_rate
+from napari_histo.learning.course.warping import PatchShape
 from napari_histo.learning.stardist.batches import Batches
 from napari_histo.learning.stardist.evaluation import Exam, best_thresholds
 from napari_histo.learning.stardist.learner import Learner
-from napari_histo.learning.stardist.patches import PatchShape, PatchSource
+from napari_histo.learning.stardist.norms import set_norm_momentum, set_priors
+from napari_histo.learning.stardist.patches import PatchSource
 from napari_histo.learning.stardist.result import (
     as_saved,
     choose_thresholds,
@@ -26,14 +30,7 @@ from napari_histo.learning.stardist.result import (
     metrics_rows,
     save_model,
 )
-from napari_histo.learning.stardist.sheets import Sheets, Slides
 from napari_histo.learning.stardist.start import Start
-from napari_histo.learning.stardist.state import (
-    State,
-    learning_rate,
-    set_norm_momentum,
-    set_priors,
-)
 from napari_histo.learning.stardist.targets import Batch
 from napari_histo.learning.training import (
     CurvePoint,

@@ -1,0 +1,1 @@
+"""What trainings of all families share: labelled pixels, patches, steps, cards."""
