@@ -68,6 +68,12 @@ def test_the_answer_in_short(points, enough):
     assert "50 more objects" in told.sentence
 
 
+def test_the_sentence_names_what_was_measured():
+    points = [(50, 0.50), (100, 0.56), (150, 0.60)]
+    assert "objects PQ +0." in forecast(points, 50).sentence
+    assert "objects IoU of clicks +0." in forecast(points, 50, "IoU of clicks").sentence
+
+
 @given(ROUNDS, st.integers(1, 5000))
 def test_the_interval_holds_the_estimate_and_chances_are_chances(points, n_more):
     told = forecast(points, n_more)

@@ -16,6 +16,8 @@ from napari_histo.learning.progress.baseline import Baseline
 from napari_histo.learning.progress.points import Learned, Point
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.plugin.learning_curve import RoundsCurve
+from napari_histo.plugin.learning_rounds import RoundTable
+from napari_histo.session.learning_state import LearningState, Overview
 from support.learning import FAKES, make_project, run_round, squares
 from support.learning_panel import LEFT
 from support.mouse import settle
@@ -222,6 +224,15 @@ def has_violet(view):
     image = view.grab().toImage()
     colours = [image.pixelColor(x, y) for x in range(300) for y in range(20, 112)]
     return any(250 < c.hue() < 290 and c.saturation() > 30 for c in colours)
+
+
+@pytest.mark.parametrize(("measure", "head"), [("PQ", "PQ"), ("IoU of clicks", "IoU")])
+def test_the_table_names_what_its_figures_are(qtbot, measure, head):
+    table = RoundTable()
+    qtbot.addWidget(table)
+    table.show_rounds(LearningState(overview=Overview(learned=Learned(measure=measure))))
+    assert table.horizontalHeaderItem(3).text() == head
+    assert measure in table.horizontalHeaderItem(3).toolTip()
 
 
 def test_the_curve_of_rounds_draws_random_regions_only_where_they_were_simulated(qtbot, tmp_path):

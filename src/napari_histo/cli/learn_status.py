@@ -81,7 +81,8 @@ def _round(found: RoundFolder, forgotten: bool) -> dict[str, Any]:
 def status_table(words: Mapping[str, Any]) -> Table:
     """One row a round; the model in use is marked."""
     table = Table(box=None)
-    for name in ("", "round", "stage", "regions", "objects", "PQ", "before", "verdict"):
+    quality = words["another_round"]["measure"]
+    for name in ("", "round", "stage", "regions", "objects", quality, "before", "verdict"):
         table.add_column(name, justify="left" if name in ("stage", "verdict") else "right")
     for row in words["rounds"]:
         regions = f"{row.get('labelled', 0)} of {row['asked']}"

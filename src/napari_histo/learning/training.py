@@ -200,6 +200,11 @@ class CurvePoint:
     f1: float = math.nan
     click_iou: float = math.nan
 
+    @property
+    def quality(self) -> float:
+        """What the training goes by: the IoU of clicks where there is one, else PQ."""
+        return self.pq if math.isnan(self.click_iou) else self.click_iou
+
     @classmethod
     def of(cls, step: int, loss: float, found: Agreement) -> CurvePoint:
         """From an agreement with the truth."""

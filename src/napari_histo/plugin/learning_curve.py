@@ -90,7 +90,8 @@ class CurveView(_Drawing):
         pq = [(step, value) for step, value, _ in self.curve.qualities]
         ap = [(step, value) for step, _, value in self.curve.qualities if value == value]
         top = max((loss for _, loss in losses), default=1.0) or 1.0
-        return [("loss", _LOSS, losses, top), ("PQ", _PQ, pq, 1.0), ("AP", _AP, ap, 1.0)]
+        name = self.curve.measure
+        return [("loss", _LOSS, losses, top), (name, _PQ, pq, 1.0), ("AP", _AP, ap, 1.0)]
 
     def draw(self, painter: QPainter, area: QRectF) -> None:
         """Lines, and a legend with the latest values."""
@@ -165,7 +166,7 @@ class RoundsCurve(_Drawing):
         """Axes, random regions, the band, the rounds, and the next one."""
         frame = _Frame(area.adjusted(_LEFT, _PAD, -2 * _PAD, -_BELOW), self._seen())
         self._draw_axes(painter, area, frame)
-        words = [("PQ over objects annotated", _PQ)]
+        words = [(f"{self.learned.measure} over objects annotated", _PQ)]
         painter.setClipRect(area)
         random = self.baseline.points if self.baseline is not None else ()
         if any(n <= frame.last for n, _ in random):

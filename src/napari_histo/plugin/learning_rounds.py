@@ -26,6 +26,7 @@ from napari_histo.session.learning_state import LearningState, RoundRow, Task
 __all__ = ["ComparePanel", "CurvesPanel", "RoundTable"]
 
 _COLUMNS = ("Round", "Regions", "Objects", "PQ", "Outcome")
+_QUALITY = 3
 #: Height of a line, and of how many the table shows at most.
 _LINE_PX, _LINES = 22, 4
 
@@ -167,7 +168,8 @@ class RoundTable(QTableWidget):
 
     def show_rounds(self, state: LearningState) -> None:
         """Other lines; the chosen one stays chosen."""
-        rounds = state.overview.rounds
+        rounds, measure = state.overview.rounds, state.overview.learned.measure
+        self._name_quality(measure)
         if rounds == self._shown:
             return
         chosen, self._shown = self.chosen, rounds
@@ -185,6 +187,12 @@ class RoundTable(QTableWidget):
                 self.setCurrentCell(i, 0)
         self.blockSignals(False)
         self.scrollToBottom()
+
+    def _name_quality(self, measure: str) -> None:
+        head = self.horizontalHeaderItem(_QUALITY)
+        assert head is not None
+        head.setText(measure.split()[0])  # the column is narrow
+        head.setToolTip(f"{measure} of the round's model, on the regions that judge.")
 
 
 def _cells(found: RoundRow) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ class LearningController(RoundRegions):
             result_of(whole, _paced(report))
             return _opened(project)
 
-        self.state.curve = Curve()
+        self.state.curve = Curve(measure=project.facts.start.measure)
         self._begin(Task.TRAINING, work, cancel)
 
     def use_model(self, of: int, *, forget_labels: bool = False) -> None:
@@ -241,8 +241,8 @@ class LearningController(RoundRegions):
         loss, point = getattr(progress, "loss", math.nan), getattr(progress, "point", None)
         if math.isfinite(loss) and progress.done > 0:
             state.curve = state.curve.with_loss(progress.done, loss)
-        if point is not None and math.isfinite(point.pq):
-            state.curve = state.curve.with_quality(point.step, point.pq, point.ap)
+        if point is not None and math.isfinite(point.quality):
+            state.curve = state.curve.with_quality(point.step, point.quality, point.ap)
         state.seconds_left = getattr(progress, "seconds_left", math.nan)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from napari_histo.learning.progress.points import learned
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
 from napari_histo.learning.rounds.work import queried_regions, work_file
+from napari_histo.learning.training import CurvePoint
 from napari_histo.session.learning_state import Curve, Overview, RegionRow, RoundRow
 from napari_histo.store.geojson import read_geojson
 
@@ -37,7 +38,9 @@ def overview(project: LearningProject) -> Overview:
     found = rounds[-1]
     trained = [r for r in rounds if r.stage >= Stage.TRAINED]
     decided = [r for r in rounds if r.stage is Stage.DECIDED]
-    curve = _curve(trained[-1]) if trained else Curve()
+    curve = Curve(measure=project.facts.start.measure)
+    if trained:
+        curve = _with_points(curve, trained[-1].training["curve"])
     sentence = f"Round {decided[-1].number}: {decided[-1].decision['sentence']}" if decided else ""
     regions = _regions(project, found)
     images = {row.image for row in regions}
@@ -122,19 +125,17 @@ def _round(found: RoundFolder, current: int, forgotten: bool) -> RoundRow:
     )
 
 
-def _curve(found: RoundFolder) -> Curve:
-    curve = Curve()
-    for point in found.training["curve"]:
-        loss, pq = _number(point.get("loss")), _number(point.get("pq"))
-        if math.isfinite(loss):
-            curve = curve.with_loss(int(point["step"]), loss)
-        if math.isfinite(pq):
-            curve = curve.with_quality(int(point["step"]), pq, _number(point.get("ap")))
+def _with_points(curve: Curve, points: Iterable[Mapping[str, Any]]) -> Curve:
+    for words in points:
+        numbers: dict[str, Any] = {
+            key: math.nan if value is None else value for key, value in words.items()
+        }
+        point = CurvePoint(**numbers)
+        if math.isfinite(point.loss):
+            curve = curve.with_loss(point.step, point.loss)
+        if math.isfinite(point.quality):
+            curve = curve.with_quality(point.step, point.quality, point.ap)
     return curve
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def files_of(project: LearningProject, number: int, images: Iterable[str]) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
@@ -146,21 +146,24 @@ class Curve:
     losses : tuple of (step, loss)
     qualities : tuple of (step, pq, ap)
         On the regions that were held out of this training.
+    measure : str
+        What stands in the place of PQ: a model that answers clicks has the mean IoU of its answers.
     """
 
     losses: tuple[tuple[int, float], ...] = ()
     qualities: tuple[tuple[int, float, float], ...] = ()
+    measure: str = "PQ"
 
     def with_loss(self, step: int, loss: float, most: int = 400) -> Curve:
         """One more; every second one goes where there are more than can be drawn."""
         losses = (*self.losses, (step, loss))
         if len(losses) > most:
             losses = losses[::2]
-        return Curve(losses, self.qualities)
+        return replace(self, losses=losses)
 
     def with_quality(self, step: int, pq: float, ap: float) -> Curve:
         """One more."""
-        return Curve(self.losses, (*self.qualities, (step, pq, ap)))
+        return replace(self, qualities=(*self.qualities, (step, pq, ap)))
 
 
 @dataclass(frozen=True)

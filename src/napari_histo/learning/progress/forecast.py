@@ -57,6 +57,8 @@ class Forecast:
         From where the curve stands now, which is rarely where the last model stands.
     chance : float
         That the curve rises by `WORTH_PQ` or more.
+    measure : str
+        What the figures are.
     """
 
     enough: Enough
@@ -67,6 +69,7 @@ class Forecast:
     high: float = np.nan
     gain: float = np.nan
     chance: float = np.nan
+    measure: str = "PQ"
 
     @property
     def sentence(self) -> str:
@@ -81,7 +84,7 @@ class Forecast:
             Enough.OPEN: "Another round may help",
             Enough.GOES_ON: "Another round is worth it",
         }[self.enough]
-        gain = "no gain" if abs(self.gain) < 0.0005 else f"PQ {self.gain:+.3f}"
+        gain = "no gain" if abs(self.gain) < 0.0005 else f"{self.measure} {self.gain:+.3f}"
         return (
             f"{start}: with {self.n_more} more objects {gain} is expected (the next model between "
             f"{self.low:.3f} and {self.high:.3f} in 4 of 5 cases; a gain of {WORTH_PQ:g} or more "
@@ -89,7 +92,7 @@ class Forecast:
         )
 
 
-def forecast(points: Sequence[tuple[float, float]], n_more: int) -> Forecast:
+def forecast(points: Sequence[tuple[float, float]], n_more: int, measure: str = "PQ") -> Forecast:
     """What another round would give.
 
     Parameters
@@ -99,6 +102,8 @@ def forecast(points: Sequence[tuple[float, float]], n_more: int) -> Forecast:
         In any order.
     n_more : int
         Objects that another round adds.
+    measure : str
+        What the figures are: for the sentence.
 
     Raises
     ------
@@ -106,7 +111,7 @@ def forecast(points: Sequence[tuple[float, float]], n_more: int) -> Forecast:
         A number of objects is 0 or less, or a quality is no number from 0 to 1.
     """
     if len({n for n, _ in points}) < FEWEST_ROUNDS or n_more < 1:
-        return Forecast(Enough.TOO_EARLY, len(points), max(n_more, 0))
+        return Forecast(Enough.TOO_EARLY, len(points), max(n_more, 0), measure=measure)
     curve = LearningCurve(points)
     now = max(n for n, _ in points)
     after = now + n_more
@@ -114,9 +119,8 @@ def forecast(points: Sequence[tuple[float, float]], n_more: int) -> Forecast:
     chance = curve.chance(now, after, WORTH_PQ)
     enough = Enough.GOES_ON if chance > 0.5 else Enough.OPEN if chance > 0.2 else Enough.ENOUGH
     pq, gain = curve.mean([after])[0], curve.mean([after])[0] - curve.mean([now])[0]
-    return Forecast(
-        enough, len(points), n_more, float(pq), float(low), float(high), float(gain), chance
-    )
+    figures = float(pq), float(low), float(high), float(gain), chance
+    return Forecast(enough, len(points), n_more, *figures, measure)
 
 
 class LearningCurve:

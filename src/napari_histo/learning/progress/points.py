@@ -44,15 +44,18 @@ class Learned:
         those that every one of these rounds was judged on.
     per_region : float
         Objects in a region that teaches, mean; 0 before there is one.
+    measure : str
+        What the figures are.
     """
 
     points: tuple[Point, ...] = ()
     per_region: float = 0.0
+    measure: str = "PQ"
 
     def forecast(self, n_regions: int) -> Forecast:
         """What a round of so many regions would give; at once where it was asked before."""
         rounds = tuple((p.n_objects, p.pq) for p in self.points if p.round and p.n_objects)
-        return _forecast(rounds, round(self.per_region * n_regions))
+        return _forecast(rounds, round(self.per_region * n_regions), self.measure)
 
 
 _forecast = lru_cache(maxsize=16)(forecast)
@@ -83,7 +86,8 @@ def learned(project: LearningProject) -> Learned:
                 points.append(Point(0, n_before, parent.pq))
             points.append(Point(found.number, n, new.pq))
     known = tuple(p for p in points if p.pq == p.pq)
-    return Learned(known, sum(objects) / len(objects) if objects else 0.0)
+    per_region = sum(objects) / len(objects) if objects else 0.0
+    return Learned(known, per_region, project.facts.start.measure)
 
 
 def _train_rows(found: RoundFolder) -> list[dict[str, int]]:

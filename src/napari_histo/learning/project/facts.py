@@ -11,6 +11,7 @@ from typing import Any
 from napari_histo.core import ClassDef, ClassScheme, PixelSize
 from napari_histo.core.rounds import Split
 from napari_histo.errors import LearningError
+from napari_histo.learning.click.params import CLICK_FAMILY
 from napari_histo.learning.project.splits import check_split
 from napari_histo.learning.rounds.promotion import Gate
 
@@ -116,6 +117,11 @@ class StartModel:
         """For JSON."""
         words = {"name": self.name, "sha256": self.sha256}
         return words | ({"family": self.family} if self.family else {})
+
+    @property
+    def measure(self) -> str:
+        """What figures of quality stand for, in a few words."""
+        return "IoU of clicks" if self.family == CLICK_FAMILY else "PQ"
 
     @classmethod
     def from_dict(cls, words: Mapping[str, Any]) -> StartModel:

@@ -14,7 +14,6 @@ from typing import Any
 
 from napari_histo.core import CancelToken, Progress
 from napari_histo.errors import LearningError
-from napari_histo.learning.click.params import CLICK_FAMILY
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.decision import decision_words, gate_words, region_row
 from napari_histo.learning.rounds.examples import OpenExamples
@@ -266,7 +265,7 @@ def _evaluation(
                 gate.draws,
                 round_seed(project, found.number),
                 gate.confidence,
-                measure="IoU of clicks" if project.facts.start.family == CLICK_FAMILY else "PQ",
+                measure=project.facts.start.measure,
                 doubts_labels=not training.get("from_scratch", False),
             )
         ),
