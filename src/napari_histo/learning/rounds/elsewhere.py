@@ -158,11 +158,18 @@ def publishing(
         raise LearningError(
             f"Round {found.number} is chosen and lies in {project.work_path(found.number)}, but "
             f"not all of it is in QuPath ({path}). {error} Put this right and choose again: the "
-            "same regions are published then. Or say with --qupath where the QuPath project is "
-            "now, or leave it out with --no-qupath and annotate in napari."
+            f"same regions are published then. {_other_ways('query', project)}"
         ) from error
     project.log(f"round {found.number}: published to {path.name}")
     return PublishedThere(place, outcome.done, wanted.lacking, tuple(outcome.notes))
+
+
+def _other_ways(step: str, project: LearningProject) -> str:
+    """The link of a project changes on the command line alone; a panel's user is told so too."""
+    return (
+        f"Or say where the QuPath project is now: napari-histo learn {step} {project.path} "
+        "--qupath PROJECT; --no-qupath leaves it out."
+    )
 
 
 def gathering(
@@ -197,8 +204,7 @@ def gathering(
     except HistoError as error:
         raise LearningError(
             f"Nothing was collected, for what was done in QuPath ({path}) cannot be read. {error} "
-            "Put this right and collect again. Or say with --qupath where the QuPath project is "
-            "now, or leave it out with --no-qupath."
+            f"Put this right and collect again. {_other_ways('collect', project)}"
         ) from error
     notes = list(outcome.notes)
     if n_waiting:
