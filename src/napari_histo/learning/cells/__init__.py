@@ -1,0 +1,1 @@
+"""Classes of cells: a classifier that learns from clicked examples while one waits."""
