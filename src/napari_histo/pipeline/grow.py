@@ -23,7 +23,7 @@ from napari_histo.core.grid_index import GridIndex
 from napari_histo.ops.expand import expand, reach_px
 from napari_histo.pipeline.tilewise import rows_by_tile, tilewise
 
-__all__ = ["grow_cells"]
+__all__ = ["grow_cells", "seeds"]
 
 Rows = NDArray[np.int64]
 
@@ -60,7 +60,7 @@ def grow_cells(
     ------
     Cancelled
     """
-    nuclei = _seeds(table)
+    nuclei = seeds(table)
     rows = np.flatnonzero(np.diff(nuclei.object_offsets))
     nuclei = _chosen(nuclei, rows)
     index = GridIndex(nuclei.bounds)
@@ -86,8 +86,8 @@ def grow_cells(
     return _with_cells(table, rows, nuclei, found)
 
 
-def _seeds(table: ObjectTable) -> Contours:
-    """(n) outlines to grow from; empty rows for what does not grow."""
+def seeds(table: ObjectTable) -> Contours:
+    """(n) nuclei of detections and cells: their own, else their outlines; else empty rows."""
     grows = np.isin(table.object_type, (ObjectType.DETECTION, ObjectType.CELL))
     grows &= table.contours.kind == GeometryKind.POLYGON
     if table.nuclei is None and grows.all():
