@@ -52,3 +52,19 @@ def test_empty_glass_is_not_stretched():
 def test_degenerate_samples_give_a_usable_range(samples):
     found = of(np.asarray(samples, np.float32))
     assert np.isfinite(found.apply(np.array([1.0, 5.0], np.float32))).all()
+
+
+def test_channels_share_a_range_or_have_their_own():
+    samples = np.stack([np.arange(101), 10 * np.arange(101)], axis=1)
+    alone, shared = (
+        Normalizer.from_samples(samples, (0, 100), is_8bit_rgb=False, each_channel=each)
+        for each in (True, False)
+    )
+    np.testing.assert_allclose(alone.apply(np.array([[100, 1000]])), [[1, 1]])
+    np.testing.assert_allclose(shared.apply(np.array([[100, 1000]])), [[0.1, 1]])
+
+
+def test_a_channel_that_shows_nothing_becomes_background():
+    samples = np.stack([np.arange(50), np.full(50, 7)], axis=1)
+    found = Normalizer.from_samples(samples, (1, 99), is_8bit_rgb=False, each_channel=True)
+    assert not found.apply(samples)[:, 1].any()

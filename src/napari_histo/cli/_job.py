@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_histo.cli._console import drive, say_choices
+from napari_histo.cli._console import drive, err, say_choices
 from napari_histo.cli._slide import Cluster, Slide
 from napari_histo.cli._targets import is_run_folder
-from napari_histo.core import Box, CancelToken, ClassScheme, Segmenter, SlideReader
+from napari_histo.core import Box, CancelToken, ClassScheme, Segmenter, SlideInfo, SlideReader
 
 if TYPE_CHECKING:
     from napari_histo.ops.tissue import TissueMask
@@ -68,11 +68,20 @@ class Job:
         is_run = self.tissue is not None or self.cluster is not None
         with open_slide(image, z=self.z or 0, series=self.series or 0) as reader:
             say_choices(reader.info, z=self.z, series=self.series)
+            self._say_channels(reader.info)
             region = self.request.region or reader.info.box
             is_run |= is_run_folder(target) or region.area > _LARGE_PX
             if is_run or (self.resume and not in_batch):
                 return self._run_slide(reader, target, cancel)
             return self._run_whole(reader, target, cancel)
+
+    def _say_channels(self, image: SlideInfo) -> None:
+        """Which channels were found by their names."""
+        asked, model = self.request, self.model.info
+        if not model.takes_two_channels or asked.channel is not None:
+            return
+        if words := asked.pick_channels(image, model).words(image):
+            err.print(f"{image.name}: {words}", markup=False)
 
     def _run_whole(self, reader: SlideReader, target: Path, cancel: CancelToken) -> Done:
         """A small image, in memory."""

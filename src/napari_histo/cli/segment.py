@@ -63,7 +63,12 @@ def segment_command(
     ] = None,
     tile: Annotated[int | None, typer.Option(min=64, help="Side of a tile, model px.")] = None,
     channel: Annotated[
-        int | None, typer.Option(min=0, help="Channel with the nuclei, from 0.")
+        int | None,
+        typer.Option(min=0, help="Channel with the nuclei, or for Cellpose the cells, from 0."),
+    ] = None,
+    nuclear_channel: Annotated[
+        int | None,
+        typer.Option(min=0, help="Channel with the nuclei of the cells, for Cellpose, from 0."),
     ] = None,
     diameter: Annotated[
         float | None,
@@ -133,7 +138,9 @@ def segment_command(
         info.thresholds.prob if prob_thresh is None else prob_thresh,
         info.thresholds.nms if nms_thresh is None else nms_thresh,
     )
-    request = SegmentRequest(box, size, channel, thresholds, tile_px=tile)
+    request = SegmentRequest(
+        box, size, channel, thresholds, tile_px=tile, nuclear_channel=nuclear_channel
+    )
     cluster = None
     if workers or scheduler:
         cluster = Cluster(model, device.value, scheduler, workers)

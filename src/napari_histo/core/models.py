@@ -28,7 +28,7 @@ __all__ = [
     "Thresholds",
 ]
 
-Channels = Literal["rgb", "gray", "any"]
+Channels = Literal["rgb", "gray", "any", "cells", "rgb-or-cells"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ class ModelInfo:
     pixel_size_nominal : bool
         True where the training images had no known pixel size and `pixel_size_um` was derived from
         the size of their nuclei; an image of unknown pixel size is then taken as it is.
-    channels : {"rgb", "gray", "any"}
+    channels : {"rgb", "gray", "any", "cells", "rgb-or-cells"}
+        The last two take a channel with cells and, if there is one, a second one with nuclei;
+        ``cells`` sees RGB as one channel.
     classes : ClassScheme
     licence : str
         SPDX expression of the weights' licence.
@@ -94,6 +96,11 @@ class ModelInfo:
     size_bytes: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     description: str = ""
+
+    @property
+    def takes_two_channels(self) -> bool:
+        """True where a channel with nuclei may stand beside that with cells."""
+        return self.channels in ("cells", "rgb-or-cells")
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,13 +58,14 @@ def unavailable(name: str) -> ModelUnavailableError:
 def file_info(path: Path, *, name: str | None = None) -> ModelInfo:
     """Card of a Cellpose file, without opening it."""
     published = name in PUBLISHED_FILES
+    of_nuclei = "nucle" in (name or path.stem).lower()
     return ModelInfo(
         name or path.stem,
         CELLPOSE_FAMILY,
         _NOMINAL_UM,
         True,
-        "gray",
-        ClassScheme.of("Nucleus" if name == "nuclei" else "Cell"),
+        "gray" if of_nuclei else "cells",
+        ClassScheme.of("Nucleus" if of_nuclei else "Cell"),
         _LICENCE if published else "unknown",
         str(path),
         size_bytes=path.stat().st_size,

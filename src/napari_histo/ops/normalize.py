@@ -24,43 +24,65 @@ class Normalizer:
     ----------
     low, high : float
         In the image's own units.
+    others : tuple of Normalizer
+        Ranges of the second channel and those after it; empty where all channels share one.
     """
 
     low: float
     high: float
+    others: tuple[Normalizer, ...] = ()
 
     @classmethod
     def from_samples(
-        cls, samples: NDArray[Any], percentiles: tuple[float, float], *, is_8bit_rgb: bool
+        cls,
+        samples: NDArray[Any],
+        percentiles: tuple[float, float],
+        *,
+        is_8bit_rgb: bool,
+        each_channel: bool = False,
     ) -> Normalizer:
         """Range from pixels of the region.
 
         Parameters
         ----------
         samples : (n, channels) array
-            Pixels; NaN and infinities are left out. All channels share one range.
+            Pixels; NaN and infinities are left out.
         percentiles : (float, float)
             Which of them become 0 and 1.
         is_8bit_rgb : bool
             True for brightfield colour. A range below 50 grey levels is then widened to 50, or the
             noise of empty glass would be stretched into nuclei.
+        each_channel : bool
+            True for a range of each channel's own; else all channels share one.
         """
-        finite = np.asarray(samples, np.float32).ravel()
-        finite = finite[np.isfinite(finite)]
-        if not len(finite):
-            return cls(0.0, 1.0)
-        low, high = (float(v) for v in np.percentile(finite, percentiles))
-        if is_8bit_rgb:
-            return cls(high - max(high - low, 50.0), high)
-        # Where fewer than 0.2 % of the pixels are bright, the percentile misses them all.
-        bright = float(np.percentile(finite, 99.99))
-        high = max(high, low + _FAINTEST * (bright - low))
-        return cls(low, high if high > low else low + 1.0)
+        sets = samples.T if each_channel else [samples]
+        first, *others = (_range(one, percentiles, is_8bit_rgb=is_8bit_rgb) for one in sets)
+        return cls(*first, tuple(cls(*other) for other in others))
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Normalised float32 of the same shape; NaN and infinities become 0 (background)."""
-        out: NDArray[np.float32] = np.subtract(pixels, np.float32(self.low), dtype=np.float32)
-        out *= np.float32(1 / (self.high - self.low))
+        ranges = (self, *self.others)
+        low = np.array([r.low for r in ranges], np.float32)
+        scale = np.array([1 / (r.high - r.low) for r in ranges], np.float32)
+        out: NDArray[np.float32] = np.subtract(pixels, low, dtype=np.float32)
+        out *= scale
         if np.issubdtype(pixels.dtype, np.floating):
             np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         return out
+
+
+def _range(
+    samples: NDArray[Any], percentiles: tuple[float, float], *, is_8bit_rgb: bool
+) -> tuple[float, float]:
+    """What becomes 0 and 1."""
+    finite = np.asarray(samples, np.float32).ravel()
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(finite, percentiles))
+    if is_8bit_rgb:
+        return high - max(high - low, 50.0), high
+    # Where fewer than 0.2 % of the pixels are bright, the percentile misses them all.
+    bright = float(np.percentile(finite, 99.99))
+    high = max(high, low + _FAINTEST * (bright - low))
+    return low, high if high > low else low + 1.0

@@ -248,7 +248,12 @@ def fit(frame: Frame, model: Segmenter, pick: ChannelPick) -> tuple[Normalizer, 
         normalizer = Normalizer(0.0, top)
     else:
         brightfield = info.is_rgb and pick.index is None and not pick.to_gray
-        normalizer = Normalizer.from_samples(samples, model.percentiles, is_8bit_rgb=brightfield)
+        normalizer = Normalizer.from_samples(
+            samples,
+            model.percentiles,
+            is_8bit_rgb=brightfield,
+            each_channel=model.info.takes_two_channels,
+        )
     return normalizer, model.adapt(normalizer.apply(samples))
 
 

@@ -100,8 +100,8 @@ def facts_of(reader: SlideReader, model: Segmenter, request: RunRequest) -> dict
             "region": None if asked.region is None else asdict(asked.region),
             "pixel_size_um": None if size is None else [size.x_um, size.y_um],
             "channel": asked.channel,
+            **_where_given(nuclear_channel=asked.nuclear_channel, tile_px=asked.tile_px),
             "thresholds": asdict(thresholds),
-            **({} if asked.tile_px is None else {"tile_px": asked.tile_px}),
             "classes": None if request.classes is None else list(request.classes.names),
             "tissue": None if tissue is None else _hash(np.packbits(tissue.cells).tobytes()),
             **dict(request.options),
@@ -112,6 +112,11 @@ def facts_of(reader: SlideReader, model: Segmenter, request: RunRequest) -> dict
         "device": str(getattr(model, "device", "cpu")),
         "versions": _versions(),
     }
+
+
+def _where_given(**facts: Any) -> dict[str, Any]:
+    """Facts that older runs do not have, and need not."""
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _fitting_tile_px(model: Segmenter) -> int:

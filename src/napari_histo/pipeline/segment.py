@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from napari_histo.core import (
     Box,
     CancelToken,
+    ModelInfo,
     ObjectTable,
     PixelSize,
     Progress,
     Proposals,
     Segmenter,
+    SlideInfo,
     SlideReader,
     Thresholds,
     TileGrid,
@@ -46,7 +48,7 @@ class SegmentRequest:
     pixel_size : PixelSize or None
         The user's word; it wins over the file's.
     channel : int or None
-        For models of one channel.
+        For models of one channel; the one with cells for models of cells.
     thresholds : Thresholds or None
         The model's own by default.
     min_prob : float or None
@@ -57,6 +59,8 @@ class SegmentRequest:
         Side of a tile, model px; by default 1024, or the whole region where it is small.
     seed : int or None
         Of the objects' ids; random by default.
+    nuclear_channel : int or None
+        The one with nuclei beside it, for models of cells. With neither their names tell.
     """
 
     region: Box | None = None
@@ -66,6 +70,11 @@ class SegmentRequest:
     min_prob: float | None = None
     tile_px: int | None = None
     seed: int | None = None
+    nuclear_channel: int | None = None
+
+    def pick_channels(self, image: SlideInfo, model: ModelInfo) -> ChannelPick:
+        """The channels of `image` that `model` is shown; see `ChannelPick.choose`."""
+        return ChannelPick.choose(image, model, self.channel, self.nuclear_channel)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,7 +179,7 @@ def segment(
     floor = thresholds.prob
     if request.min_prob is not None and not isinstance(model, FieldSegmenter):
         floor = min(floor, request.min_prob)
-    pick = ChannelPick.choose(reader.info, model.info, request.channel)
+    pick = request.pick_channels(reader.info, model.info)
     frame = Frame.of(reader, model.info, region=request.region, pixel_size=request.pixel_size)
     grid = _grid(frame, model, request.tile_px)
     yield Progress(0, len(grid), "Reading the image")

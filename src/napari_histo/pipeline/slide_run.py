@@ -18,7 +18,6 @@ from napari_histo.core import (
     SlideReader,
     TileGrid,
 )
-from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.pipeline.drawing import draw
 from napari_histo.pipeline.frame import Frame
@@ -190,7 +189,7 @@ def plan_of(reader: SlideReader, model: Segmenter, asked: SegmentRequest) -> Pla
     frame = Frame.of(reader, model.info, region=asked.region, pixel_size=asked.pixel_size)
     tile_px = asked.tile_px or TILES_PX[0]
     grid = TileGrid(frame.extent, frame.region, tile_px, model.margin_px, model.align_px)
-    pick = ChannelPick.choose(reader.info, model.info, asked.channel)
+    pick = asked.pick_channels(reader.info, model.info)
     normalizer, model = fit(frame, model, pick)
     return Plan(frame, grid, model, pick, normalizer, thresholds.prob)
 

@@ -18,7 +18,13 @@ __all__ = [
     "summary",
 ]
 
-_CHANNELS = {"rgb": "colour", "gray": "one channel", "any": "any image"}
+_CHANNELS = {
+    "rgb": "colour",
+    "gray": "one channel",
+    "any": "any image",
+    "cells": "cells, with or without nuclei",
+    "rgb-or-cells": "colour, or cells with or without nuclei",
+}
 
 
 def model_facts(info: ModelInfo, *, available: bool) -> str:
