@@ -14,6 +14,7 @@ from napari_histo.errors import ModelError
 from napari_histo.models._cellpose_dynamics import find_masks
 from napari_histo.models._cellpose_windows import WINDOW_PX, Answers, average
 from napari_histo.models._device import pick_device, room
+from napari_histo.ops.finite import finite
 from napari_histo.ops.trace import trace
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class CellposeSegmenter:
                 f"The model {self._info.name!r} wants {wanted} channel(s), the image has {given}. "
                 "Choose another model, or the channels to use."
             )
-        return np.pad(images, ((0, 0), (0, 0), (0, 0), (0, wanted - given)))
+        return np.pad(finite(images), ((0, 0), (0, 0), (0, 0), (0, wanted - given)))
 
     def _asking(self, *, keep_bytes: int) -> Answers:
         batch = 8 if self.device == "cuda" else 1

@@ -12,6 +12,7 @@ from scipy import ndimage as ndi
 from napari_histo.core import Contours, ModelInfo, ObjectTable, Proposals, Thresholds
 from napari_histo.models._device import room
 from napari_histo.models._watershed import contrasts, local_otsu, means, noise, part
+from napari_histo.ops.finite import finite
 from napari_histo.ops.stain import brightest, is_gray, nuclear_density, optical_density
 
 __all__ = ["CLASSICAL_INFO", "ClassicalSegmenter", "Polarity"]
@@ -127,7 +128,7 @@ class ClassicalSegmenter:
     def _propose_one(self, image: NDArray[np.float32], min_prob: float) -> Proposals:
         if not image.size:
             return _no_proposals()
-        signal = nuclear_signal(np.nan_to_num(image), self.polarity, self.coloured)
+        signal = nuclear_signal(finite(image), self.polarity, self.coloured)
         labels, prob = _label(signal)
         keep = prob > min_prob
         if not keep.any():

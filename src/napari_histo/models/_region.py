@@ -22,6 +22,7 @@ from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.models._device import pick_device
 from napari_histo.models._model_folder import SHIPPED_WEIGHTS, read_info, read_json
+from napari_histo.ops.finite import finite
 from napari_histo.store.write import atomic_path
 
 if TYPE_CHECKING:
@@ -163,11 +164,11 @@ class TorchRegionSegmenter:
                 f"The region model {self._info.name!r} was trained on {self.shape.channels} "
                 f"channel(s); this image has {images.shape[-1]}. Train one on images of its kind."
             )
-        parts = [images]
+        parts = [finite(images)]
         if self.shape.guided:
             empty = np.zeros((*images.shape[:3], self.shape.classes), np.float32)
             parts.append(empty if guide is None else guide)
-        x = np.concatenate(parts, axis=-1) if len(parts) > 1 else images
+        x = np.concatenate(parts, axis=-1)
         rows, columns = (-side % self._align for side in x.shape[1:3])
         if rows or columns:
             x = np.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge")

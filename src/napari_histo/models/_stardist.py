@@ -11,6 +11,7 @@ from napari_histo.core import Contours, ModelInfo, ObjectTable, Proposals, Thres
 from napari_histo.errors import ModelError
 from napari_histo.models._device import pick_device, pick_precision, room
 from napari_histo.models._stardist_nms import star_polygons, suppress
+from napari_histo.ops.finite import finite
 
 if TYPE_CHECKING:
     import torch
@@ -119,6 +120,8 @@ class StarDistSegmenter:
     def propose(self, images: NDArray[np.float32], min_prob: float) -> list[Proposals]:
         """See `Segmenter.propose`; `columns` holds ``dist`` and, with classes, ``class_prob``."""
         self._check_channels(images)
+        if not images.size:
+            return [self._nothing() for _ in images]
         height, width = images.shape[1:3]
         prob, dist, classes = self._forward(images)
         found = []
@@ -138,6 +141,12 @@ class StarDistSegmenter:
                 )
             )
         return found
+
+    def _nothing(self) -> Proposals:
+        columns = {"dist": np.zeros((0, self.config.n_rays), np.float32)}
+        if self.config.n_classes is not None:
+            columns["class_prob"] = np.zeros((0, self.config.n_classes + 1), np.float32)
+        return Proposals(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), columns)
 
     @property
     def has_dropout(self) -> bool:
@@ -186,7 +195,7 @@ class StarDistSegmenter:
         """Images (b, h, w, c) as the network wants them, at least as large."""
         import torch
 
-        batch = torch.from_numpy(_pad_to(images, self.config.divisor)).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(_pad_to(finite(images), self.config.divisor)).permute(0, 3, 1, 2)
         return batch.to(self.device, self._dtype).contiguous(memory_format=torch.channels_last)
 
     def _forward(

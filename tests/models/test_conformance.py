@@ -1,0 +1,82 @@
+"""Every family of models passes the suites that the package ships."""
+
+from __future__ import annotations
+
+from napari_histo.core import ClassScheme, ModelInfo, Thresholds
+from napari_histo.models import load_model
+from napari_histo.models._cellpose import CellposeSegmenter
+from napari_histo.models._cellpose_net import save_cellpose_net
+from napari_histo.models._classical import ClassicalSegmenter
+from napari_histo.models._model_folder import SHIPPED_WEIGHTS, STOCK_WEIGHTS
+from napari_histo.models._stardist import StarDistSegmenter
+from napari_histo.models._stardist_files import save_shipped, save_stock
+from napari_histo.testing.model_files import ModelFilesConformance
+from napari_histo.testing.segmenter import SegmenterConformance
+from support.cellpose_nets import SpotNet, random_net
+from support.stardist_nets import eager_net
+
+
+def info(family, channels, **words):
+    words = {"licence": "CC0-1.0", "source": "a test", "pixel_size_um": 0.5, **words}
+    return ModelInfo("net", family, channels=channels, **words)
+
+
+class TestClassical(SegmenterConformance):
+    def make(self, device="cpu"):
+        return ClassicalSegmenter("bright")
+
+
+class TestStarDist(SegmenterConformance):
+    def make(self, device="cpu"):
+        card = info("stardist", "rgb")
+        return StarDistSegmenter(eager_net(), card, device=device, precision="float32")
+
+
+class TestStarDistGrayWithClasses(SegmenterConformance):
+    def make(self, device="cpu"):
+        net = eager_net(n_channel_in=1, n_classes=3, grid=(1, 1), unet_batch_norm=True)
+        card = info("stardist", "gray", classes=ClassScheme.of("A", "B", "C"))
+        return StarDistSegmenter(net, card, device=device, precision="float32")
+
+
+class TestShippedDefault(SegmenterConformance):
+    """The weights that people get, in the precision that they get."""
+
+    huge_px = 256
+
+    def make(self, device="cpu"):
+        return load_model("fluo-nuclei", device=device)
+
+
+class TestCellpose(SegmenterConformance):
+    """Random weights of the real graph find nothing steady; a formula in their place does."""
+
+    huge_px = 256
+
+    def make(self, device="cpu"):
+        card = info("cellpose", "gray", thresholds=Thresholds(0.5, 0.4))
+        return CellposeSegmenter(SpotNet(), card, device=device)
+
+
+class TestStarDistFiles(ModelFilesConformance):
+    def save(self, folder):
+        save_shipped(folder / "mine", eager_net(), Thresholds())
+        return folder / "mine", folder / "mine" / SHIPPED_WEIGHTS
+
+    def load(self, path):
+        return load_model(str(path), device="cpu")
+
+
+class TestStockStarDistFiles(TestStarDistFiles):
+    def save(self, folder):
+        save_stock(folder / "mine", eager_net(), Thresholds())
+        return folder / "mine", folder / "mine" / STOCK_WEIGHTS
+
+
+class TestCellposeFiles(ModelFilesConformance):
+    def save(self, folder):
+        save_cellpose_net(folder / "mine", random_net())
+        return folder / "mine", folder / "mine"
+
+    def load(self, path):
+        return load_model(str(path), device="cpu")
