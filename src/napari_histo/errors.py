@@ -14,6 +14,7 @@ __all__ = [
     "HistoError",
     "ImageError",
     "LearningError",
+    "MeasurementError",
     "MissingDependencyError",
     "ModelError",
     "ModelUnavailableError",
@@ -83,6 +84,10 @@ class LearningError(HistoError):
 
 class StainError(HistoError):
     """Stain vectors that separate nothing, or stains that a slide does not show."""
+
+
+class MeasurementError(HistoError):
+    """A measurement that is not there, or values and thresholds that tell nothing."""
 
 
 class EditError(HistoError):

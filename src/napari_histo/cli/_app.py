@@ -16,6 +16,7 @@ from napari_histo.cli import (
     learn,
     measure,
     models,
+    positivity,
     prompt,
     regions,
     segment,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("segment")(segment.segment_command)
 app.command("tissue")(tissue.tissue_command)
 app.command("measure")(measure.measure_command)
+app.command("positivity")(positivity.positivity_command)
 app.command("prompt")(prompt.prompt_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("evaluate-prompts")(evaluate_prompts.evaluate_prompts_command)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_histo.ops.stain_vectors import StainVectors
     from napari_histo.pipeline.measure import Measured
 
-__all__ = ["TEXT", "MeasureJob", "check_output", "check_text"]
+__all__ = ["TEXT", "MeasureJob", "check_output", "check_text", "objects_in", "stains_of_word"]
 
 #: Endings of tables.
 TEXT = (".csv", ".tsv")
@@ -70,7 +70,7 @@ class MeasureJob:
         from napari_histo.store import load_objects
 
         started, word = time.monotonic(), (self.stains or "").lower()
-        table = load_objects(_objects_in(objects))
+        table = load_objects(objects_in(objects))
         with open_slide(image, z=self.z or 0, series=self.series or 0) as slide:
             say_choices(slide.info, z=self.z, series=self.series)
             reader = _in_other_colours(slide, self.normalize, self.reference)
@@ -79,7 +79,7 @@ class MeasureJob:
                 compartment=self.compartment,
                 expand_um=self.expand_um,
                 intensity=word != "none",
-                stains=_stains_of(reader, self.stains),
+                stains=stains_of_word(reader, self.stains),
                 channels=word == "channels",
                 neighbours=self.neighbours_um > 0,
                 within_um=self.neighbours_um,
@@ -97,7 +97,7 @@ class MeasureJob:
         return [{"Image": info.name, **row} for row in result.summary]
 
 
-def _stains_of(reader: SlideReader, text: str | None) -> StainVectors | None:
+def stains_of_word(reader: SlideReader, text: str | None) -> StainVectors | None:
     """The user's word on stains; None where `measure` decides."""
     from napari_histo.ops.stain_vectors import H_DAB, HE, StainVectors
     from napari_histo.pipeline.colours import stains_of
@@ -126,7 +126,7 @@ def _in_other_colours(slide: SlideReader, kind: str | None, reference: Path | No
         return NormalizedReader(slide, normalizer_of(slide, kind, wanted))
 
 
-def _objects_in(path: Path) -> Path:
+def objects_in(path: Path) -> Path:
     """The file of objects; that of a run folder."""
     inside = path / "objects.parquet"
     return inside if path.is_dir() and inside.exists() else path

@@ -3,17 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import ClassScheme, Contours, GeometryKind, PixelSize
+from napari_histo.core import (
+    ClassScheme,
+    Contours,
+    GeometryKind,
+    ObjectState,
+    ObjectTable,
+    ObjectType,
+    PixelSize,
+)
 
-__all__ = ["WHOLE_IMAGE", "count_objects", "rows_in_regions"]
+__all__ = ["ANNOTATIONS", "WHOLE_IMAGE", "Places", "centres_of", "count_objects", "rows_in_regions"]
 
 WHOLE_IMAGE = "Image"
 _UNCLASSIFIED = "Unclassified"
+#: What people draw around objects; everything else is counted.
+ANNOTATIONS = (ObjectType.ANNOTATION, ObjectType.TMA_CORE, ObjectType.ROOT)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """The image and its regions, and which objects lie in each.
+
+    Attributes
+    ----------
+    names : list of (str, str)
+        Name and class of each, the image first.
+    members : list of int arrays
+        Rows in each; a row may lie in several.
+    areas_px : list of float
+        px²; NaN where unknown.
+    """
+
+    names: list[tuple[str, str]]
+    members: list[NDArray[np.int64]]
+    areas_px: list[float]
+
+    @classmethod
+    def of(cls, table: ObjectTable, regions: ObjectTable | None, image_px2: float) -> Places:
+        """Objects of `table` by their centres, without annotations and what a person refused.
+
+        Parameters
+        ----------
+        table : ObjectTable
+        regions : ObjectTable or None
+            None for the image alone.
+        image_px2 : float
+            Area of the image, px².
+        """
+        centres = centres_of(table)
+        known = np.isfinite(centres).all(axis=1) & (table.state != ObjectState.REJECTED)
+        rows = np.flatnonzero(known & ~np.isin(table.object_type, ANNOTATIONS))
+        names, members, areas = [(WHOLE_IMAGE, "")], [rows], [float(image_px2)]
+        if regions is not None:
+            classes = [name or "" for name in regions.class_names]
+            names += list(zip(_titles(regions), classes, strict=True))
+            members += [rows[i] for i in rows_in_regions(centres[rows], regions.contours)]
+            areas += regions.areas_px.tolist()
+        return cls(names, members, areas)
+
+
+def centres_of(table: ObjectTable) -> NDArray[np.float64]:
+    """(n, 2) centroids of nuclei where there are any, else of outlines, px."""
+    if table.nuclei is None:
+        return table.centroids
+    nuclei = table.nuclei.centroids
+    return np.where(np.isfinite(nuclei), nuclei, table.centroids)
+
+
+def _titles(regions: ObjectTable) -> list[str]:
+    """A name for each region: its own, or its class's with a number."""
+    classes = regions.class_names
+    return [
+        regions.details_of(i).name or f"{classes[i] or 'Annotation'} {i + 1}"
+        for i in range(len(regions))
+    ]
 
 
 def rows_in_regions(points: NDArray[np.float64], regions: Contours) -> list[NDArray[np.int64]]:

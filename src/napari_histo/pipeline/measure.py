@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,17 @@ from napari_histo.ops.measure_shape import (
     nucleus_cell_ratio,
 )
 from napari_histo.ops.neighbours import class_distances, neighbours, region_distances
-from napari_histo.ops.region_counts import WHOLE_IMAGE, count_objects, rows_in_regions
+from napari_histo.ops.region_counts import (
+    ANNOTATIONS,
+    WHOLE_IMAGE,
+    Places,
+    centres_of,
+    count_objects,
+)
 from napari_histo.ops.stain_vectors import StainVectors
 from napari_histo.pipeline.colours import default_stains
 from napari_histo.pipeline.grow import grow_cells
-from napari_histo.pipeline.pixel_statistics import ANNOTATIONS, groups_of, pixel_columns
+from napari_histo.pipeline.pixel_statistics import groups_of, pixel_columns
 from napari_histo.pipeline.tilewise import tilewise
 
 __all__ = ["MeasureRequest", "Measured", "measure"]
@@ -156,12 +162,11 @@ def measure(
         columns |= yield from pixel_columns(
             reader, table, stains, request.compartment, tile_px=request.tile_px, cancel=cancel
         )
-    centroids = _centres(table)
     if request.neighbours:
         yield Progress(0, 0, "Measuring distances")
-        columns |= _distances(table, centroids, size, request)
+        columns |= _distances(table, centres_of(table), size, request)
     yield Progress(0, 0, "Counting objects")
-    summary, parents = _counts(reader, table, centroids, size, request.regions)
+    summary, parents = _counts(reader, table, size, request.regions)
     table = table.with_columns(measurements={**table.measurements, **columns})
     return Measured(table, summary, parents)
 
@@ -214,14 +219,6 @@ def _shapes(
     return found
 
 
-def _centres(table: ObjectTable) -> NDArray[np.float64]:
-    """(n, 2) centroids of nuclei where there are any, else of outlines, px."""
-    if table.nuclei is None:
-        return table.centroids
-    nuclei = table.nuclei.centroids
-    return np.where(np.isfinite(nuclei), nuclei, table.centroids)
-
-
 def _distances(
     table: ObjectTable,
     centroids: NDArray[np.float64],
@@ -246,33 +243,20 @@ def _distances(
 def _counts(
     reader: SlideReader,
     table: ObjectTable,
-    centroids: NDArray[np.float64],
     size: PixelSize | None,
     regions: ObjectTable | None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Summary rows, and the name of the region of each object."""
-    known = np.isfinite(centroids).all(axis=1)
-    rows = np.flatnonzero(known & ~np.isin(table.object_type, ANNOTATIONS))
-    members, names, areas = [rows], [(WHOLE_IMAGE, "")], [float(reader.info.box.area)]
+    places = Places.of(table, regions, reader.info.box.area)
     parents = np.full(len(table), WHOLE_IMAGE, object)
-    if regions is not None:
-        held = [rows[inside] for inside in rows_in_regions(centroids[rows], regions.contours)]
-        titles = _titles(regions)
-        for i in np.argsort(-regions.areas_px, kind="stable").tolist():
-            parents[held[i]] = titles[i]
-        members += held
-        names += [(t, c or "") for t, c in zip(titles, regions.class_names, strict=True)]
-        areas += regions.areas_px.tolist()
+    for i in np.argsort([-area for area in places.areas_px[1:]], kind="stable") + 1:
+        parents[places.members[i]] = places.names[i][0]
     summary = count_objects(
-        table.class_id, table.classes, members=members, names=names, areas_px=areas, pixel_size=size
+        table.class_id,
+        table.classes,
+        members=places.members,
+        names=places.names,
+        areas_px=places.areas_px,
+        pixel_size=size,
     )
     return summary, parents.tolist()
-
-
-def _titles(regions: ObjectTable) -> Sequence[str]:
-    """A name for each region: its own, or its class's with a number."""
-    classes = regions.class_names
-    return [
-        regions.details_of(i).name or f"{classes[i] or 'Annotation'} {i + 1}"
-        for i in range(len(regions))
-    ]

@@ -14,7 +14,6 @@ from napari_histo.core import (
     CancelToken,
     Contours,
     ObjectTable,
-    ObjectType,
     Progress,
     SlideReader,
 )
@@ -25,16 +24,16 @@ from napari_histo.ops.measure_pixels import (
     pixel_names,
     statistics,
 )
+from napari_histo.ops.region_counts import ANNOTATIONS
 from napari_histo.ops.stain_vectors import StainVectors
 from napari_histo.pipeline.tilewise import rows_by_tile, tilewise
 
-__all__ = ["ANNOTATIONS", "Group", "groups_of", "pixel_columns"]
+__all__ = ["Group", "groups_of", "pixel_columns"]
 
 Columns = dict[str, NDArray[np.float64]]
 Rows = NDArray[np.int64]
 Found = list[tuple[tuple[str, ...], Rows, NDArray[np.float64]]]
 
-ANNOTATIONS = (ObjectType.ANNOTATION, ObjectType.TMA_CORE, ObjectType.ROOT)
 #: Objects whose bounds hold more pixels are regions rather than cells.
 _LARGEST_PX = 1 << 22
 
