@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+
+import torch
+
 from napari_histo.core import ClassScheme, ModelInfo, Thresholds
-from napari_histo.models import load_model
+from napari_histo.models import load_model, load_prompt_model
 from napari_histo.models._cellpose import CellposeSegmenter
 from napari_histo.models._cellpose_net import save_cellpose_net
 from napari_histo.models._classical import ClassicalSegmenter
 from napari_histo.models._model_folder import SHIPPED_WEIGHTS, STOCK_WEIGHTS
+from napari_histo.models._region import (
+    NetShape,
+    TorchRegionSegmenter,
+    load_region_model,
+    save_region_model,
+)
 from napari_histo.models._stardist import StarDistSegmenter
 from napari_histo.models._stardist_files import save_shipped, save_stock
+from napari_histo.models.registry import model_folder
 from napari_histo.testing.model_files import ModelFilesConformance
+from napari_histo.testing.prompt_segmenter import PromptSegmenterConformance
+from napari_histo.testing.region_segmenter import RegionSegmenterConformance
 from napari_histo.testing.segmenter import SegmenterConformance
 from support.cellpose_nets import SpotNet, random_net
 from support.stardist_nets import eager_net
@@ -19,6 +32,13 @@ from support.stardist_nets import eager_net
 def info(family, channels, **words):
     words = {"licence": "CC0-1.0", "source": "a test", "pixel_size_um": 0.5, **words}
     return ModelInfo("net", family, channels=channels, **words)
+
+
+def region_model(device="cpu"):
+    shape = NetShape(3, 3, guided=False, width=4)
+    card = info("regions", "rgb", classes=ClassScheme.of("Tumor", "Stroma"))
+    torch.manual_seed(0)
+    return TorchRegionSegmenter(shape.build(), shape, card, device=device)
 
 
 class TestClassical(SegmenterConformance):
@@ -58,6 +78,31 @@ class TestCellpose(SegmenterConformance):
         return CellposeSegmenter(SpotNet(), card, device=device)
 
 
+class TestCellposeWithRandomWeights(SegmenterConformance):
+    """The real graph; random outputs are made louder, or their flows would meet nowhere."""
+
+    huge_px = 256
+
+    def make(self, device="cpu"):
+        net = random_net(3)
+        with torch.no_grad():
+            net.output[2].weight.mul_(torch.tensor([40.0, 40.0, 20.0])[:, None, None, None])
+        card = info("cellpose", "gray", thresholds=Thresholds(0.5, 1.0))
+        return CellposeSegmenter(net, card, device=device)
+
+
+class TestRegions(RegionSegmenterConformance):
+    def make(self, device="cpu"):
+        return region_model(device)
+
+
+class TestNuClick(PromptSegmenterConformance):
+    """The shipped weights."""
+
+    def make(self, device="cpu"):
+        return load_prompt_model(device=device, precision="float32")
+
+
 class TestStarDistFiles(ModelFilesConformance):
     def save(self, folder):
         save_shipped(folder / "mine", eager_net(), Thresholds())
@@ -80,3 +125,21 @@ class TestCellposeFiles(ModelFilesConformance):
 
     def load(self, path):
         return load_model(str(path), device="cpu")
+
+
+class TestRegionFiles(ModelFilesConformance):
+    def save(self, folder):
+        save_region_model(folder / "mine", region_model())
+        return folder / "mine", folder / "mine" / SHIPPED_WEIGHTS
+
+    def load(self, path):
+        return load_region_model(path, device="cpu")
+
+
+class TestNuClickFiles(ModelFilesConformance):
+    def save(self, folder):
+        shutil.copytree(model_folder("click"), folder / "mine")
+        return folder / "mine", folder / "mine" / SHIPPED_WEIGHTS
+
+    def load(self, path):
+        return load_prompt_model(str(path), device="cpu")

@@ -84,6 +84,8 @@ class NuClickSegmenter:
 
     def answer(self, patches: Sequence[PromptPatch]) -> list[PromptAnswer]:
         """See `PromptSegmenter.answer`."""
+        for patch in patches:
+            self._check(patch)
         answers: list[PromptAnswer] = []
         for start in range(0, len(patches), _BATCH):
             some = patches[start : start + _BATCH]
@@ -93,6 +95,15 @@ class NuClickSegmenter:
             )
             answers += [_outline(one, m) for one, m in zip(logits, maps, strict=True)]
         return answers
+
+    def _check(self, patch: PromptPatch) -> None:
+        *sides, channels = patch.pixels.shape
+        if sides != [_PATCH_PX, _PATCH_PX] or channels not in (1, 3):
+            raise ModelError(
+                f"The model {self._info.name!r} wants patches of {_PATCH_PX} x {_PATCH_PX} px with "
+                f"1 or 3 channels; this one is {sides[1]} x {sides[0]} px with {channels}. Cut it "
+                "out by PromptEngine, and choose the channels to use."
+            )
 
     def _example(self) -> Tensor:
         import torch

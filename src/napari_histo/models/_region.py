@@ -149,6 +149,8 @@ class TorchRegionSegmenter:
 
         height, width = images.shape[1:3]
         x = self._input(images, guide)
+        if not images.size:
+            return np.zeros((*images.shape[:3], self.shape.classes), np.float32)
         with torch.inference_mode():
             logits = self._net(torch.from_numpy(x).permute(0, 3, 1, 2).to(self.device))
             prob = logits.softmax(1).permute(0, 2, 3, 1)[:, :height, :width]

@@ -28,11 +28,11 @@ from napari_histo.models import devices
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader
 
-__all__ = ["SIZES", "SegmenterConformance", "speckled"]
+__all__ = ["SIZES", "SegmenterConformance", "every_size", "speckled"]
 
 #: Heights and widths (px) from nothing to what no grid divides.
 SIZES = [(0, 0), (0, 40), (40, 0), (1, 1), (1, 53), (53, 1), (2, 3), (7, 9), (48, 48), (61, 83)]
-_EVERY_SIZE = pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+every_size = pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 _NO_FLOOR = 0.02
 
 
@@ -113,7 +113,7 @@ class SegmenterConformance:
         assert model.propose(nothing, 0.5) == []
         assert model.segment(nothing) == []
 
-    @_EVERY_SIZE
+    @every_size
     def test_any_size_is_answered(self, model: Segmenter, size: tuple[int, int]) -> None:
         images = self.pictures(model, size, size)
         found, tables = model.propose(images, _NO_FLOOR), model.segment(images)
