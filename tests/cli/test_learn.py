@@ -84,6 +84,15 @@ def test_a_worse_model_is_not_taken_and_can_be_rolled_back_to(made, tmp_path):
     assert "the model of classical" in made("rollback", "--to", "0").out
 
 
+def test_regions_like_a_place_are_asked_for(made, tmp_path):
+    image = LearningProject(tmp_path / "project").facts.of_split("train")[0]
+    asked = made("query", "--like", f"{image.name}:40,10", "--json")
+    assert asked.code == 0, asked.err
+    words = json.loads(asked.out)
+    assert words["asked"]["like"] == [[image.id, 40.0, 10.0]]
+    assert words["regions"][0]["reason"] == "like the chosen one (100%)"
+
+
 def test_a_round_can_be_given_up(made):
     made("query")
     assert "Round 1 is given up" in made("abandon", "--reason", "wrong stain").out

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from napari_histo.core import Box
 from napari_histo.core.learning import Candidate, Pool
 from napari_histo.errors import LearningError
+from napari_histo.learning.rounds.alike import ALIKE
 from napari_histo.learning.strategies import STRATEGIES, Alike, strategy
 from napari_histo.learning.strategies.words import IN_WORDS
 
@@ -210,7 +211,7 @@ def test_columns_of_another_length_are_refused() -> None:
 
 
 def test_every_strategy_is_told_in_plain_words_in_the_same_order():
-    assert list(IN_WORDS) == list(STRATEGIES)
+    assert [name for name in IN_WORDS if name != ALIKE] == list(STRATEGIES)  # made by pointing
     titles = [title for title, _ in IN_WORDS.values()]
     assert len(set(titles)) == len(titles)
     assert all(text.endswith(".") and len(text) < 110 for _, text in IN_WORDS.values())

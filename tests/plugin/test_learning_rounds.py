@@ -175,6 +175,34 @@ def test_without_a_region_on_the_screen_it_is_said_what_to_do(make_panel, tmp_pa
     panel.until(lambda: "Open a region first" in panel.form.message.text())
 
 
+@pytest.mark.parametrize("points", ["at the view", "at a nucleus"])
+def test_regions_like_what_is_in_view_or_selected(make_panel, tmp_path, points):
+    project = make_project(tmp_path)
+    run_round(project)
+    panel = make_panel().open(project.path)
+    choice = panel.form.choice.strategy
+    choice.setCurrentText("Like this one")
+    panel.press(panel.form.round_button)
+    panel.until(lambda: "Open a region first" in panel.form.message.text())
+    rows = panel.state.regions
+    at = next(i for i, row in enumerate(rows) if row.split == "train")
+    panel.double_click(at)
+    panel.shown(rows[at])
+    box = rows[at].box
+    wanted, off = (box.x + box.width / 2, box.y + box.height / 2), 8  # the view ends at the edge
+    if points == "at a nucleus":
+        table = panel.desk.objects.table()
+        nucleus = int(np.flatnonzero(table.areas_px < box.area / 4)[-1])
+        panel.desk.select([table.uuid(nucleus)])
+        wanted, off = table.centroids[nucleus], 0.01
+    panel.begin()
+    asked = panel.state.project.round(2).query["asked"]
+    assert asked["strategy"] == "alike"
+    ((image, *place),) = asked["like"]
+    assert image == rows[at].image
+    assert place == pytest.approx(wanted, abs=off)
+
+
 def test_another_image_takes_the_comparison_away(two_models):
     panel = two_models()
     panel.press(panel.form.compare.button)

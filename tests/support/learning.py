@@ -94,6 +94,7 @@ def _score(readers, model, region_px, seed, cancel):
         ]
     rng = np.random.default_rng(seed)
     features = rng.random((len(candidates), 4)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
     ones = np.ones(len(candidates), np.float32)
     return Pool(tuple(candidates), features, {"tissue": ones, "objects": ones})
 

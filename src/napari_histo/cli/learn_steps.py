@@ -80,6 +80,12 @@ def query_command(
             help="An encoder of your own (UNI, Phikon, …) that says what regions look like.",
         ),
     ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE:X,Y", help="Regions like the one at this place, px; several times."
+        ),
+    ] = None,
     seed: SeedOption = None,
     qupath: QuPathOption = None,
     no_qupath: NoQuPathOption = False,
@@ -90,10 +96,12 @@ def query_command(
     from napari_histo.cli.learn_qupath import publish_round, tell_published
     from napari_histo.cli.learn_status import query_table
     from napari_histo.learning.project.folder import LearningProject
+    from napari_histo.learning.rounds.alike import Spot
     from napari_histo.learning.rounds.query import QueryWish, query
 
     there = LearningProject(project)
-    wish = QueryWish(strategy, n, validation, seed)
+    spots = tuple(Spot.parse(text, there) for text in like or ())
+    wish = QueryWish(strategy, n, validation, seed, spots)
     tools = tools_for(device) if encoder is None else tools_for(device, encoder)
     if words := tools.encoder:
         err.print(f"Encoder {words['name']}, licence: {words['licence']}", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from qtpy.QtGui import (  # type: ignore[attr-defined] # qtpy's own name
 )
 from qtpy.QtWidgets import QFileDialog
 
+from napari_histo.core import Box
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.errors import HistoError
+from napari_histo.learning.rounds.alike import ALIKE
 from napari_histo.plugin.annotate_start import source_path
 from napari_histo.plugin.asking import ask
 from napari_histo.plugin.geometry import view_box
@@ -166,12 +169,36 @@ class LearningDock(ProjectDock):
             self.controller.fail(error)
         self._come_forward()
 
+    def _seen(self) -> tuple[str, Box] | None:
+        """Id of the image that is shown and what is in view of it; else the user is told."""
+        shown = self.view.shown
+        if shown is None:
+            self.controller.state.notice = (
+                "Open a region first, and bring into view what you mean: a double click in the "
+                "list of regions opens one."
+            )
+            return None
+        image, layer = shown
+        try:
+            return image, view_box(self.viewer, layer)
+        except HistoError as error:
+            self.controller.fail(error)
+            return None
+
     # -- rounds ----------------------------------------------------------------------------------
 
     def _new_round(self) -> None:
         state = self.controller.state
-        # What was interrupted goes on as it was asked for.
-        self.controller.new_round(None if state.overview.lacks_files else self.form.choice.wish)
+        if state.overview.lacks_files:  # what was interrupted goes on as it was asked for
+            self.controller.new_round(None)
+            return
+        wish = self.form.choice.wish
+        if wish.strategy == ALIKE:
+            seen = self._seen()
+            if seen is None:
+                return
+            wish = replace(wish, like=(self.controller.spot(*seen),))
+        self.controller.new_round(wish)
 
     def _train(self) -> None:
         state = self.controller.state
@@ -214,20 +241,13 @@ class LearningDock(ProjectDock):
     # -- comparing -------------------------------------------------------------------------------
 
     def _compare(self) -> None:
-        session, shown = self.controller, self.view.shown
+        session = self.controller
         if session.state.comparison is not None:
             session.hide_comparison()
             return
-        if shown is None:
-            session.state.notice = "Open a region first: what is in view of its image is compared."
-            return
-        image, layer = shown
-        try:
-            box = view_box(self.viewer, layer)
-        except HistoError as error:
-            session.fail(error)
-            return
-        session.compare(image, box, *self.form.compare.wanted)
+        seen = self._seen()
+        if seen is not None:
+            session.compare(*seen, *self.form.compare.wanted)
 
     def _show_changes(self, found: Comparison | None) -> None:
         shown = self.view.shown

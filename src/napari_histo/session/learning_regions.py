@@ -12,11 +12,12 @@ from uuid import UUID
 
 from psygnal import Signal
 
-from napari_histo.core import ObjectTable
+from napari_histo.core import Box, ObjectTable
 from napari_histo.core.round_regions import status_class
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.errors import HistoError
 from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.rounds.alike import Spot
 from napari_histo.learning.rounds.work import work_file
 from napari_histo.session.annotation import AnnotationController
 from napari_histo.session.jobs import Job, Lane, Post, Report
@@ -145,6 +146,15 @@ class RoundRegions:
         if project is None or desk is None:
             return None
         return desk if has_open(desk, work_file(project, row.number, row.image)) else None
+
+    def spot(self, image: str, view: Box) -> Spot:
+        """What is pointed at: the selected objects of an image, else the middle of a view of it."""
+        desk = next((self._desk_of(r) for r in self.state.regions if r.image == image), None)
+        if desk is not None and desk.state.selection:
+            x, y = desk.objects.get(desk.state.selection).centroids.mean(axis=0).tolist()
+        else:
+            x, y = view.x + view.width / 2, view.y + view.height / 2
+        return Spot(image, x, y)
 
     def _desk_of_round(self) -> AnnotationController | None:
         found = (self._desk_of(row) for row in self.state.regions)

@@ -16,6 +16,7 @@ from napari_histo.core.learning import Candidate, Pool, Selection
 from napari_histo.core.rounds import Split
 from napari_histo.errors import LearningError
 from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.rounds.alike import ALIKE, Spot, alike, check_spots
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
 from napari_histo.learning.rounds.tools import Tools
 from napari_histo.learning.rounds.work import write_work
@@ -34,17 +35,31 @@ class QueryWish:
     Attributes
     ----------
     strategy : str
+        By name; ``alike`` looks for regions like those of `like`.
     n : int or None
         Regions to learn from.
     n_validation : int or None
         Regions of validation images beside them; by default what is lacking.
     seed : int or None
+    like : tuple of Spot
+        What the user pointed at; implies the strategy ``alike``.
     """
 
     strategy: str = "auto"
     n: int | None = None
     n_validation: int | None = None
     seed: int | None = None
+    like: tuple[Spot, ...] = ()
+
+    @property
+    def way(self) -> str:
+        """Name of the strategy."""
+        return ALIKE if self.like and self.strategy == "auto" else self.strategy
+
+    def asked(self) -> dict[str, Any]:
+        """For JSON; what was left open is None."""
+        words = {"strategy": self.way, "n": self.n, "seed": self.seed}
+        return words | ({"like": [spot.as_row() for spot in self.like]} if self.like else {})
 
 
 def query(
@@ -91,9 +106,8 @@ def round_seed(project: LearningProject, number: int) -> int:
 
 def _check_same(found: RoundFolder, wish: QueryWish, tools: Tools) -> None:
     there = found.query["asked"]
-    asked = {"strategy": wish.strategy, "n": wish.n, "seed": wish.seed}
-    given = {k: v for k, v in asked.items() if v not in (None, "auto")}
-    other = [f"{k}: then {there[k]}, now {v}" for k, v in given.items() if there[k] != v]
+    given = {k: v for k, v in wish.asked().items() if v not in (None, "auto")}
+    other = [f"{k}: then {there.get(k)}, now {v}" for k, v in given.items() if there.get(k) != v]
     then, now = found.query.get("encoder", {}), tools.encoder
     if now and then.get("sha256") != now["sha256"]:
         other.append(f"encoder: then {then.get('name', 'the model itself')}, now {now['name']}")
@@ -113,8 +127,11 @@ def _choose(
     lacking = wish.n_validation
     if lacking is None:
         lacking = max(0, settings.validation_regions - _n_validation(project))
-    strategy, model = tools.strategy(wish.strategy), tools.load_model(project.looks_with)
+    check_spots(project, wish.way, wish.like)
+    named = None if wish.way == ALIKE else tools.strategy(wish.way)
+    model = tools.load_model(project.looks_with)
     pool = yield from _pool(project, "train", tools, (model, seed, cancel))
+    strategy = named or alike(pool, wish.like)
     picked = strategy.select(pool, n, np.random.default_rng([seed, 0]))
     if not len(picked):
         raise LearningError(
@@ -130,7 +147,7 @@ def _choose(
     before = project.rounds
     return {
         "after": before[-1].last_seal if before else None,
-        "asked": {"strategy": wish.strategy, "n": n, "n_validation": lacking, "seed": seed},
+        "asked": {**wish.asked(), "n": n, "n_validation": lacking, "seed": seed},
         "candidates": len(pool),
         **({"encoder": dict(tools.encoder)} if tools.encoder else {}),
         "model": project.model_facts(),

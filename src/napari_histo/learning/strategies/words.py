@@ -26,6 +26,7 @@ IN_WORDS: Mapping[str, tuple[str, str]] = {
     "diverse": ("Varied", "Regions as unlike each other, and what you annotated, as can be."),
     "badge": ("Unsure and varied", "Regions the model doubts, drawn so that they differ."),
     "balance": ("Rare classes", "Regions that bring the classes of which there are fewest."),
+    "alike": ("Like this one", "Regions that look like what you see, or the nucleus you selected."),
     "grid": ("Evenly spread", "Regions at even distances over the slides."),
     "random": ("Random", "Regions by chance alone: the yardstick for all others."),
 }
