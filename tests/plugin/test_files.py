@@ -156,14 +156,18 @@ def test_stack_of_labels_says_what_to_do(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cells_show_their_nuclei_and_are_saved_once(tmp_path, table):
+def test_a_cell_is_one_label_with_two_outlines(tmp_path, table):
+    at = table.centroids[:, None, :]
+    ring = np.array([[-3, -3], [3, -3], [3, 3], [-3, 3]], np.float32)
     cells = table.with_columns(
-        nuclei=table.contours.transform(1, (1, 1)),
-        object_type=np.full(3, ObjectType.CELL, np.uint8),
+        nuclei=Contours.from_star(at + ring), object_type=np.full(3, ObjectType.CELL, np.uint8)
     )
-    outer, inner = layers_of(cells)
-    assert inner.name == "nuclei nuclei"
-    again = saved(tmp_path, [outer])
+    (layer,) = layers_of(cells)
+    x, y = at[0, 0].astype(int).tolist()
+    line = np.asarray(layer.data[0])[y, x - 4 : x + 4]
+    value = line[0]
+    assert line.tolist() == [value, 0, value, value, value, value, 0, value]
+    again = saved(tmp_path, [layer])
     assert again.uuids() == cells.uuids()
     assert np.allclose(again.nuclei.bounds, cells.nuclei.bounds)
 

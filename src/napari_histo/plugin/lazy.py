@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import Box, Contours, ObjectTable, SlideReader
+from napari_histo.plugin.outlines import draw_nuclei
 from napari_histo.store.labels import draw
 
 __all__ = [
@@ -56,7 +57,8 @@ def label_levels(table: ObjectTable, shape: tuple[int, int]) -> list[da.Array]:
     Returns
     -------
     list of (h, w) uint32
-        Each half the one before, the last at most 512 px long; values as `label_values`.
+        Each half the one before, the last at most 512 px long; values as `label_values`. The
+        nucleus of a cell is set off by a line of one pixel without a value.
     """
     shape = (max(shape[0], 2), max(shape[1], 2))  # so that there is a smaller level
     values = label_values(table)
@@ -172,7 +174,7 @@ def _draw_table(
     table: ObjectTable, values: NDArray[np.uint32], downsample: int, box: Box
 ) -> NDArray[np.uint32]:
     rows = table.query(box.scale(downsample))
-    return draw_level(
+    drawn = draw_level(
         box,
         downsample,
         rows=rows,
@@ -180,6 +182,12 @@ def _draw_table(
         outlines=table.contours.take,
         values=values[rows],
     )
+    if table.nuclei is not None:
+        # A line without a value: the nucleus is seen, and is of the same object.
+        inner = table.nuclei.take(rows)
+        lines = draw_nuclei(box, downsample, nuclei=inner, values=values[rows])
+        drawn[(lines > 0) & (lines == drawn)] = 0
+    return drawn
 
 
 def count_levels(shape: tuple[int, int]) -> int:

@@ -12,6 +12,7 @@ from napari_histo.core import Box, ClassScheme, Edit
 from napari_histo.plugin.geometry import placement_of, plane_shape
 from napari_histo.plugin.layers import TABLE_KEY, UNCLASSIFIED_RGB
 from napari_histo.plugin.lazy import LazyPlane, count_levels, draw_level
+from napari_histo.plugin.outlines import draw_nuclei, rims, wider
 from napari_histo.plugin.theme import line_colour
 from napari_histo.plugin.tiles import TileCache, Tiles
 from napari_histo.session.objects import EditableObjects
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from napari.utils.colormaps import CyclicLabelColormap
 
-__all__ = ["ColourBy", "ObjectsView", "renew_overview", "rims", "smaller"]
+__all__ = ["ColourBy", "ObjectsView", "renew_overview", "smaller"]
 
 ColourBy = Literal["class", "object"]
 #: Colours that are set apart for classes; when there are more classes, all is drawn anew.
@@ -141,9 +142,11 @@ class ObjectsView:
         view at every frame, which takes longer than all else that a click does.
         """
         width = max(self._outline_px, _FRAME_PX)
-        rows = self._objects.rows_in(_wider(box, width).scale(downsample))
+        rows = self._objects.rows_in(wider(box, width).scale(downsample))
         frames = self._objects.are_frames(rows)
         drawn = self._part(box, downsample, rows[~frames], self._outline_px)
+        if self._objects.has_nuclei:
+            self._put_nuclei(drawn, box, downsample, rows[~frames])
         if frames.any():
             # On their own, for the rims of what they hold are none of theirs; never filled.
             below = self._part(box, downsample, rows[frames], width)
@@ -155,7 +158,7 @@ class ObjectsView:
     ) -> NDArray[np.uint32]:
         """Some rows, as outlines of a width, or filled where it is 0."""
         drawn = draw_level(
-            _wider(box, width),
+            wider(box, width),
             downsample,
             rows=rows,
             bounds=self._objects.bounds(rows),
@@ -163,6 +166,22 @@ class ObjectsView:
             values=self._values(rows),
         )
         return rims(drawn, width) if width else drawn
+
+    def _put_nuclei(
+        self, drawn: NDArray[np.uint32], box: Box, downsample: int, rows: NDArray[np.int64]
+    ) -> None:
+        """Put thinner outlines of nuclei into what was drawn; clear ones into filled cells."""
+        lines = draw_nuclei(
+            box,
+            downsample,
+            nuclei=self._objects.nuclei_of(rows),
+            values=self._values(rows),
+            width=max(self._outline_px // 2, 1),
+        )
+        if self._outline_px:
+            np.copyto(drawn, lines, where=(drawn == 0) & (lines > 0))
+        else:
+            drawn[(lines > 0) & (lines == drawn)] = 0
 
     def _values(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Values of row numbers: a cycle of colours then shows classes, or tells objects apart."""
@@ -273,24 +292,6 @@ def _within(part: Box, whole: Box) -> tuple[slice, slice]:
 def _slots_for(classes: ClassScheme) -> int:
     """Colours to set apart: one more than classes, a power of two."""
     return max(_LEAST_SLOTS, 1 << len(classes).bit_length())
-
-
-def _wider(box: Box, width: int) -> Box:
-    return Box(box.x - width, box.y - width, box.width + 2 * width, box.height + 2 * width)
-
-
-def rims(labels: NDArray[np.uint32], width: int) -> NDArray[np.uint32]:
-    """The rim of each label, without the `width` pixels of margin on each side."""
-    height, length = (n - 2 * width for n in labels.shape)
-    inner = labels[width : width + height, width : width + length]
-    same = np.ones(inner.shape, bool)
-    # The corners of an octagon: as good as all of its pixels for anything wider than the rim.
-    slant = -(-width * 7 // 10)
-    for dy, dx in ((0, width), (0, -width), (width, 0), (-width, 0)):
-        same &= inner == labels[width + dy :, width + dx :][:height, :length]
-    for dy, dx in ((slant, slant), (slant, -slant), (-slant, slant), (-slant, -slant)):
-        same &= inner == labels[width + dy :, width + dx :][:height, :length]
-    return np.where(same, np.uint32(0), inner)
 
 
 def smaller(shape: tuple[int, int], downsample: int) -> tuple[int, int]:

@@ -138,7 +138,7 @@ def objects_as_layers(
     -------
     list of layer data
         Up to 1,000 simple annotations and lines as shapes, which can be edited; points as points;
-        everything else as labels, which are drawn on demand. Cells' nuclei get labels of their own.
+        everything else as labels, which are drawn on demand; a cell is one label with two outlines.
     """
     kind, simple = table.contours.kind, _is_simple(table)
     points = kind == GeometryKind.POINT
@@ -149,7 +149,7 @@ def objects_as_layers(
     areas = ~points & ~lines & ~drawn
     layers = []
     if areas.any() or not len(table):
-        layers += _as_labels(table.select(areas), name, image)
+        layers.append(_as_labels(table.select(areas), name, image))
     if drawn.any():
         layers.append(_as_shapes(table.select(drawn), f"{name} annotations", image))
     if points.any():
@@ -157,19 +157,13 @@ def objects_as_layers(
     return layers
 
 
-def _as_labels(table: ObjectTable, name: str, image: Image | None) -> list[LayerDataTuple]:
+def _as_labels(table: ObjectTable, name: str, image: Image | None) -> LayerDataTuple:
     shape = _extent(table, image)
     features = features_of(table, None if image is None else pixel_size_of(image))
     options = {**labels_options(table), "features": features, **_place(image)}
     # A reader cannot ask for outlines, so the image shines through.
     options["opacity"] = 0.5
-    layers = []
-    if table.nuclei is not None and np.isfinite(table.nuclei.bounds).any():
-        nuclei = table.with_columns(contours=table.nuclei, nuclei=None)
-        # The cells keep the objects: saving both layers must not write the nuclei twice.
-        inner = {**options, "name": f"{name} nuclei", "metadata": {}}
-        layers.append((label_levels(nuclei, shape), inner, "labels"))
-    return [(label_levels(table, shape), {**options, "name": name}, "labels"), *layers]
+    return (label_levels(table, shape), {**options, "name": name}, "labels")
 
 
 def _as_shapes(table: ObjectTable, name: str, image: Image | None) -> LayerDataTuple:

@@ -16,7 +16,8 @@ from napari_histo.plugin.geometry import placement_of, plane_shape
 from napari_histo.plugin.heat_colours import HeatBy, Palette
 from napari_histo.plugin.layers import TABLE_KEY
 from napari_histo.plugin.lazy import LazyPlane, count_levels, draw_level
-from napari_histo.plugin.objects_view import renew_overview, rims, smaller
+from napari_histo.plugin.objects_view import renew_overview, smaller
+from napari_histo.plugin.outlines import rims
 from napari_histo.plugin.threads import Mailbox
 from napari_histo.plugin.tiles import TileCache, Tiles
 from napari_histo.session import Growing

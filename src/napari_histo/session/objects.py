@@ -134,6 +134,15 @@ class EditableObjects:
         """Outlines of ascending row numbers; any thread."""
         return self._chunks.contours(rows)
 
+    @property
+    def has_nuclei(self) -> bool:
+        """True where some object may have a second outline."""
+        return self._chunks.has_nuclei
+
+    def nuclei_of(self, rows: NDArray[np.int64]) -> Contours:
+        """Nuclei of ascending row numbers, empty where there is none; any thread."""
+        return self._chunks.nuclei(rows)
+
     def at(self, x: float, y: float) -> UUID | None:
         """The top-most object whose area holds a point, px; a hole is no area.
 

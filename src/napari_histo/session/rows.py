@@ -108,6 +108,20 @@ class Chunks:
         picked = [table.contours.take(local) for table, local in parts]
         return picked[0] if len(picked) == 1 else Contours.concat(picked)
 
+    @property
+    def has_nuclei(self) -> bool:
+        """True where some table has nuclei."""
+        return any(table.nuclei is not None for table in self._parts[0])
+
+    def nuclei(self, rows: NDArray[np.int64]) -> Contours:
+        """Nuclei of ascending rows, empty where there is none."""
+        _, parts = self._split(rows)
+        picked = [
+            Contours.empty(len(local)) if table.nuclei is None else table.nuclei.take(local)
+            for table, local in parts
+        ]
+        return picked[0] if len(picked) == 1 else Contours.concat(picked)
+
     def _split(
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], list[tuple[ObjectTable, NDArray[np.int64]]]]:
