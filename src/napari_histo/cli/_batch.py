@@ -200,6 +200,8 @@ def _settings(job: Job) -> dict[str, Any]:
     parameters = {k: v for k, v in asdict(job.request).items() if k not in ("tile_px", "seed")}
     parameters |= {"classes": None if job.classes is None else list(job.classes.names)}
     parameters |= {"tissue": job.tissue, "z": job.z or 0, "series": job.series or 0}
+    if job.colours is not None:
+        parameters["colours"] = {k: str(v) for k, v in asdict(job.colours).items()}
     info = job.model.info
     return {
         "image": {},

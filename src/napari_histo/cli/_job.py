@@ -14,6 +14,7 @@ from napari_histo.core import Box, CancelToken, ClassScheme, Segmenter, SlideInf
 if TYPE_CHECKING:
     from napari_histo.ops.tissue import TissueMask
     from napari_histo.pipeline import SegmentRequest
+    from napari_histo.pipeline.colour_choice import ColourChoice
 
 __all__ = ["Done", "Job"]
 
@@ -38,6 +39,8 @@ class Job:
     debug : bool
     diameter_um : float or None
         That the model was loaded for.
+    colours : ColourChoice or None
+        What is done to each slide's colours first.
     """
 
     model: Segmenter
@@ -50,6 +53,7 @@ class Job:
     cluster: Cluster | None
     debug: bool
     diameter_um: float | None = None
+    colours: ColourChoice | None = None
 
     def run(
         self, image: Path, target: Path, cancel: CancelToken, *, in_batch: bool = False
@@ -63,17 +67,28 @@ class Job:
         ------
         HistoError
         """
-        from napari_histo.slides import open_slide
+        from napari_histo.slides import open_image
 
         is_run = self.tissue is not None or self.cluster is not None
-        with open_slide(image, z=self.z or 0, series=self.series or 0) as reader:
+        with open_image(image, z=self.z or 0, series=self.series or 0) as reader:
             say_choices(reader.info, z=self.z, series=self.series)
             self._say_channels(reader.info)
+            fitted = replace(self, request=self._in_colours(reader))
             region = self.request.region or reader.info.box
             is_run |= is_run_folder(target) or region.area > _LARGE_PX
             if is_run or (self.resume and not in_batch):
-                return self._run_slide(reader, target, cancel)
-            return self._run_whole(reader, target, cancel)
+                return fitted._run_slide(reader, target, cancel)
+            return fitted._run_whole(reader, target, cancel)
+
+    def _in_colours(self, reader: SlideReader) -> SegmentRequest:
+        """The request for one slide, whose colours are looked at as a whole."""
+        if self.colours is None:
+            return self.request
+        colours = self.colours.fit(reader)
+        if colours is not None and self.colours.stains.startswith("auto") and colours.stains:
+            found = colours.stains.describe()
+            err.print(f"Stains found, as QuPath takes them: {found}", markup=False)
+        return replace(self.request, colours=colours)
 
     def _say_channels(self, image: SlideInfo) -> None:
         """Which channels were found by their names."""

@@ -19,6 +19,14 @@ from napari_histo.core import Box, ClassScheme, PixelSize, Segmenter, Thresholds
 __all__ = ["segment_command"]
 
 
+class NormalizationName(StrEnum):
+    """Ways to give a slide the colours of another."""
+
+    NONE = "none"
+    REINHARD = "reinhard"
+    MACENKO = "macenko"
+
+
 class OutputFormat(StrEnum):
     """Kinds of result for several images."""
 
@@ -87,7 +95,27 @@ def segment_command(
         str | None,
         typer.Option(metavar="A,B,…", help="Names for the model's classes, in their order."),
     ] = None,
-    z: Annotated[int | None, typer.Option(min=0, help="Focal plane, from 0.")] = None,
+    stain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="he|hdab|auto|auto-hdab|TEXT|FILE",
+            help="Show the model one stain of a brightfield image, by default its haematoxylin: "
+            "with QuPath's vectors, with those estimated from the slide, or with what QuPath's "
+            "setColorDeconvolutionStains takes.",
+        ),
+    ] = None,
+    normalize: Annotated[
+        NormalizationName,
+        typer.Option(help="Show the model the slide in the colours of a reference."),
+    ] = NormalizationName.NONE,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Image whose colours --normalize takes, instead of the model's own."),
+    ] = None,
+    z: Annotated[
+        str | None,
+        typer.Option(metavar="N|max", help="Focal plane, from 0, or the brightest of all."),
+    ] = None,
     series: Annotated[
         int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
     ] = None,
@@ -123,6 +151,7 @@ def segment_command(
     """
     from napari_histo.models import get_info, is_available, load_model
     from napari_histo.pipeline import SegmentRequest
+    from napari_histo.pipeline.colour_choice import ColourChoice
 
     box, size = _parse_region(region), parse_pixel_size(pixel_size)
     targets = pair_up(images, output, format_ and format_.value)
@@ -145,7 +174,25 @@ def segment_command(
     if workers or scheduler:
         cluster = Cluster(model, device.value, scheduler, workers)
     names = _parse_classes(classes, segmenter)
-    job = Job(segmenter, request, names, z, series, tissue, resume, cluster, debug, diameter)
+    if stain and info.channels == "rgb":
+        raise typer.BadParameter(
+            f"The model {info.name!r} looks at the colours themselves. Leave --stain out, or "
+            "choose a model of one channel, for example 'fluo-nuclei'."
+        )
+    colours = ColourChoice(normalize.value, stain or "", reference)
+    job = Job(
+        segmenter,
+        request,
+        names,
+        _parse_plane(z),
+        series,
+        tissue,
+        resume,
+        cluster,
+        debug,
+        diameter,
+        None if colours.is_none else colours,
+    )
     with cancel_on_interrupt() as cancel:
         if targets[0][1] == output:
             all_well = run_single(job, *targets[0], cancel)
@@ -169,6 +216,16 @@ def _parse_region(text: str | None) -> Box | None:
             f"'{text}' is not x,y,width,height in whole full-resolution pixels; "
             "for example 1000,2000,512,512."
         ) from None
+
+
+def _parse_plane(text: str | None) -> int | None:
+    from napari_histo.slides import ALL_PLANES
+
+    if text is None or text.isdecimal():
+        return None if text is None else int(text)
+    if text.lower() == "max":
+        return ALL_PLANES
+    raise typer.BadParameter(f"'{text}' is no focal plane; give its number from 0, or 'max'.")
 
 
 def _parse_classes(text: str | None, model: Segmenter) -> ClassScheme | None:

@@ -52,6 +52,8 @@ class SlideInfo:
         string for what is none of them, such as a thumbnail or a level of another.
     magnification : float or None
         Nominal objective power, where known.
+    channel_colours : tuple of (red, green, blue)
+        0 to 255, one a channel, in which viewers show them; empty where the file has none.
     metadata : mapping
         Whatever else the file says, as text; for people, not for code.
     """
@@ -69,6 +71,7 @@ class SlideInfo:
     series: int = 0
     series_names: tuple[str, ...] = ()
     magnification: float | None = None
+    channel_colours: tuple[tuple[int, int, int], ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property

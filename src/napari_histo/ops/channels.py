@@ -14,7 +14,7 @@ from napari_histo.errors import ImageError
 
 __all__ = ["ChannelPick"]
 
-_NUCLEAR = re.compile(r"dapi|hoechst|nucle|dna|draq|sytox|to-?pro", re.IGNORECASE)
+_NUCLEAR = re.compile(r"dapi|hoechst|nucle|dna|draq|sytox|to-?pro|ha?ematoxylin", re.IGNORECASE)
 #: Stains of whole cells or of their rims.
 _CELL = re.compile(
     r"cyto|membran|actin|phalloidin|tubulin|\bwga\b|cell ?mask|cadherin|keratin|atpase",

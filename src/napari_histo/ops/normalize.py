@@ -40,6 +40,7 @@ class Normalizer:
         *,
         is_8bit_rgb: bool,
         each_channel: bool = False,
+        least: float = 0.0,
     ) -> Normalizer:
         """Range from pixels of the region.
 
@@ -54,9 +55,13 @@ class Normalizer:
             noise of empty glass would be stretched into nuclei.
         each_channel : bool
             True for a range of each channel's own; else all channels share one.
+        least : float
+            Smaller ranges of other images are widened to this, upwards.
         """
         sets = samples.T if each_channel else [samples]
-        first, *others = (_range(one, percentiles, is_8bit_rgb=is_8bit_rgb) for one in sets)
+        first, *others = (
+            _range(one, percentiles, is_8bit_rgb=is_8bit_rgb, least=least) for one in sets
+        )
         return cls(*first, tuple(cls(*other) for other in others))
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
@@ -72,7 +77,7 @@ class Normalizer:
 
 
 def _range(
-    samples: NDArray[Any], percentiles: tuple[float, float], *, is_8bit_rgb: bool
+    samples: NDArray[Any], percentiles: tuple[float, float], *, is_8bit_rgb: bool, least: float
 ) -> tuple[float, float]:
     """What becomes 0 and 1."""
     finite = np.asarray(samples, np.float32).ravel()
@@ -84,5 +89,5 @@ def _range(
         return high - max(high - low, 50.0), high
     # Where fewer than 0.2 % of the pixels are bright, the percentile misses them all.
     bright = float(np.percentile(finite, 99.99))
-    high = max(high, low + _FAINTEST * (bright - low))
+    high = max(high, low + _FAINTEST * (bright - low), low + least)
     return low, high if high > low else low + 1.0

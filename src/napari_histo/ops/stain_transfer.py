@@ -16,7 +16,14 @@ from napari_histo.errors import StainError
 from napari_histo.ops.stain_estimate import estimate_stains
 from napari_histo.ops.stain_vectors import HE, StainVectors
 
-__all__ = ["ColourNormalizer", "MacenkoNormalizer", "ReinhardNormalizer"]
+__all__ = [
+    "TRAINED_ON",
+    "Appearance",
+    "ColourNormalizer",
+    "MacenkoNormalizer",
+    "ReinhardNormalizer",
+    "stained",
+]
 
 Pixels = NDArray[np.uint8]
 
@@ -24,6 +31,50 @@ Pixels = NDArray[np.uint8]
 _REFERENCE = StainVectors(HE.names, ((0.5626, 0.7201, 0.4062), (0.2159, 0.8012, 0.5581)))
 _REFERENCE_AMOUNTS = (1.9705 / np.log(10), 1.0308 / np.log(10))
 _STRONG = 99
+#: Glass passes more light than this share in every colour.
+_GLASS = 0.85
+_LEAST_STAINED = 200
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """The colours of some slides in numbers.
+
+    Attributes
+    ----------
+    stains : StainVectors
+    amounts : tuple of float
+        Of each stain in the pixels that show most of it, optical density.
+    lab_mean, lab_spread : (float, float, float)
+        CIELAB of what is stained.
+    """
+
+    stains: StainVectors
+    amounts: tuple[float, ...]
+    lab_mean: tuple[float, ...]
+    lab_spread: tuple[float, ...]
+
+    @classmethod
+    def of(cls, rgb: NDArray[Any]) -> Self:
+        """From pixels (n, 3), 0 to 255.
+
+        Raises
+        ------
+        StainError
+        """
+        stains, amounts = _strength(rgb)
+        mean, spread = _lab_moments(stained(rgb))
+        return cls(stains, tuple(amounts.tolist()), tuple(mean.tolist()), tuple(spread.tolist()))
+
+
+#: The training images of he-nuclei that show H&E of tissue (TNBC, 28 images of 512 x 512 px);
+#: ``python benchmarks/stain_shift.py --reference`` finds these numbers.
+TRAINED_ON = Appearance(
+    StainVectors(HE.names, ((0.6417, 0.6970, 0.3200), (0.2976, 0.8015, 0.5187))),
+    (0.5004, 0.2718),
+    (75.593, 11.135, -6.919),
+    (9.405, 5.806, 7.023),
+)
 
 
 class ColourNormalizer(Protocol):
@@ -50,7 +101,7 @@ class MacenkoNormalizer:
     gain: tuple[float, ...]
 
     @classmethod
-    def fit(cls, rgb: NDArray[Any], reference: NDArray[Any] | None = None) -> Self:
+    def fit(cls, rgb: NDArray[Any], reference: NDArray[Any] | Appearance | None = None) -> Self:
         """Learn from pixels (n, 3) of a slide, and of a reference slide where there is one.
 
         Raises
@@ -59,7 +110,9 @@ class MacenkoNormalizer:
         """
         source, amounts = _strength(rgb)
         target, wanted = _REFERENCE, np.array(_REFERENCE_AMOUNTS)
-        if reference is not None:
+        if isinstance(reference, Appearance):
+            target, wanted = reference.stains, np.array(reference.amounts)
+        elif reference is not None:
             target, wanted = _strength(reference)
         if (amounts <= 0).any():
             raise StainError(
@@ -90,9 +143,16 @@ class ReinhardNormalizer:
     offset: tuple[float, ...]
 
     @classmethod
-    def fit(cls, rgb: NDArray[Any], reference: NDArray[Any]) -> Self:
-        """Learn from pixels (n, 3) of a slide and of a reference slide."""
-        (mean, spread), (wanted, wanted_spread) = (_lab_moments(p) for p in (rgb, reference))
+    def fit(cls, rgb: NDArray[Any], reference: NDArray[Any] | Appearance) -> Self:
+        """Learn from pixels (n, 3) of a slide and of a reference slide.
+
+        Glass among them counts as any colour: see `stained`.
+        """
+        mean, spread = _lab_moments(rgb)
+        if isinstance(reference, Appearance):
+            wanted, wanted_spread = np.array(reference.lab_mean), np.array(reference.lab_spread)
+        else:
+            wanted, wanted_spread = _lab_moments(reference)
         gain = wanted_spread / np.maximum(spread, 1e-6)
         return cls(tuple(gain.tolist()), tuple((wanted - mean * gain).tolist()))
 
@@ -103,6 +163,12 @@ class ReinhardNormalizer:
         lab = rgb2lab(rgb) * np.array(self.gain) + np.array(self.offset)
         # Colours that no screen shows are clipped, which is no news.
         return _to_uint8(_quietly(lab2rgb, lab) * 255)
+
+
+def stained(rgb: NDArray[Any]) -> NDArray[Any]:
+    """The pixels (n, 3) that are no glass; all where hardly any is stained."""
+    chosen = rgb[rgb.min(axis=-1) < _GLASS * 255]
+    return chosen if len(chosen) >= _LEAST_STAINED else rgb
 
 
 def _strength(rgb: NDArray[Any]) -> tuple[StainVectors, NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,20 @@ from napari_histo.core import Box, SlideReader, SlideView
 from napari_histo.errors import ImageError
 from napari_histo.ops.stain import is_gray
 from napari_histo.ops.stain_estimate import estimate_stains
-from napari_histo.ops.stain_transfer import ColourNormalizer, MacenkoNormalizer, ReinhardNormalizer
+from napari_histo.ops.stain_transfer import (
+    Appearance,
+    ColourNormalizer,
+    MacenkoNormalizer,
+    ReinhardNormalizer,
+    stained,
+)
 from napari_histo.ops.stain_vectors import HE, StainVectors
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.sampling import sample_boxes
 
 __all__ = [
     "NormalizedReader",
+    "StainReader",
     "default_stains",
     "normalizer_of",
     "sample_colours",
@@ -36,17 +44,22 @@ def sample_colours(reader: SlideReader) -> NDArray[np.uint8]:
     ImageError
         The image is no brightfield image in colours.
     """
+    _check_colours(reader)
     info = reader.info
-    if not info.is_rgb:
-        raise ImageError(
-            f"{info.name} has {info.n_channels} channel(s) of {info.dtype}; stains are separated "
-            "in brightfield images in colours (RGB). Leave the stains out."
-        )
     one = (1.0, 1.0)
     frame = Frame(reader, 0, one, one, info.box, info.box, info.pixel_size)
     boxes = sample_boxes(frame, whole_px=_WHOLE_PX)
     pixels = np.concatenate([reader.read(box).reshape(-1, 3) for box in boxes])
     return pixels[:: max(1, len(pixels) // _SAMPLES)]
+
+
+def _check_colours(reader: SlideReader) -> None:
+    info = reader.info
+    if not info.is_rgb:
+        raise ImageError(
+            f"{info.name} has {info.n_channels} channel(s) of {info.dtype}; stains are separated "
+            "in brightfield images in colours (RGB). Leave stains and normalisation out."
+        )
 
 
 def default_stains(reader: SlideReader) -> StainVectors | None:
@@ -62,8 +75,8 @@ def stains_of(reader: SlideReader, kind: StainVectors = HE) -> StainVectors:
 
 
 def normalizer_of(
-    reader: SlideReader, kind: str, reference: SlideReader | None = None
-) -> ColourNormalizer:
+    reader: SlideReader, kind: str, reference: SlideReader | Appearance | None = None
+) -> MacenkoNormalizer | ReinhardNormalizer:
     """What gives a slide the colours of a reference.
 
     Parameters
@@ -71,20 +84,52 @@ def normalizer_of(
     reader : SlideReader
     kind : str
         "macenko" or "reinhard".
-    reference : SlideReader, optional
-        Macenko has a reference of its own.
+    reference : SlideReader or Appearance, optional
+        Macenko has a reference of its own. Reinhard's moments are those of what is stained.
 
     Raises
     ------
     ImageError, StainError
     """
     pixels = sample_colours(reader)
-    wanted = None if reference is None else sample_colours(reference)
+    wanted: NDArray[np.uint8] | Appearance | None
+    if reference is None or isinstance(reference, Appearance):
+        wanted = reference
+    else:
+        wanted = sample_colours(reference)
     if kind == "macenko":
         return MacenkoNormalizer.fit(pixels, wanted)
     if wanted is None:
         raise ImageError("The reinhard normalisation needs an image to follow (--reference).")
-    return ReinhardNormalizer.fit(pixels, wanted)
+    if isinstance(wanted, Appearance):
+        return ReinhardNormalizer.fit(stained(pixels), wanted)
+    return ReinhardNormalizer.fit(stained(pixels), stained(wanted))
+
+
+class StainReader(SlideView):
+    """The amounts of a slide's stains as channels: optical density, high where a stain is dense.
+
+    Parameters
+    ----------
+    reader : SlideReader
+        In colours.
+    stains : StainVectors
+
+    Raises
+    ------
+    ImageError
+        The slide has no colours.
+    """
+
+    def __init__(self, reader: SlideReader, stains: StainVectors) -> None:
+        _check_colours(reader)
+        facts = {"channel_names": stains.names, "dtype": np.dtype(np.float32), "is_rgb": False}
+        super().__init__(reader, replace(reader.info, **facts))  # type: ignore[arg-type]
+        self.stains = stains
+
+    def read(self, box: Box, level: int = 0) -> NDArray[Any]:
+        """Amounts in `box`, never negative; see `SlideReader`."""
+        return np.maximum(self.stains.amounts(super().read(box, level)), 0)
 
 
 class NormalizedReader(SlideView):

@@ -154,10 +154,10 @@ def propose_tile(job: TileJob, tile: int) -> Proposals:
 def _proposer(job: TileJob) -> Proposer:
     """Slide and network, opened once a worker."""
     from napari_histo.pipeline.slide_run import plan_of
-    from napari_histo.slides import open_slide
+    from napari_histo.slides import open_image
 
     _take_a_graphics_card()
-    reader = open_slide(job.path, z=job.z, series=job.series)
+    reader = open_image(job.path, z=job.z, series=job.series)
     wishes: dict[str, Any] = {"device": job.device, "precision": job.precision}
     if job.diameter_um is not None:
         wishes["diameter_um"] = job.diameter_um

@@ -17,6 +17,7 @@ from napari_histo.core.models import FieldSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.normalize import Normalizer
+from napari_histo.pipeline.colours import StainReader
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.sampling import sample_boxes
 
@@ -28,6 +29,8 @@ _ENOUGH_PIXELS = 500_000
 _READERS = 2
 #: Pieces of tiles smaller than this would be mostly margin.
 _LEAST_PIECE_PX = 128
+#: Optical density of a pale nucleus: fainter traces of a stain must not be stretched into nuclei.
+_LEAST_OD = 0.2
 
 #: What libraries say when memory runs out; the last is oneDNN's.
 _NO_MEMORY = (
@@ -253,6 +256,7 @@ def fit(frame: Frame, model: Segmenter, pick: ChannelPick) -> tuple[Normalizer, 
             model.percentiles,
             is_8bit_rgb=brightfield,
             each_channel=model.info.takes_two_channels,
+            least=_LEAST_OD if isinstance(frame.reader, StainReader) else 0.0,
         )
     return normalizer, model.adapt(normalizer.apply(samples))
 

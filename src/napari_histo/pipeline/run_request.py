@@ -100,6 +100,7 @@ def facts_of(reader: SlideReader, model: Segmenter, request: RunRequest) -> dict
             "region": None if asked.region is None else asdict(asked.region),
             "pixel_size_um": None if size is None else [size.x_um, size.y_um],
             "channel": asked.channel,
+            **({} if asked.colours is None else {"colours": asked.colours.describe()}),
             **_where_given(nuclear_channel=asked.nuclear_channel, tile_px=asked.tile_px),
             "thresholds": asdict(thresholds),
             "classes": None if request.classes is None else list(request.classes.names),

@@ -25,6 +25,7 @@ from napari_histo.core import (
 )
 from napari_histo.core.models import FieldSegmenter
 from napari_histo.ops.channels import ChannelPick
+from napari_histo.pipeline.colour_choice import Colours
 from napari_histo.pipeline.drawing import draw
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.ids import anchored_ids
@@ -61,6 +62,8 @@ class SegmentRequest:
         Of the objects' ids; random by default.
     nuclear_channel : int or None
         The one with nuclei beside it, for models of cells. With neither their names tell.
+    colours : Colours or None
+        What is done to the slide's colours first, as `ColourChoice` fitted it to the slide.
     """
 
     region: Box | None = None
@@ -71,6 +74,11 @@ class SegmentRequest:
     tile_px: int | None = None
     seed: int | None = None
     nuclear_channel: int | None = None
+    colours: Colours | None = None
+
+    def view(self, image: SlideReader) -> SlideReader:
+        """The slide as the model is to see it."""
+        return image if self.colours is None else self.colours.view(image)
 
     def pick_channels(self, image: SlideInfo, model: ModelInfo) -> ChannelPick:
         """The channels of `image` that `model` is shown; see `ChannelPick.choose`."""
@@ -175,6 +183,7 @@ def segment(
     """
     request = request or SegmentRequest()
     cancel = cancel or CancelToken()
+    reader = request.view(reader)
     thresholds = request.thresholds or model.info.thresholds
     floor = thresholds.prob
     if request.min_prob is not None and not isinstance(model, FieldSegmenter):

@@ -185,6 +185,7 @@ class _Run:
 
 def plan_of(reader: SlideReader, model: Segmenter, asked: SegmentRequest) -> Plan:
     """How a slide's tiles become proposals: the same in every process that asks."""
+    reader = asked.view(reader)
     thresholds = asked.thresholds or model.info.thresholds
     frame = Frame.of(reader, model.info, region=asked.region, pixel_size=asked.pixel_size)
     tile_px = asked.tile_px or TILES_PX[0]

@@ -5,5 +5,15 @@ from __future__ import annotations
 from napari_histo.slides._array import ArrayReader
 from napari_histo.slides._base import BaseReader
 from napari_histo.slides._open import SUFFIXES, open_slide
+from napari_histo.slides._views import ALL_PLANES, JoinedChannels, MaximumOfPlanes, open_image
 
-__all__ = ["SUFFIXES", "ArrayReader", "BaseReader", "open_slide"]
+__all__ = [
+    "ALL_PLANES",
+    "SUFFIXES",
+    "ArrayReader",
+    "BaseReader",
+    "JoinedChannels",
+    "MaximumOfPlanes",
+    "open_image",
+    "open_slide",
+]

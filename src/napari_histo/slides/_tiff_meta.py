@@ -33,6 +33,7 @@ class TiffFacts:
     pixel_size: PixelSize | None = None
     magnification: float | None = None
     channel_names: tuple[str, ...] = ()
+    channel_colours: tuple[tuple[int, int, int], ...] = ()
     texts: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +76,7 @@ def _ome(xml: str | None, series: Any, series_index: int) -> TiffFacts:
         pixel_size=from_metadata(sizes[0], sizes[1]),
         magnification=_ome_magnification(xml, image),
         channel_names=_ome_names(channels),
+        channel_colours=_ome_colours(channels),
         texts={"image": image.attrib.get("Name", "")},
     )
 
@@ -114,6 +116,22 @@ def _ome_names(channels: list[ElementTree.Element]) -> tuple[str, ...]:
         samples = int(channel.attrib.get("SamplesPerPixel", 1))
         names += [name] if samples == 1 else [f"{name} {s + 1}" for s in range(samples)]
     return tuple(names)
+
+
+def _ome_colours(channels: list[ElementTree.Element]) -> tuple[tuple[int, int, int], ...]:
+    """Red, green and blue of each channel; none where one is silent, or all are the default.
+
+    OME writes RGBA as a signed number of 32 bits, white (-1) by default.
+    """
+    try:
+        words = [int(channel.attrib.get("Color", -1)) for channel in channels]
+    except ValueError:
+        return ()
+    if any(int(channel.attrib.get("SamplesPerPixel", 1)) > 1 for channel in channels):
+        return ()
+    if all(word == -1 for word in words):
+        return ()
+    return tuple(((w >> 24) & 255, (w >> 16) & 255, (w >> 8) & 255) for w in words)
 
 
 def _ome_magnification(xml: str | None, image: ElementTree.Element) -> float | None:

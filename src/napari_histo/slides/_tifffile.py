@@ -113,6 +113,9 @@ class TiffReader(BaseReader):
             pixel_size=facts.pixel_size,
             n_z=layout.n_z,
             magnification=facts.magnification,
+            channel_colours=facts.channel_colours
+            if len(facts.channel_colours) == n_channels and not is_colour
+            else (),
             metadata={
                 "reader": "tifffile",
                 "format": layout.series.kind or "tiff",
