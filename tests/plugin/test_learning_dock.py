@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.project.making import create_project
+from napari_histo.learning.project.places import linked_qupath
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.learning.training import CurvePoint, TrainingStep
 from napari_histo.plugin.geometry import screen_px
@@ -21,6 +22,7 @@ from napari_histo.plugin.learning_new import NewProjectDialog
 from napari_histo.session.learning_state import Curve
 from napari_histo.store.geojson import read_geojson
 from support.learning import FAKES, annotate, make_images, make_project
+from support.learning_qupath import qupath_of
 from support.mouse import settle
 
 pytestmark = pytest.mark.gui
@@ -194,6 +196,28 @@ def test_a_project_is_made_of_slides(panel, qtbot, tmp_path):
     facts = panel.state.project.facts
     assert len(facts.images) == 4
     assert (facts.start.name, facts.settings.regions) == ("classical", 3)
+
+
+def test_a_project_is_made_of_a_qupath_project(panel, qtbot, tmp_path):
+    there = qupath_of(tmp_path / "qupath", make_images(tmp_path / "images"))
+    dialog = NewProjectDialog(panel.dock, [])
+    qtbot.addWidget(dialog)
+    dialog.add_qupath(there)
+    assert not dialog.qupath_button.isEnabled()
+    qtbot.waitUntil(dialog.qupath_button.isEnabled)
+    assert [dialog.images.item(i).text() for i in range(4)] == [f"slide {i}.tif" for i in range(4)]
+    assert "QuPath project too" in dialog.hint.text()
+    dialog.add_qupath(there)
+    qtbot.waitUntil(dialog.qupath_button.isEnabled)
+    assert dialog.images.count() == 4
+    dialog.folder.setText(str(tmp_path / "made"))
+    dialog.model.setCurrentIndex(dialog.model.findData("classical"))
+    panel.session.create_project(*dialog.wanted(), qupath=dialog.qupath)
+    panel.idle()
+    assert linked_qupath(panel.state.project.path) == there
+    dialog.add_qupath(tmp_path / "nothing.qpproj")
+    qtbot.waitUntil(dialog.qupath_button.isEnabled)
+    assert "nothing.qpproj" in dialog.hint.text()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from uuid import NAMESPACE_OID, uuid5
 import typer
 
 from napari_histo.cli._targets import expand, file_of
-from napari_histo.cli.learn_qupath import images_of_qupath, is_qupath
+from napari_histo.cli.learn_qupath import qupath_images
 from napari_histo.core import PixelSize, SlideInfo
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.learning import LabelledRegion
@@ -22,6 +22,7 @@ from napari_histo.learning.project.facts import image_id
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.groups import grouped
 from napari_histo.learning.project.making import NewImage
+from napari_histo.learning.project.qupath import is_qupath
 from napari_histo.learning.rounds.work import Gathered, gather_work
 
 __all__ = ["collected_in", "labels_of", "new_images"]
@@ -44,7 +45,7 @@ def new_images(
     found: list[NewImage] = []
     for path in given:
         if is_qupath(path):
-            found += images_of_qupath(path, project)
+            found += qupath_images(path, project)
         else:
             found += [NewImage(file) for file in expand(path)]
     if pixel_um is not None:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
-from napari_histo.errors import ImageError, LearningError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewImage
 from napari_histo.learning.project.places import link_qupath, linked_qupath
+from napari_histo.learning.project.qupath import images_of_qupath, is_qupath
 
 if TYPE_CHECKING:
     from napari_histo.learning.rounds.elsewhere import PublishedThere
     from napari_histo.learning.rounds.folder import RoundFolder
     from napari_histo.learning.rounds.work import Gathered
-    from qupath_bridge.project import ProjectEntry
 
 __all__ = [
     "gather_qupath",
-    "images_of_qupath",
-    "is_qupath",
     "link_images",
     "publish_round",
+    "qupath_images",
     "tell_published",
 ]
 
@@ -33,63 +29,14 @@ __all__ = [
 # -- images --------------------------------------------------------------------------------------
 
 
-def is_qupath(path: Path) -> bool:
-    """Whether a path names a QuPath project: its file, or the folder that holds one."""
-    return path.suffix == ".qpproj" or (path.is_dir() and any(path.glob("*.qpproj")))
-
-
-def images_of_qupath(path: Path, project: LearningProject | None = None) -> list[NewImage]:
-    """Images of a QuPath project, under the names and with the pixel sizes that they have there.
-
-    Parameters
-    ----------
-    path : Path
-    project : LearningProject, optional
-        Whose own images are left out.
-
-    Raises
-    ------
-    BridgeError, ImageError
-        The project or an image cannot be read.
-    LearningError
-        QuPath shows an image turned or cropped: its objects would lie elsewhere here.
-    """
-    from napari_histo.slides import open_slide
+def qupath_images(path: Path, project: LearningProject | None = None) -> list[NewImage]:
+    """See `images_of_qupath`; what is left out is told."""
     from qupath_bridge.project import open_project
 
-    there = open_project(path)
-    known = set() if project is None else _known(project)
-    found: dict[tuple[Path, int], NewImage] = {}
-    for entry in there.entries:
-        file, series = there.find_image(entry).require(), entry.builder.series
-        if (os.path.realpath(file), series) in known:
-            continue
-        _check_plain(entry)
-        there.open_image(entry, open_slide).close()
-        size = entry.builder.pixel_size
-        image = NewImage(file, name=entry.name, series=series, pixel_size=size)
-        first = found.setdefault((file, series), image)
-        if first is not image:  # QuPath's "Duplicate image"
-            err.print(f"Note: {entry.name} is left out, for it is {first.name}.", markup=False)
-    return list(found.values())
-
-
-def _known(project: LearningProject) -> set[tuple[str, int]]:
-    """File and number in it of the images that a project has and that are found."""
-    found = set()
-    for image in project.facts.images:
-        with suppress(ImageError):
-            found.add((os.path.realpath(project.image_path(image)), image.series))
+    found, notes = images_of_qupath(open_project(path), project)
+    for note in notes:
+        err.print(f"Note: {note}", markup=False)
     return found
-
-
-def _check_plain(entry: ProjectEntry) -> None:
-    if entry.builder.steps or entry.builder.argument("--rotate"):
-        raise LearningError(
-            f"QuPath shows the image {entry.name!r} turned or cropped, and learning reads its file "
-            "as it is. Export the image from QuPath as OME-TIFF and add that file, or remove the "
-            "image from the QuPath project."
-        )
 
 
 def link_images(project: Path, given: Sequence[Path]) -> None:

@@ -126,7 +126,7 @@ class LearningDock(ProjectDock):
         if not dialog.exec():
             return
         try:
-            self.controller.create_project(*dialog.wanted())
+            self.controller.create_project(*dialog.wanted(), qupath=dialog.qupath)
         except HistoError as error:
             self.controller.fail(error)
 

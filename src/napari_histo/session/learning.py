@@ -12,14 +12,14 @@ from typing import Any
 from napari_histo.core import Box, CancelToken, Progress, result_of
 from napari_histo.errors import Cancelled, HistoError
 from napari_histo.learning.project.folder import LearningProject
-from napari_histo.learning.project.making import NewProject, create_project
+from napari_histo.learning.project.making import NewProject
 from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import abandon
 from napari_histo.session.annotation import AnnotationController
 from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.learning_compare import Comparison, Place, comparing
 from napari_histo.session.learning_overview import overview
-from napari_histo.session.learning_qupath import put_into_qupath
+from napari_histo.session.learning_qupath import create_linked, put_into_qupath
 from napari_histo.session.learning_regions import RoundRegions
 from napari_histo.session.learning_state import STOPPABLE, Curve, Overview, Task
 from napari_histo.session.learning_work import LearningTools, training
@@ -77,9 +77,9 @@ class LearningController(RoundRegions):
         folder = path.parent if path.name == "project.json" else path
         self._begin(Task.OPENING, lambda _: _opened(LearningProject(folder)))
 
-    def create_project(self, path: Path, wanted: NewProject) -> None:
-        """Make a project in a new or empty folder, and open it."""
-        self._begin(Task.CREATING, lambda _: _opened(create_project(path, wanted)))
+    def create_project(self, path: Path, wanted: NewProject, qupath: Path | None = None) -> None:
+        """Make a project in a new or empty folder, and open it; rounds go into `qupath` too."""
+        self._begin(Task.CREATING, lambda _: _opened(create_linked(path, wanted, qupath)))
 
     def _show(self, found: tuple[LearningProject, Overview]) -> None:
         project, seen = found

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 
 from napari_histo.core import CancelToken, Progress
 from napari_histo.learning.project.folder import LearningProject
-from napari_histo.learning.project.places import linked_qupath
+from napari_histo.learning.project.making import NewImage, NewProject, create_project
+from napari_histo.learning.project.places import link_qupath, linked_qupath
+from napari_histo.learning.project.qupath import images_of_qupath
 from napari_histo.learning.rounds.elsewhere import gathering, publishing
 from napari_histo.learning.rounds.folder import RoundFolder
 from napari_histo.learning.rounds.work import Gathered
 
-__all__ = ["done_in_qupath", "put_into_qupath"]
+__all__ = ["create_linked", "done_in_qupath", "images_there", "put_into_qupath"]
+
+
+def images_there(path: Path) -> tuple[list[NewImage], list[str]]:
+    """Images of a QuPath project, and what was left out; see `images_of_qupath`."""
+    from qupath_bridge.project import open_project
+
+    return images_of_qupath(open_project(path))
+
+
+def create_linked(path: Path, wanted: NewProject, qupath: Path | None) -> LearningProject:
+    """Make a project; its rounds go into a QuPath project too, where there is one."""
+    project = create_project(path, wanted)
+    if qupath is not None:
+        link_qupath(path, qupath)
+    return project
 
 
 def put_into_qupath(
