@@ -361,6 +361,29 @@ def test_we_read_back_what_qupath_writes(tables, seen, name):
     assert max(shapely.hausdorff_distance(a, b) for a, b in shapes) <= 2 * FINE_PX
 
 
+def test_cells_go_through_qupath_and_napari(tables, seen, tmp_path):
+    """Ours to QuPath, its export to napari's reader and writer: ids and both outlines stay."""
+    from napari_histo.plugin.readers import objects_reader
+    from napari_histo.plugin.writers import write_objects
+
+    ours, exported = tables["mixed.geojson"], seen["mixed.geojson"].exported
+    reader = objects_reader(str(exported))
+    assert reader is not None
+    (path,) = write_objects(str(tmp_path / "again.geojson"), reader(str(exported)))
+    cells = ours.select(ours.object_type == ObjectType.CELL)
+    back = read_geojson(path)
+    back = back.select(back.rows_of(cells.uuids()))
+    assert back.uuids() == cells.uuids()
+    assert back.object_type.tolist() == cells.object_type.tolist()
+    assert back.class_names.tolist() == cells.class_names.tolist()
+    assert cells.nuclei is not None
+    assert back.nuclei is not None
+    for one, other in ((cells.contours, back.contours), (cells.nuclei, back.nuclei)):
+        for a, b in zip(one.to_shapely(), other.to_shapely(), strict=True):
+            assert a.is_empty == b.is_empty
+            assert a.is_empty or shapely.hausdorff_distance(a, b) <= 2 * FINE_PX
+
+
 def test_details_come_back_from_qupath(tables, seen):
     ours, back = tables["mixed.geojson"], read_geojson(seen["mixed.geojson"].exported)
     for row, kept in enumerate(seen["mixed.geojson"].keeps_metadata(ours)):
