@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from napari_histo.core import ClassScheme, ObjectState, ObjectTable
 from napari_histo.errors import LearningError
-from napari_histo.learning.cells.features import ObjectFeatures
+from napari_histo.learning.cells.features import ObjectFeatures, is_object
 
 __all__ = ["CellClassifier", "Prediction", "classified", "review_order"]
 
 #: Standardised values beyond are taken as this: one crushed nucleus must not decide.
 _MOST = 5.0
 _CHUNK = 1 << 14
-_CONFIRMED = (ObjectState.ACCEPTED, ObjectState.EDITED, ObjectState.DRAWN, ObjectState.REJECTED)
+_CONFIRMED = (ObjectState.ACCEPTED, ObjectState.EDITED, ObjectState.DRAWN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,7 @@ def classified(
         )
     classes = table.classes.union(classifier.classes)
     place = np.array([classes.index(name) for name in classifier.classes.names], np.int32)
-    free = ~np.isin(table.state, _CONFIRMED)
+    free = is_object(table) & ~np.isin(table.state, _CONFIRMED)
     return table.with_columns(
         classes=classes,
         class_id=np.where(free, place[prediction.class_id], table.class_id).astype(np.int32),

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import ClassScheme, GeometryKind, ObjectState, ObjectTable, ObjectType
+from napari_histo.core import ClassScheme, GeometryKind, ObjectState, ObjectTable
 from napari_histo.errors import LearningError
-from napari_histo.learning.cells.features import ObjectFeatures
+from napari_histo.learning.cells.features import ObjectFeatures, is_object
 
 __all__ = ["PLACEHOLDERS", "Examples", "examples_of", "rows_at"]
 
 #: Classes that segmenters give to all that they find: they tell nothing apart.
 PLACEHOLDERS = ("Nucleus", "Cell")
 _CONFIRMED = (ObjectState.ACCEPTED, ObjectState.EDITED, ObjectState.DRAWN)
-_NO_OBJECT = (ObjectType.ANNOTATION, ObjectType.TMA_CORE, ObjectType.ROOT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +140,8 @@ def examples_of(
     known = np.isin(table.state, _CONFIRMED)
     if every:
         known |= (table.state == ObjectState.PREDICTED) & np.isnan(table.class_prob)
-    is_object = _objects(table)
     held = np.array([c.name in PLACEHOLDERS for c in table.classes] + [True], bool)
-    found = np.where(known & is_object & ~held[table.class_id], table.class_id, -1)
+    found = np.where(known & is_object(table) & ~held[table.class_id], table.class_id, -1)
     points, classes = _points(table)
     rows = rows_at(table, points, within_px=within_px)
     found[rows[rows >= 0]] = classes[rows >= 0]
@@ -161,7 +159,7 @@ def rows_at(
     from scipy.spatial import cKDTree
 
     out = np.full(len(points), -1, np.int64)
-    rows = np.flatnonzero(_objects(table) & np.isfinite(table.centroids).all(axis=1))
+    rows = np.flatnonzero(is_object(table) & np.isfinite(table.centroids).all(axis=1))
     if not len(points) or not len(rows):
         return out
     centroids = table.centroids[rows]
@@ -174,12 +172,6 @@ def rows_at(
     order = np.argsort(-far, kind="stable")
     out[point[order]] = rows[inside[order]]
     return out
-
-
-def _objects(table: ObjectTable) -> NDArray[np.bool_]:
-    """(n,) rows that are things with an outline, and not refused."""
-    fine: NDArray[np.bool_] = table.contours.kind == GeometryKind.POLYGON
-    return fine & ~np.isin(table.object_type, _NO_OBJECT) & (table.state != ObjectState.REJECTED)
 
 
 def _points(table: ObjectTable) -> tuple[NDArray[np.float64], NDArray[np.int32]]:

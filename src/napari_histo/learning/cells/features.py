@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_histo.core import ObjectTable
+from napari_histo.core import GeometryKind, ObjectState, ObjectTable
 from napari_histo.errors import LearningError
+from napari_histo.ops.region_counts import ANNOTATIONS
 
-__all__ = ["ObjectFeatures", "is_feature"]
+__all__ = ["ObjectFeatures", "is_feature", "is_object"]
 
 #: Measurements that say where an object lies, or repeat what somebody held it for.
 _NO_FEATURE = re.compile(
@@ -24,6 +25,12 @@ _NAMED_AT_MOST = 4
 def is_feature(name: str) -> bool:
     """False for measurements that tell of a place or of a class rather than of an object."""
     return _NO_FEATURE.match(name) is None
+
+
+def is_object(table: ObjectTable) -> NDArray[np.bool_]:
+    """(n,) rows that have a class to be found: areas that are no annotation and not refused."""
+    fine = (table.contours.kind == GeometryKind.POLYGON) & (table.state != ObjectState.REJECTED)
+    return np.asarray(fine & ~np.isin(table.object_type, ANNOTATIONS), bool)
 
 
 @dataclass(frozen=True, eq=False)
