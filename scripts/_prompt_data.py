@@ -16,6 +16,7 @@ from torch.utils.data import IterableDataset
 
 from _images import LabelledImage, labelled_image, normalise, read_split, rescale, warp
 from napari_histo.learning.click.drawing import NUCLEI, draw_gestures
+from napari_histo.learning.click.samples import aim
 from napari_histo.learning.course.augment import (
     fluo_colour,
     fluo_texture,
@@ -163,7 +164,9 @@ def sample(source: Source, side: int, rng: np.random.Generator) -> Sample | None
         )  # nothing is smoothed before it shrinks
     else:
         wanted = np.clip(extent * source.zoom * 2 ** rng.normal(0, 0.35), low, high)
-    centre = _aim(mask, where, source.kind, rng)
+    # What is seldom clicked is seldom in the middle.
+    at_object = 0.7 * source.kind.gestures[0] / NUCLEI[0]
+    centre = aim(mask, where, rng, at_object)
     shape = PatchShape(side=side, elastic_px=1.5)
     grid = sampling_grid(
         source.image.labels.shape, shape, rng, centre=centre, zoom=float(wanted / extent)
@@ -174,20 +177,6 @@ def sample(source: Source, side: int, rng: np.random.Generator) -> Sample | None
         return None
     maps = draw_gestures(labels, target, source.kind.gestures, rng)
     return Sample(_colour(image, source.kind, rng), maps, truth, known)
-
-
-def _aim(
-    mask: NDArray[np.bool_], where: tuple[slice, slice], kind: Kind, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Patch centre (x, y): a pixel of the object, or near the middle of its box."""
-    top, left = where[0].start, where[1].start
-    if rng.random() < 0.7 * kind.gestures[0] / NUCLEI[0]:
-        ys, xs = np.nonzero(mask)
-        i = rng.integers(len(ys))
-        return np.array([left + xs[i], top + ys[i]], float)
-    h, w = mask.shape
-    jitter = rng.normal(0, 0.12, 2) * max(h, w)
-    return np.array([left + w / 2 + jitter[0], top + h / 2 + jitter[1]])
 
 
 def _colour(image: Tensor, kind: Kind, rng: np.random.Generator) -> Tensor:

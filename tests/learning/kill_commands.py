@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 
 from napari_histo.cli import main as napari_histo
+from napari_histo.learning.course import run
 from napari_histo.learning.project.checks import verify_project
 from napari_histo.learning.project.folder import LearningProject
-from napari_histo.learning.stardist import run
 from napari_histo.store import write
 from support.learning import annotate, contents
 from support.tiles import make_tile_project

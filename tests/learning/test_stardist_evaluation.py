@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from napari_histo.core import Box, Contours, ModelInfo, ObjectTable, Proposals, Thresholds
-from napari_histo.learning.course.sheets import Slides
-from napari_histo.learning.stardist.evaluation import (
+from napari_histo.learning.course.evaluation import (
     Exam,
     best_thresholds,
     evaluate_model,
     pooled,
 )
+from napari_histo.learning.course.sheets import Slides
 from napari_histo.models import load_model
 from napari_histo.ops.metrics import Agreement
 from support.labelled import CLASSES, example, region, square

@@ -17,7 +17,7 @@ import pytest
 
 from napari_histo.core import Box, CancelToken, Contours, PixelSize
 from napari_histo.errors import Cancelled, ModelError, ObjectsFileError, WriteError
-from napari_histo.learning.stardist.evaluation import evaluate_model, pooled
+from napari_histo.learning.course.evaluation import evaluate_model, pooled
 from napari_histo.learning.stardist.learner import Learner
 from napari_histo.learning.stardist.preflight import preflight
 from napari_histo.learning.stardist.run import Run
@@ -204,8 +204,8 @@ class TestSameAgain:
             import sys
             sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
             from learning.test_stardist_training import *
-            from napari_histo.learning.stardist import run as stardist_run
-            stardist_run._KEEP_EVERY_S = 0.0
+            from napari_histo.learning.course import run as course
+            course._KEEP_EVERY_S = 0.0
             regions = [example(0), example(1), example(2)]
             for step in train_stardist(NET, regions, [], sys.argv[1], TINY):
                 print(step.done, flush=True)

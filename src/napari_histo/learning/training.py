@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_histo.core import CancelToken, PixelSize, Progress, SlideReader
 from napari_histo.core.learning import LabelledRegion
+from napari_histo.learning.course.params import PatchParams
 from napari_histo.ops.metrics import Agreement
 
 __all__ = [
@@ -103,78 +104,24 @@ def hold_out_some(
 
 
 @dataclass(frozen=True)
-class StarDistTraining:
-    """How to train a StarDist model.
+class StarDistTraining(PatchParams):
+    """How to train a StarDist model; what is not here, `PatchParams` says.
+
+    The rate is 4e-3 by default for a new network, 1e-3 for one that goes on, which keeps its own
+    pixel size. Sides of patches are multiples of 16 for the shipped ones. The parent's answers are
+    heard on patches of earlier rounds.
 
     Attributes
     ----------
-    name : str
-        Of the model.
-    steps, batch, patch_px : int
-        Steps, patches a step and their side; a multiple of what the network halves down to one
-        cell (16 for shipped ones).
-    rate : float or None
-        Largest learning rate; by default 4e-3 for a new network, 1e-3 for one that goes on.
-    pixel_um : float
-        Pixel size of a new network, µm; one that goes on keeps its own.
-    replay_share : float
-        Share of the patches that come from earlier rounds, where there are any.
-    distillation : float
-        How much the parent's own answers count on patches of earlier rounds; 0 for labels alone.
     distil_unlabelled : bool
         True to hold on to the parent's answers on unlabelled pixels of new regions too.
     freeze_norms : bool
         True to keep a parent's statistics of batch normalisation: little moves then, which is
         right for a few steps on much the same tissue.
-    judge_every : int
-        Steps between two looks at the regions that judge.
-    patience : int
-        Looks without a better one after which training ends; 0 for never.
-    held_out : float
-        Share of the regions that judge where no others are given.
-    zoom : float
-        Spread of the magnification, log2.
-    seed : int
-        Of everything random.
-    channel : int or None
-        For models of one channel.
-    device : {"auto", "cpu", "cuda", "mps"}
-    precision : {"auto", "float32", "bfloat16"}
-    workers : int
-        Threads that prepare patches while the network learns; the result does not depend on it.
     """
 
-    name: str = "nuclei"
-    steps: int = 300
-    batch: int = 8
-    patch_px: int = 128
-    rate: float | None = None
-    pixel_um: float = 0.5
-    replay_share: float = 0.5
-    distillation: float = 0.2
     distil_unlabelled: bool = False
     freeze_norms: bool = False
-    judge_every: int = 50
-    patience: int = 6
-    held_out: float = 0.2
-    zoom: float = 0.2
-    seed: int = 0
-    channel: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    workers: int = 1
-
-    def __post_init__(self) -> None:
-        least = {"steps": 1, "batch": 1, "patch_px": 16, "judge_every": 1, "patience": 0}
-        low = [f"{k} = {getattr(self, k)}" for k, v in least.items() if getattr(self, k) < v]
-        shares = {"replay_share": self.replay_share, "held_out": self.held_out}
-        low += [f"{k} = {v}, allowed is 0 to below 1" for k, v in shares.items() if not 0 <= v < 1]
-        if self.pixel_um <= 0 or (self.rate is not None and self.rate <= 0):
-            low.append(f"pixel_um = {self.pixel_um}, rate = {self.rate}, allowed is above 0")
-        if self.distillation < 0 or self.zoom < 0 or self.workers < 0:
-            low.append("distillation, zoom and workers must be at least 0")
-        if low:
-            raise ValueError(f"Training cannot work like this: {'; '.join(low)}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import math
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from napari_histo.errors import ModelError
 from napari_histo.learning.click.samples import ClickBatch
-from napari_histo.learning.course.state import State, update_ema
+from napari_histo.learning.course.learner import (
+    as_teacher,
+    autocast,
+    average_decay,
+    descend,
+    set_rate,
+)
+from napari_histo.learning.course.state import State
 from napari_histo.models._nuclick_maps import draw_maps, encode
 from napari_histo.models._nuclick_net import ClickNet
 from napari_histo.ops.gestures import correction
@@ -58,7 +61,7 @@ def mend(
     device = next(net.parameters()).device
     rng = np.random.default_rng(int(truth.sum()))
     for _ in range(n_clicks):
-        with _autocast(device.type, dtype):
+        with autocast(device.type, dtype):
             found = (net(seen(image, maps).to(device)) > 0).cpu().numpy()
         for i in range(len(image)):
             inside = known[i, 0].numpy() > 0
@@ -96,9 +99,8 @@ class ClickLearner:
     ) -> None:
         self.state, self._device, self._weight = state, device, distillation
         self._dtype = getattr(torch, precision)
-        self._decay = 1 - 1 / max(5.0, steps / 20)
-        kept = copy.deepcopy(teacher).requires_grad_(False).eval()
-        self._teacher = kept.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._decay = average_decay(steps)
+        self._teacher = as_teacher(teacher, device)
 
     def learn(self, batch: ClickBatch, rate: float, rng: np.random.Generator) -> None:
         """One step.
@@ -110,41 +112,29 @@ class ClickLearner:
         """
         state = self.state
         state.net.train()
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(state, rate)
         if rng.random() < _MENDED:
             n = int(rng.integers(1, 3))
             mend(state.ema, batch.image, batch.maps, batch.truth, batch.known, n, self._dtype)
         state.optimiser.zero_grad(set_to_none=True)
         loss = self._loss(batch)
-        if not math.isfinite(float(loss.detach())):
-            raise ModelError(
-                f"At step {state.step + 1} the loss is {float(loss.detach())}: the network is "
-                f"beyond repair. Train anew with a lower rate than {rate:.2g}."
-            )
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(state.net.parameters(), _MOST_GRADIENT)
-        state.optimiser.step()
-        update_ema(state.ema, state.net, state.step + 1, self._decay)
-        state.note(float(loss.detach()))
+        descend(
+            state, float(loss.detach()), rate=rate, decay=self._decay, most_gradient=_MOST_GRADIENT
+        )
 
     def _loss(self, batch: ClickBatch) -> Tensor:
         x = seen(batch.image, batch.maps).to(self._device)
         truth, known = batch.truth.to(self._device), batch.known.to(self._device)
-        with _autocast(self._device, self._dtype):
+        with autocast(self._device, self._dtype):
             logits = self.state.net(x)
         loss = torch.stack(list(loss_terms(logits, truth, known).values())).sum()
         heard = torch.maximum(1 - known, batch.replayed.to(self._device)[:, None, None, None])
         if not self._weight or not bool(heard.any()):
             return loss
-        with torch.no_grad(), _autocast(self._device, self._dtype):
+        with torch.no_grad(), autocast(self._device, self._dtype):
             told = self._teacher(x).float().sigmoid()
         far = F.binary_cross_entropy_with_logits(logits.float(), told, reduction="none") * heard
         sizes = told.sum((1, 2, 3)).clamp(min=_LEAST_PX)
         held: Tensor = loss + self._weight * (far.sum((1, 2, 3)) / sizes).mean()
         return held
-
-
-def _autocast(device: str, dtype: torch.dtype) -> torch.autocast:
-    low = dtype != torch.float32
-    return torch.autocast(device, dtype if low else torch.bfloat16, enabled=low)

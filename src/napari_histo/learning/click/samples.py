@@ -31,7 +31,7 @@ from napari_histo.ops.normalize import Normalizer
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.sampling import sample_boxes
 
-__all__ = ["SIDES", "ClickBatch", "ClickBatches", "ClickSlides", "ObjectSource"]
+__all__ = ["SIDES", "ClickBatch", "ClickBatches", "ClickSlides", "ObjectSource", "aim"]
 
 #: Sides of patches, px. A network that saw one side alone finds the centre by its distance to the
 #: padding, and fails on patches of another side.
@@ -41,7 +41,7 @@ _MIN_AREA_PX = 24
 _LEAST_SHOWN_PX = 16
 #: Range of lengths of objects in a patch, spread of their magnification (log2), and its limits.
 _EXTENT_PX, _ZOOM, _ZOOMS = (10.0, 76.0), 0.35, (0.4, 2.5)
-_AT_OBJECT, _JITTERED = 0.7, 0.5
+_JITTERED = 0.5
 _TRIES = 50
 
 
@@ -245,7 +245,7 @@ def _cut(
     """Image, maps, truth and known of a patch; None where the warp lost the object."""
     extent = float(max(s.stop - s.start for s in where))
     wanted = np.clip(extent * 2 ** rng.normal(0, _ZOOM), *_EXTENT_PX)
-    centre = _aim(sheet.labels[where] == target, where, rng)
+    centre = aim(sheet.labels[where] == target, where, rng)
     grid = sampling_grid(
         sheet.labels.shape,
         PatchShape(side, elastic_px=1.5),
@@ -264,12 +264,26 @@ def _cut(
     return _coloured(sheet, grid, rng), maps, truth, known
 
 
-def _aim(
-    mask: NDArray[np.bool_], where: tuple[slice, slice], rng: np.random.Generator
+def aim(
+    mask: NDArray[np.bool_],
+    where: tuple[slice, slice],
+    rng: np.random.Generator,
+    at_object: float = 0.7,
 ) -> NDArray[np.float64]:
-    """Patch centre (x, y): a pixel of the object, or near the middle of its box."""
+    """Patch centre (x, y): a pixel of the object, or near the middle of its box.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        The object in its box.
+    where : two slices
+        The box.
+    rng : Generator
+    at_object : float
+        Chance of a pixel of the object, as if it were clicked.
+    """
     top, left = where[0].start, where[1].start
-    if rng.random() < _AT_OBJECT:
+    if rng.random() < at_object:
         ys, xs = np.nonzero(mask)
         i = rng.integers(len(ys))
         return np.array([left + xs[i], top + ys[i]], float)

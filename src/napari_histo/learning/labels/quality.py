@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from napari_histo.core import CancelToken, Progress, Segmenter
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.errors import LearningError
+from napari_histo.learning.course.evaluation import evaluate_model
 from napari_histo.learning.course.sheets import Sheet, Sheets, Slides
-from napari_histo.learning.stardist.evaluation import evaluate_model
 from napari_histo.learning.training import Example
 from napari_histo.models._stardist_targets import star_targets
 

@@ -67,7 +67,7 @@ def evaluate_regions(
 ) -> Iterable[Score]:
     """Objects found by themselves, or answers to a click on each."""
     from napari_histo.learning.click.evaluation import evaluate_clicks
-    from napari_histo.learning.stardist.evaluation import evaluate_model
+    from napari_histo.learning.course.evaluation import evaluate_model
 
     if model.info.family == CLICK_FAMILY:
         return evaluate_clicks(cast("PromptSegmenter", model), examples, cancel=cancel)

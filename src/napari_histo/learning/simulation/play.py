@@ -29,9 +29,9 @@ from napari_histo.core import (
 from napari_histo.core import SlideReader as Reader
 from napari_histo.core.learning import Candidate, LabelledRegion, Pool
 from napari_histo.errors import LearningError
+from napari_histo.learning.course.evaluation import evaluate_model, pooled
 from napari_histo.learning.scoring import ScoreRequest, join, list_regions, score_image
 from napari_histo.learning.simulation.arms import ARMS, Arm, in_order
-from napari_histo.learning.stardist.evaluation import evaluate_model, pooled
 from napari_histo.learning.stardist.start import small_config
 from napari_histo.learning.stardist.training import train_stardist
 from napari_histo.learning.strategies import strategy

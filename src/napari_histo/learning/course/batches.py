@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from napari_histo.learning.stardist.patches import PatchSource
-from napari_histo.learning.stardist.targets import Batch
-from napari_histo.models._stardist_net import StarDistConfig
+from napari_histo.learning.course.patches import PatchSource
 
 __all__ = ["Batches"]
 
 
-class Batches:
+Patch = TypeVar("Patch")
+Batch = TypeVar("Batch")
+
+
+class Batches(Generic[Patch, Batch]):
     """Draws batches.
 
     Parameters
@@ -24,7 +28,8 @@ class Batches:
     new : PatchSource
     replay : PatchSource or None
         Of earlier rounds.
-    config : StarDistConfig
+    stack : callable
+        Makes a batch of patches.
     size : int
         Patches a batch.
     share : float
@@ -34,15 +39,15 @@ class Batches:
 
     def __init__(
         self,
-        new: PatchSource,
-        replay: PatchSource | None,
-        config: StarDistConfig,
+        new: PatchSource[Patch],
+        replay: PatchSource[Patch] | None,
+        stack: Callable[[list[Patch]], Batch],
         *,
         size: int,
         share: float,
         seed: int,
     ) -> None:
-        self._new, self._replay, self._config = new, replay, config
+        self._new, self._replay, self._stack = new, replay, stack
         self._size, self._share, self._seed = size, share if replay else 0.0, seed
 
     @property
@@ -56,13 +61,13 @@ class Batches:
         # Rounded at random, so that a batch of few holds the share in the long run.
         n_old = int(np.floor(self._share * self._size + rng.random()))
         sources = [self._replay] * n_old + [self._new] * (self._size - n_old)
-        return Batch.of([s.draw(rng) for s in sources if s is not None], self._config)
+        return self._stack([s.draw(rng) for s in sources if s is not None])
 
     @contextmanager
     def ahead(self, start: int, workers: int) -> Iterator[Iterator[Batch]]:
         """Batches from a step on, prepared by threads while the caller works on the last one."""
         if not workers:
-            yield (self.draw(step) for step in _count(start))
+            yield map(self.draw, count(start))
             return
         pool = ThreadPoolExecutor(workers, thread_name_prefix="patches")
         try:
@@ -72,13 +77,7 @@ class Batches:
 
     def _prepared(self, pool: ThreadPoolExecutor, start: int, workers: int) -> Iterator[Batch]:
         coming: deque[Future[Batch]] = deque()
-        for step in _count(start):
+        for step in count(start):
             coming.append(pool.submit(self.draw, step))
             if len(coming) > workers:
                 yield coming.popleft().result()
-
-
-def _count(start: int) -> Iterator[int]:
-    while True:
-        yield start
-        start += 1
