@@ -9,6 +9,7 @@ import typer
 
 from napari_histo import __version__
 from napari_histo.cli import (
+    classify,
     demo,
     doctor,
     evaluate,
@@ -43,6 +44,7 @@ app.command("evaluate")(evaluate.evaluate_command)
 app.command("evaluate-prompts")(evaluate_prompts.evaluate_prompts_command)
 app.command("doctor")(doctor.doctor_command)
 app.command("demo")(demo.demo_command)
+app.add_typer(classify.app, name="classify")
 app.add_typer(models.app, name="models")
 app.add_typer(regions.app, name="regions")
 app.add_typer(learn.app, name="learn")

@@ -18,12 +18,13 @@ from napari_histo.core import (
     Tile,
     TileGrid,
 )
+from napari_histo.errors import LearningError
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.normalize import Normalizer
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.proposing import fit
 
-__all__ = ["Describer", "network_features"]
+__all__ = ["Describer", "load_network", "network_features"]
 
 _TILE_PX = 768
 #: Cells of the network's grid on each side of the middle that are averaged: 3 x 3 of them.
@@ -37,6 +38,39 @@ class Describer(Segmenter, Protocol):
     def describe(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(b, h/g, w/g, d) of images (b, h, w, c), normalised."""
         ...
+
+
+def load_network(name: str, sha256: str | None = None, *, device: str = "auto") -> Describer:
+    """The model whose last layer is asked.
+
+    Parameters
+    ----------
+    name : str
+        As for `napari_histo.models.load_model`.
+    sha256 : str, optional
+        Of the weights that a classifier learned with.
+    device : {"auto", "cpu", "cuda", "mps"}
+
+    Raises
+    ------
+    LearningError
+        The model has no such layer, or other weights.
+    ModelError
+    """
+    from napari_histo.models import load_model
+
+    model = load_model(name, device=device)
+    if not isinstance(model, Describer):
+        raise LearningError(
+            f"The model {name!r} ({model.info.family}) does not show what its last layer sees. Use "
+            "a StarDist model, or train without a network."
+        )
+    if None not in (sha256, model.info.sha256) and sha256 != model.info.sha256:
+        raise LearningError(
+            f"The classifier learned with other weights of {name!r} (SHA-256 {sha256}) than those "
+            f"here ({model.info.sha256}). Bring that model, or train anew."
+        )
+    return model
 
 
 @dataclass(frozen=True, eq=False)

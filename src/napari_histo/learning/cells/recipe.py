@@ -15,7 +15,8 @@ from napari_histo.learning.cells.context import SMOOTHED, smoothed
 from napari_histo.learning.cells.features import ObjectFeatures, is_feature, is_object
 from napari_histo.learning.cells.network import Describer, network_features
 from napari_histo.ops.region_counts import centres_of
-from napari_histo.ops.stain_vectors import StainVectors
+from napari_histo.ops.stain_vectors import H_DAB, HE, StainVectors
+from napari_histo.pipeline.colours import stains_of
 from napari_histo.pipeline.measure import MeasureRequest, measure
 
 __all__ = ["NETWORK", "FeatureRecipe", "MadeFeatures", "check_pixel_size", "make_features"]
@@ -36,22 +37,22 @@ class FeatureRecipe:
         Radii over which the neighbours' measurements are averaged; none for () .
     network : str or None
         Name of the model whose last layer is asked; None for none.
+    network_sha256 : str or None
+        Of that model's weights, where it says.
     expand_um : float or None
         Nuclei are measured with a cell of so many µm around them.
     stains : str or None
-        QuPath's text of stain vectors; None for haematoxylin and eosin, where the image is not
-        grey.
-    channels : bool
-        Measure the channels as they are.
+        "he", "hdab", "auto" and "auto-hdab" (estimated from each image), "channels" (as they are),
+        or QuPath's text of stain vectors. None is "he", where the image is not grey.
     compartment : str
         What the outlines show; see `MeasureRequest`.
     """
 
     around_um: tuple[float, ...] = (50.0,)
     network: str | None = None
+    network_sha256: str | None = None
     expand_um: float | None = None
     stains: str | None = None
-    channels: bool = False
     compartment: str = "Nucleus"
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,14 +66,14 @@ class FeatureRecipe:
         known["around_um"] = tuple(float(v) for v in known.get("around_um", ()))
         return cls(**known)
 
-    def request(self, pixel_size: PixelSize | None) -> MeasureRequest:
-        """What is to be measured."""
+    def request(self, reader: SlideReader, pixel_size: PixelSize | None) -> MeasureRequest:
+        """What is to be measured of an image."""
         return MeasureRequest(
             pixel_size=pixel_size,
             compartment=self.compartment,
             expand_um=self.expand_um,
-            stains=None if self.stains is None else StainVectors.parse(self.stains),
-            channels=self.channels,
+            stains=_stains(reader, self.stains),
+            channels=self.stains == "channels",
         )
 
 
@@ -135,7 +136,7 @@ def make_features(
     if _lacks(table, base, recipe):
         if reader is None:
             raise LearningError(_needs_image(table, base))
-        done = yield from measure(reader, table, recipe.request(size), cancel)
+        done = yield from measure(reader, table, recipe.request(reader, size), cancel)
         measured = done.table
     size_um = None if size is None else size.mean_um
     wanted = None if names is None else base
@@ -164,6 +165,16 @@ def check_pixel_size(known_um: Sequence[float], pixel_size_um: float | None) -> 
         "µm, where the same cells measure differently. Use a slide of that pixel size, train on "
         "examples of this one, or correct the pixel size (--pixel-size) if it is wrong."
     )
+
+
+def _stains(reader: SlideReader, word: str | None) -> StainVectors | None:
+    """None where `measure` decides."""
+    if word in (None, "channels") or not reader.info.is_rgb:
+        return None
+    if word in ("auto", "auto-hdab"):
+        return stains_of(reader, H_DAB if word == "auto-hdab" else HE)
+    known = {"he": HE, "hdab": H_DAB}
+    return known[word] if word in known else StainVectors.parse(str(word))
 
 
 def _base_names(names: Sequence[str] | None) -> list[str]:

@@ -14,7 +14,7 @@ from napari_histo.learning.cells.classifier import CellClassifier, standardised
 from napari_histo.learning.cells.examples import Examples
 from napari_histo.learning.cells.features import ObjectFeatures
 
-__all__ = ["cross_validate", "scores", "train_cells", "train_on"]
+__all__ = ["cross_validate", "judge", "scores", "train_cells", "train_on"]
 
 #: Inverse strength of the penalty, shared out among the standardised features: with the same number
 #: of examples, a wide table needs more of it. On breast cells 1 to 10 made no difference.
@@ -127,6 +127,29 @@ def cross_validate(examples: Examples, *, folds: int = _FOLDS, seed: int = 0) ->
     if not truth:
         return words | {"accuracy": None, "macro_f1": None}
     return words | scores(np.concatenate(truth), np.concatenate(found), examples.classes)
+
+
+def judge(classifier: CellClassifier, examples: Examples) -> dict[str, Any]:
+    """`scores` of a classifier on examples that it did not learn from.
+
+    Raises
+    ------
+    LearningError
+        Some are of a class that it does not know.
+    """
+    unknown = sorted(examples.counts().keys() - set(classifier.classes.names))
+    if unknown:
+        raise LearningError(
+            f"The classifier does not know the class {unknown[0]!r}; it knows "
+            f"{list(classifier.classes.names)}. Rename the class, or train with examples of it."
+        )
+    place = np.array([_place(classifier.classes, name) for name in examples.classes.names])
+    found = classifier.predict(examples.features).class_id
+    return scores(place[examples.class_id], found, classifier.classes)
+
+
+def _place(classes: ClassScheme, name: str) -> int:
+    return classes.index(name) if name in classes.names else -1
 
 
 def scores(
