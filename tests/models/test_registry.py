@@ -11,7 +11,14 @@ from safetensors.torch import load_file
 
 from napari_histo.core import Thresholds
 from napari_histo.errors import ModelError, ModelUnavailableError
-from napari_histo.models import get_info, is_available, list_models, load_model, registry
+from napari_histo.models import (
+    _published,
+    get_info,
+    is_available,
+    list_models,
+    load_model,
+    registry,
+)
 
 SHIPPED = [i.name for i in list_models() if (registry._SHIPPED / i.name).is_dir()]
 
@@ -75,7 +82,7 @@ def test_a_folder_without_config(tmp_path):
 class TestPublished:
     @pytest.fixture(autouse=True)
     def empty_cache(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(registry, "_cache", lambda: tmp_path)
+        monkeypatch.setattr(_published, "_cache", lambda: tmp_path)
 
     def test_not_here_yet(self):
         assert not is_available("2D_versatile_he")

@@ -79,7 +79,7 @@ def load_stock(folder: Path) -> tuple[StarDistNet, Thresholds]:
         When a file is missing, damaged, or of another architecture.
     """
     net = StarDistNet(StarDistConfig.from_dict(read_json(folder / "config.json")))
-    path = _stock_weights(folder)
+    path = stock_weights(folder)
     arrays = _read_keras(path)
     try:
         _fill(net, arrays)
@@ -139,7 +139,7 @@ def _write_json(path: Path, words: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(words, indent=2) + "\n", encoding="utf-8")
 
 
-def _stock_weights(folder: Path) -> Path:
+def stock_weights(folder: Path) -> Path:
     """What the stock package would load: the best weights, or else the newest."""
     if (folder / STOCK_WEIGHTS).exists():
         return folder / STOCK_WEIGHTS
