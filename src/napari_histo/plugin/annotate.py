@@ -35,7 +35,13 @@ from napari_histo.plugin.settings import AnnotateSettings
 from napari_histo.plugin.theme import style_sheet, theme_colour
 from napari_histo.plugin.threads import AtEnd, Mailbox
 from napari_histo.plugin.warm_up import warm_up
-from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice, Tool
+from napari_histo.session import (
+    AnnotationController,
+    AnnotationTools,
+    ImageChoice,
+    Outline,
+    Tool,
+)
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -111,6 +117,7 @@ class AnnotateDock(QWidget):
             "delete": session.delete,
             "smooth": session.smooth,
             "fill": session.fill_holes,
+            "outline": session.switch_outline,
             "undo": session.undo,
             "redo": session.redo,
             "done": session.finish,
@@ -132,6 +139,7 @@ class AnnotateDock(QWidget):
         form.strip.tool_chosen.connect(self._act)
         form.strip.acted.connect(self._act)
         form.strip.brush_moved.connect(self._move_brush)
+        form.outline.chosen.connect(session.set_outline)
         form.chips.chosen.connect(session.relabel)
         form.chips.added.connect(self._add_class)
         form.chips.renamed.connect(session.rename_class)
@@ -413,6 +421,8 @@ class AnnotateDock(QWidget):
         size = self.controller.pixel_size
         form.strip.render_state(state, self.keys)
         form.strip.show_brush(self._brush_step(), brush_text(state.brush_px, size))
+        has_cells = self.controller.objects.has_cells or state.outline is Outline.NUCLEUS
+        form.outline.show_outline(state.outline, visible=has_cells)
         form.chips.show_classes(state.classes, state.counts, state.current_class)
         form.review.show_walk(self._review_words())
         form.saving.counts.setText(counts_text(state))

@@ -15,7 +15,7 @@ from superqt import QElidingLabel
 
 from napari_histo.plugin.annotate_chips import ClassChips
 from napari_histo.plugin.annotate_keys import Keys
-from napari_histo.plugin.annotate_tools import ToolButton, ToolStrip
+from napari_histo.plugin.annotate_tools import OutlineSwitch, ToolButton, ToolStrip
 from napari_histo.plugin.parts import combo, form_grid, row, set_kind, small_label
 
 __all__ = ["AnnotateForm", "ReviewBar", "SaveBar", "StartPanel"]
@@ -39,6 +39,7 @@ class AnnotateForm(QWidget):
         self.setMinimumWidth(_WIDTH_PX)
         self.start = StartPanel()
         self.strip = ToolStrip()
+        self.outline = OutlineSwitch()
         self.chips = ClassChips()
         self.review = ReviewBar()
         self.saving = SaveBar()
@@ -78,6 +79,7 @@ class AnnotateForm(QWidget):
         layout.setSpacing(8)
         layout.addLayout(row(self.title, self.close_button))
         layout.addWidget(self.strip)
+        layout.addWidget(self.outline)
         layout.addWidget(self.chips)
         layout.addSpacing(2)
         layout.addLayout(form_grid(("Show", row(self.fill_box, self.colour_box))))
@@ -89,6 +91,7 @@ class AnnotateForm(QWidget):
     def set_keys(self, keys: Keys) -> None:
         """Tell other keys."""
         self.strip.set_keys(keys)
+        self.outline.set_keys(keys)
         self.review.set_keys(keys)
 
     def set_colours(self, text: str, quiet: str) -> None:

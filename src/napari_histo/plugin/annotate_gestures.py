@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["carry_out", "draws", "preview"]
 
 _BRUSHES = (Tool.PAINT, Tool.ERASE)
+#: Outlines of so many objects follow the mouse; all of them move.
+_MOST_MOVING = 100
 
 
 def draws(tool: Tool) -> bool:
@@ -41,6 +43,8 @@ def carry_out(session: AnnotationController, stroke: Stroke) -> None:
         session.squiggle(stroke.xy, positive=not stroke.exclude, add=stroke.add)
     elif tool is Tool.SPLIT:
         session.split(stroke.xy)
+    elif tool is Tool.PICK and _moves(session, stroke):
+        session.move(*(stroke.xy[-1] - stroke.xy[0]).tolist())
     elif tool is Tool.PICK:
         inside = session.objects.ids_in(_whole(_edges(stroke)))
         session.select(inside, extend=stroke.extend or stroke.add)
@@ -49,6 +53,8 @@ def carry_out(session: AnnotationController, stroke: Stroke) -> None:
 def preview(session: AnnotationController, stroke: Stroke) -> list[Line]:
     """Lines that show a stroke while it is drawn."""
     tool = session.state.tool
+    if tool is Tool.PICK and _moves(session, stroke):
+        return _moved_lines(session, stroke)
     if tool in (Tool.BOX, Tool.PICK):
         return [(box_ring(*_edges(stroke)), INCLUDE)]
     if tool in _BRUSHES:
@@ -74,6 +80,21 @@ def _meets_selection(session: AnnotationController, stroke: Stroke) -> bool:
     selected = session.objects.get(session.state.selection).to_shapely()
     area = _brushed_area(stroke.xy, session.state.brush_px)
     return bool(shapely.intersects(shapely.make_valid(selected), area).any())
+
+
+def _moves(session: AnnotationController, stroke: Stroke) -> bool:
+    """True where a drag takes what is selected along: it began there, and no key says more."""
+    if stroke.extend or stroke.add or stroke.exclude:
+        return False
+    x, y = stroke.xy[0].tolist()
+    return session.objects.at(x, y) in session.state.selection
+
+
+def _moved_lines(session: AnnotationController, stroke: Stroke) -> list[Line]:
+    by = tuple((stroke.xy[-1] - stroke.xy[0]).tolist())
+    some = session.objects.get(session.state.selection[:_MOST_MOVING]).transform(1, by)
+    outlines = [some.contours] if some.nuclei is None else [some.contours, some.nuclei]
+    return [(ring, INCLUDE) for c in outlines for ring in rings(c.to_shapely())]
 
 
 def _erases(tool: Tool, stroke: Stroke) -> bool:

@@ -52,6 +52,7 @@ COMMANDS: dict[str, Command] = {
         Command("delete", "Delete", "Delete"),
         Command("smooth", "Smooth", "O"),
         Command("fill", "Fill holes", "F"),
+        Command("outline", "Edit cell or nucleus", "T"),
         Command("undo", "Undo", "Ctrl+Z"),
         Command("redo", "Redo", "Ctrl+Shift+Z"),
         Command("done", "Finish the object", "Escape"),

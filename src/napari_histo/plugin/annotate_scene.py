@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-from napari_histo.core import Box, Prompt
+from napari_histo.core import Box
 from napari_histo.plugin.annotate_canvas import Listener, Mouse, Stroke
 from napari_histo.plugin.annotate_gestures import carry_out, draws, preview
 from napari_histo.plugin.annotate_keys import Keys
@@ -15,6 +14,7 @@ from napari_histo.plugin.annotate_words import object_facts
 from napari_histo.plugin.geometry import look_at, screen_px
 from napari_histo.plugin.objects_view import ColourBy, ObjectsView
 from napari_histo.session import AnnotationController, Tool
+from napari_histo.session.cell_edits import shown_outline
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -45,7 +45,7 @@ class Scene:
         self.image = image
         self._session = session
         self._facts = ""
-        self._marked: tuple[int, tuple[UUID, ...], tuple[Prompt, ...]] = (-1, (), ())
+        self._marked: tuple[Any, ...] = (-1, (), (), None)
         self.view = ObjectsView(viewer, image, session.objects, name=f"{image.name} · objects")
         self.marks = Marks(viewer, image, f"{image.name} · marks")
         listener = Listener(self._draws, self._preview, self._on_stroke, self._on_hover)
@@ -92,10 +92,11 @@ class Scene:
     def show_marks(self) -> None:
         """What is selected, and the gestures of the object that is being made."""
         state, objects = self._session.state, self._session.objects
-        marked = (objects.version, state.selection, state.prompts)
+        marked = (objects.version, state.selection, state.prompts, state.outline)
         if any(a is not b and a != b for a, b in zip(marked, self._marked, strict=True)):
             self._marked = marked
-            self.marks.show(objects.get(state.selection).contours, state.prompts)
+            outlines = shown_outline(objects.get(state.selection), state.outline)
+            self.marks.show(outlines, state.prompts)
 
     def show_tool(self) -> None:
         """The mouse's shape tells the tool."""

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLayout,
+    QPushButton,
     QSlider,
     QToolButton,
     QVBoxLayout,
@@ -17,10 +18,10 @@ from qtpy.QtWidgets import (
 from napari_histo.plugin.annotate_icons import icon
 from napari_histo.plugin.annotate_keys import Keys
 from napari_histo.plugin.annotate_words import ACTIONS, TOOLS, button_tip, hint
-from napari_histo.plugin.parts import small_label
-from napari_histo.session import AnnotationState
+from napari_histo.plugin.parts import form_grid, row, small_label
+from napari_histo.session import AnnotationState, Outline
 
-__all__ = ["ToolButton", "ToolStrip"]
+__all__ = ["OutlineSwitch", "ToolButton", "ToolStrip"]
 
 _BUTTON_PX = (40, 44)
 _GAP_PX = 4
@@ -94,9 +95,9 @@ class ToolStrip(QWidget):
         layout.setSpacing(_GAP_PX)
         # Wrapped words further down make Qt take heights from the upper parts.
         layout.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
-        for row in (tools, actions):
-            row.setSpacing(_GAP_PX)
-            layout.addLayout(row)
+        for line in (tools, actions):
+            line.setSpacing(_GAP_PX)
+            layout.addLayout(line)
         layout.addSpacing(2)
         layout.addWidget(self.hint)
         layout.addWidget(self._brush_row())
@@ -119,11 +120,11 @@ class ToolStrip(QWidget):
         self.brush_size = QLabel()
         self.brush_size.setMinimumWidth(64)
         self.brush_row = QWidget()
-        row = QHBoxLayout(self.brush_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("Brush"))
-        row.addWidget(self.brush, 1)
-        row.addWidget(self.brush_size)
+        line = QHBoxLayout(self.brush_row)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(QLabel("Brush"))
+        line.addWidget(self.brush, 1)
+        line.addWidget(self.brush_size)
         return self.brush_row
 
     # -- showing ---------------------------------------------------------------------------------
@@ -159,3 +160,42 @@ class ToolStrip(QWidget):
         with QSignalBlocker(self.brush):
             self.brush.setValue(step)
         self.brush_size.setText(text)
+
+
+class OutlineSwitch(QWidget):
+    """Which outline of a cell is edited.
+
+    Signals
+    -------
+    chosen : Outline
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.buttons = {which: self._button(which) for which in Outline}
+        group = QButtonGroup(self)
+        for button in self.buttons.values():
+            group.addButton(button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form_grid(("Edit", row(*self.buttons.values()))))
+
+    def _button(self, which: Outline) -> QPushButton:
+        button = QPushButton(which.value)
+        button.setObjectName("choice")
+        button.setCheckable(True)
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.clicked.connect(lambda: self.chosen.emit(which))
+        return button
+
+    def set_keys(self, keys: Keys) -> None:
+        """Tell another key."""
+        for button in self.buttons.values():
+            button.setToolTip(button_tip("outline", keys))
+
+    def show_outline(self, which: Outline, *, visible: bool) -> None:
+        """What is edited; nothing to choose where there are no cells."""
+        self.buttons[which].setChecked(True)
+        self.setVisible(visible)

@@ -9,7 +9,7 @@ import numpy as np
 from napari_histo.core import ObjectTable, PixelSize
 from napari_histo.plugin.annotate_keys import COMMANDS, Keys
 from napari_histo.plugin.histogram import format_area
-from napari_histo.session import AnnotationState
+from napari_histo.session import AnnotationState, Outline
 
 __all__ = [
     "ACTIONS",
@@ -36,11 +36,12 @@ _TIPS = {
     "paint": "Paint on the selected object, or a new one. Alt or the right button erases.",
     "erase": "Rub out parts of the selected object. Alt or the right button paints.",
     "split": "Draw a line across an object: it becomes two.",
-    "pick": "Select objects by a click, or all in a dragged box, and change nothing.",
+    "pick": "Select objects by a click, or all in a dragged box; drag what is selected to move it.",
     "merge": "Make one object of those that are selected.",
     "delete": "Delete what is selected.",
     "smooth": "Smooth the outlines of what is selected.",
     "fill": "Fill the holes of what is selected.",
+    "outline": "Brushes, smoothing, filling and clicks change the cell, or the nucleus within it.",
     "previous": "Back to the object before.",
     "next": "On to the next object, which is a little more certain.",
     "accept": "This outline is right: accept it and go on.",
@@ -60,7 +61,12 @@ _NEXT_SELECTED = {
     "paint": "Drag to add to the object. Alt-drag takes away.",
     "erase": "Drag to take away from the object. Alt-drag adds.",
     "split": "Draw a line right across the object to cut it in two.",
-    "pick": "1-9 gives a class. Ctrl-click selects one more.",
+    "pick": "1-9 gives a class. Drag to move it. Ctrl-click selects one more.",
+}
+_NEXT_NUCLEUS = {
+    "paint": "Drag to add to the nucleus, or to give a cell one. It stays within its cell.",
+    "erase": "Drag to take away from the nucleus.",
+    "split": "Draw a line right across a cell: it is cut with its nucleus.",
 }
 _REFINE = (
     "Shift-{verb}: this belongs to it. Alt- or right-{verb}: this does not. 1-9 gives a class."
@@ -80,6 +86,8 @@ def hint(state: AnnotationState, keys: Keys) -> str:
     tool, n = state.tool.value, len(state.selection)
     if state.in_flight:
         return "Outlining…" if state.in_flight == 1 else f"Outlining {state.in_flight} objects…"
+    if state.outline is Outline.NUCLEUS and tool in _NEXT_NUCLEUS:
+        return _NEXT_NUCLEUS[tool]
     if n > 1 and tool not in ("paint", "erase", "split"):
         actions = (("merge", "merges"), ("delete", "deletes"))
         said = " · ".join(f"{keys.text(k)} {verb}" for k, verb in actions if keys.text(k))
@@ -115,16 +123,20 @@ def kept_text(state: AnnotationState) -> str:
 
 
 def object_facts(table: ObjectTable, pixel_size: PixelSize | None) -> str:
-    """Class, area and score of the first row."""
-    area = float(table.areas_px[0])
-    shown = (
-        f"{format_area(area)} px²"
-        if pixel_size is None
-        else f"{format_area(area * pixel_size.area_um2)} µm²"
-    )
+    """Class, area, area of the nucleus, and score of the first row."""
+    shown = _area_text(float(table.areas_px[0]), pixel_size)
+    inner = 0.0 if table.nuclei is None else float(table.nuclei.areas_px[0])
+    if inner > 0:
+        shown += f" · nucleus {_area_text(inner, pixel_size)}"
     score = float(table.det_prob[0])
     parts = [table.class_names[0] or "no class", shown]
     return " · ".join(parts if np.isnan(score) else [*parts, f"score {score:.2f}"])
+
+
+def _area_text(area_px: float, pixel_size: PixelSize | None) -> str:
+    if pixel_size is None:
+        return f"{format_area(area_px)} px²"
+    return f"{format_area(area_px * pixel_size.area_um2)} µm²"
 
 
 def review_text(position: int, total: int, facts: str) -> str:

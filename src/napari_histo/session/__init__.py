@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_histo.session.annotation import AnnotationController, AnnotationTools
-from napari_histo.session.annotation_state import AnnotationState, Kept, Review, Tool
+from napari_histo.session.annotation_state import AnnotationState, Kept, Outline, Review, Tool
 from napari_histo.session.candidates import Candidates, Result
 from napari_histo.session.growing import Growing
 from napari_histo.session.jobs import Post
@@ -23,6 +23,7 @@ __all__ = [
     "Growing",
     "ImageChoice",
     "Kept",
+    "Outline",
     "Pace",
     "Phase",
     "Post",

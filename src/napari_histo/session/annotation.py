@@ -27,10 +27,10 @@ from napari_histo.errors import EditError, HistoError
 from napari_histo.ops import edit as shapes
 from napari_histo.pipeline.prompt import PromptEngine, prompt_bounds
 from napari_histo.session.asking import Ask, AskingLane
+from napari_histo.session.cell_edits import outline_of, with_outline
 from napari_histo.session.document import Document
 from napari_histo.session.history import Moment
 from napari_histo.session.jobs import Post
-from napari_histo.session.shape_edits import reshaped
 from napari_histo.session.shaping import Shaping
 
 __all__ = ["AnnotationController", "AnnotationTools"]
@@ -150,7 +150,7 @@ class AnnotationController(Shaping):
             return
         prompts = self.state.prompts if object_id == self.state.active else ()
         if not prompts:
-            prompts = (self._inner_point(object_id),)
+            prompts = self._inner_points(object_id)
         prompts, before = (*prompts, prompt), self._moment()
         self._set_moment(Moment(self.state.selection, object_id, prompts))
         self._ask(Ask(object_id, prompts, "Add" if prompt.positive else "Exclude", before))
@@ -160,10 +160,13 @@ class AnnotationController(Shaping):
             return self.state.active
         return self.state.selection[0] if len(self.state.selection) == 1 else None
 
-    def _inner_point(self, object_id: UUID) -> PointPrompt:
-        shape = self.objects.get([object_id]).to_shapely()[0]
+    def _inner_points(self, object_id: UUID) -> tuple[Prompt, ...]:
+        """A point in the outline that is edited; none where there is no such outline yet."""
+        shape = outline_of(self.objects.get([object_id]), self.state.outline).to_shapely()[0]
+        if shape.is_empty:
+            return ()
         point = shape.representative_point()
-        return PointPrompt(point.x, point.y)
+        return (PointPrompt(point.x, point.y),)
 
     # -- asking the model --------------------------------------------------------------------------
 
@@ -196,7 +199,8 @@ class AnnotationController(Shaping):
     ) -> ObjectTable:
         if len(before):
             score = np.array([answer.score], np.float32)
-            return reshaped(before, shape).with_columns(det_prob=score)
+            after = with_outline(before, shape, self.state.outline)
+            return after.with_columns(det_prob=score)
         row = self._new_row(shape, "click", score=answer.score)
         return row.with_columns(object_id=_as_row(ask.object_id))
 

@@ -15,7 +15,7 @@ from psygnal import SignalGroupDescriptor
 from napari_histo.core import Box, ClassScheme, Prompt
 from napari_histo.session.state import ImageChoice
 
-__all__ = ["AnnotationState", "Kept", "Review", "Tool"]
+__all__ = ["AnnotationState", "Kept", "Outline", "Review", "Tool"]
 
 
 class Tool(Enum):
@@ -28,6 +28,13 @@ class Tool(Enum):
     ERASE = "erase"
     SPLIT = "split"
     PICK = "pick"
+
+
+class Outline(Enum):
+    """Which outline of a cell edits are about."""
+
+    CELL = "cell"
+    NUCLEUS = "nucleus"
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class AnnotationState:
     typed_um : float or None
         Pixel size as the user typed it, µm.
     tool : Tool
+    outline : Outline
+        That brushes, smoothing and clicks change; objects without a nucleus have but one.
     brush_px : float
         Radius of the brush, full-resolution px.
     classes : ClassScheme
@@ -110,6 +119,7 @@ class AnnotationState:
     is_open: bool = False
     typed_um: float | None = None
     tool: Tool = Tool.CLICK
+    outline: Outline = Outline.CELL
     brush_px: float = 8.0
     classes: ClassScheme = field(default_factory=ClassScheme)
     current_class: str | None = None

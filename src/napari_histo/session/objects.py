@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_histo.core import Box, ClassScheme, Contours, Edit, ObjectTable
+from napari_histo.core import Box, ClassScheme, Contours, Edit, ObjectTable, ObjectType
 from napari_histo.core.round_regions import REGION_CLASSES, region_rows
 from napari_histo.errors import EditError
 from napari_histo.session.rows import Chunks, GrowingArray, NearRows, RowsById
@@ -36,6 +36,8 @@ class EditableObjects:
         Emits each `Edit` after it was applied.
     version : int
         Counts edits.
+    has_cells : bool
+        True once a cell of QuPath's kind was among them.
     """
 
     changed = Signal(Edit)
@@ -51,6 +53,7 @@ class EditableObjects:
         self._alive = GrowingArray(np.ones(len(base), bool))
         self._bounds = GrowingArray(base.contours.bounds)
         self._near = NearRows(base.contours.bounds)
+        self.has_cells = _any_cell(base)
         self._n = len(base)
         self._counts = np.bincount(base.class_id + 1, minlength=len(base.classes) + 1)
         self._table: tuple[int, ObjectTable] = (0, base)
@@ -265,6 +268,7 @@ class EditableObjects:
         place = np.array([*(classes.index(n) for n in table.classes.names), -1], np.int32)
         table = table.with_columns(class_id=place[table.class_id], classes=classes)
         first = self._chunks.add(table)
+        self.has_cells |= _any_cell(table)
         self._class_of.extend(table.class_id)
         self._alive.extend(np.ones(len(table), bool))
         self._bounds.extend(table.contours.bounds)
@@ -272,6 +276,10 @@ class EditableObjects:
         self._new_rows.update({i: first + k for k, i in enumerate(table.uuids())})
         self._counts += np.bincount(table.class_id + 1, minlength=len(self._counts))
         self._n += len(table)
+
+
+def _any_cell(table: ObjectTable) -> bool:
+    return bool((table.object_type == ObjectType.CELL).any())
 
 
 def _frames(table: ObjectTable) -> list[int]:

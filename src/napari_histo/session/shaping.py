@@ -11,18 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from napari_histo.core import Box, Contours, Edit, ObjectState, ObjectTable, ObjectType
 from napari_histo.errors import EditError
 from napari_histo.ops import edit as shapes
-from napari_histo.session.annotation_state import Tool
+from napari_histo.session.annotation_state import Outline, Tool
+from napari_histo.session.cell_edits import cut, merged, moved, outline_of, with_outline
 from napari_histo.session.desk import Desk
 from napari_histo.session.document import Document
 from napari_histo.session.history import Moment
 from napari_histo.session.jobs import Post
 from napari_histo.session.reviewing import Walk
-from napari_histo.session.shape_edits import pieces_of, reshaped
 
 __all__ = ["Shaping"]
 
 #: Who made an object, in `ObjectTable.sources`.
 _PERSON = "drawn by hand"
+_NO_CELL = "A nucleus lies in a cell: paint within one, or edit the cell."
 
 
 class Shaping(Desk):
@@ -34,11 +35,21 @@ class Shaping(Desk):
 
     def _renew(self) -> None:
         super()._renew()
+        self.state.outline = Outline.CELL
         self.review_stop()
 
     def set_tool(self, tool: Tool) -> None:
         """What the mouse does from now on."""
         self.state.tool = tool
+
+    def set_outline(self, outline: Outline) -> None:
+        """Which outline of a cell is edited from now on."""
+        self.state.outline = outline
+
+    def switch_outline(self) -> None:
+        """The other outline."""
+        is_cell = self.state.outline is Outline.CELL
+        self.set_outline(Outline.NUCLEUS if is_cell else Outline.CELL)
 
     def set_brush(self, radius_px: float) -> None:
         """Radius of the brush, px; brought to 0.5 to 500."""
@@ -50,7 +61,10 @@ class Shaping(Desk):
     # -- brush and knife ---------------------------------------------------------------------------
 
     def paint(self, xy: ArrayLike, radius_px: float | None = None) -> None:
-        """Add a brush stroke (n, 2) to the selected object, or make a new one of it."""
+        """Add a brush stroke (n, 2) to the selected object, or make a new one of it.
+
+        A nucleus is painted in the selected cell, else in that which holds most of the stroke.
+        """
         self._brush(xy, radius_px, shapes.paint, "Paint")
 
     def erase(self, xy: ArrayLike, radius_px: float | None = None) -> None:
@@ -73,11 +87,13 @@ class Shaping(Desk):
         except EditError as error:
             self.fail(error)
             return
-        ids = list(self.state.selection)
-        if not ids and name == "Erase":
-            ids = self._under(covered)
+        ids, inner = list(self.state.selection), self.state.outline is Outline.NUCLEUS
+        if not ids and (inner or name == "Erase"):
+            ids = self._under(covered, most=name == "Paint")
         if ids:
             self._reshape(ids, lambda one: change(one, line, radius), name)
+        elif inner:
+            self.state.notice = _NO_CELL
         elif name == "Paint":
             shape = shapes.clean(covered, within=self._extent())
             if np.isfinite(shape.bounds).all():
@@ -87,7 +103,10 @@ class Shaping(Desk):
             self.state.notice = "There is no object under the eraser."
 
     def split(self, xy: ArrayLike) -> None:
-        """Cut the selected objects along a line (n, 2), or else those that it crosses."""
+        """Cut the selected objects along a line (n, 2), or else those that it crosses.
+
+        Nuclei are cut with their cells: each piece keeps what lies in it.
+        """
         line = np.asarray(xy, np.float64).reshape(-1, 2)
         if not self._is_ready() or len(line) < 2:
             return
@@ -97,7 +116,7 @@ class Shaping(Desk):
             self.fail(error)
             return
         before = self.objects.get(ids)
-        cut, parts = [], []
+        gone, parts = [], []
         told = "There is no object under the line."
         for row in range(len(before)):
             try:
@@ -105,31 +124,32 @@ class Shaping(Desk):
             except EditError as error:
                 told = str(error)
                 continue
-            cut.append(row)
-            parts.append(pieces_of(before.select([row]), pieces))
-        if not cut:
+            gone.append(row)
+            parts.append(cut(before.select([row]), pieces))
+        if not gone:
             self.state.notice = told
             return
         after = ObjectTable.concat(parts)
-        self._do(Edit("Split", before.select(cut), after), Moment(tuple(after.uuids())))
+        self._do(Edit("Split", before.select(gone), after), Moment(tuple(after.uuids())))
 
     # -- what is selected --------------------------------------------------------------------------
 
     def merge(self) -> None:
-        """Make one object of those selected; it keeps the id and class of the largest."""
+        """Make one object of those selected; it keeps the id and class of the largest.
+
+        Nuclei become one as their cells do.
+        """
         if not self._is_ready():
             return
         before = self.objects.get(self.state.selection)
         if len(before) < 2:
             self.state.notice = "Select two or more objects to merge (Ctrl-click adds one)."
             return
-        largest = int(np.argmax(before.areas_px))
         try:
-            merged = shapes.merge(before.contours)
+            after = merged(before)
         except EditError as error:
             self.fail(error)
             return
-        after = reshaped(before.select([largest]), merged)
         self._do(Edit("Merge", before, after), Moment((after.uuid(0),)))
 
     def smooth(self) -> None:
@@ -143,22 +163,41 @@ class Shaping(Desk):
     def _reshape(
         self, ids: Iterable[UUID], change: Callable[[Contours], Contours], name: str
     ) -> None:
-        """Another outline for each object; one that nothing is left of goes."""
+        """Another outline for each object, or its nucleus; what nothing is left of goes."""
         if not self._is_ready():
             return
         before = self.objects.get(ids)
         if not len(before):
             self.state.notice = f"Select an object first, then press {name}."
             return
+        which = self.state.outline
+        outlines = outline_of(before, which)
         try:
-            changed = [change(before.contours.take([row])) for row in range(len(before))]
+            changed = [change(outlines.take([row])) for row in range(len(before))]
             contours = shapes.clean(Contours.concat(changed), within=self._extent())
         except EditError as error:
             self.fail(error)
             return
-        left = np.isfinite(contours.bounds).all(axis=1)
-        after = reshaped(before, contours).select(left)
+        after = with_outline(before, contours, which)
+        after = after.select(np.isfinite(after.contours.bounds).all(axis=1))
         self._do(Edit(name, before, after), Moment(tuple(after.uuids())))
+
+    def move(self, dx: float, dy: float) -> None:
+        """Move the selected objects, px, whole: outlines with their nuclei; locked ones stay."""
+        if not self._is_ready():
+            return
+        before = self.objects.get(self.state.selection)
+        free = [row for row in range(len(before)) if not before.details_of(row).locked]
+        before = before.select(free)
+        if not len(before):
+            self.state.notice = "Select an object that is not locked first, then move it."
+            return
+        try:
+            after = moved(before, (dx, dy), self._extent())
+        except EditError as error:
+            self.fail(error)
+            return
+        self._do(Edit("Move", before, after), Moment(tuple(after.uuids())))
 
     def delete(self) -> None:
         """Remove the selected objects; an answer that is awaited is not wanted any more."""
@@ -230,8 +269,8 @@ class Shaping(Desk):
     def _extent(self) -> Box | None:
         return None if self.state.image is None else self.state.image.reader.info.box
 
-    def _under(self, area: Contours) -> list[UUID]:
-        """Objects that an area meets."""
+    def _under(self, area: Contours, *, most: bool = False) -> list[UUID]:
+        """Objects that an area meets; or the one that holds `most` of it."""
         import shapely
 
         left, top, right, bottom = area.bounds[0]
@@ -239,8 +278,12 @@ class Shaping(Desk):
             int(np.floor(left)), int(np.floor(top)), int(np.ceil(right)), int(np.ceil(bottom))
         )
         rows = self.objects.rows(self.objects.rows_at_hand(box))
-        hit = shapely.intersects(shapely.make_valid(rows.to_shapely()), area.to_shapely()[0])
-        return rows.select(hit).uuids()
+        there, brushed = shapely.make_valid(rows.to_shapely()), area.to_shapely()[0]
+        hit = rows.select(shapely.intersects(there, brushed)).uuids()
+        if len(hit) < 2 or not most:
+            return hit
+        shared = shapely.area(shapely.intersection(there, brushed))
+        return [rows.uuid(int(np.argmax(shared)))]
 
     def _new_row(self, shape: Contours, source: str, *, score: float = np.nan) -> ObjectTable:
         return ObjectTable.build(
