@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from napari.utils.colormaps import CyclicLabelColormap
 
 __all__ = [
+    "PREVIEW_KEY",
+    "STAINS_KEY",
     "TABLE_KEY",
     "UNCLASSIFIED_RGB",
     "add_objects",
     "class_colormap",
     "current_table",
     "features_of",
+    "image_layers",
     "labels_options",
     "reader_of",
     "row_of",
@@ -35,13 +38,27 @@ __all__ = [
 
 #: Where a layer's metadata hold its `ObjectTable`.
 TABLE_KEY = "napari_histo"
+#: Set in the metadata of layers that only show what a model would see.
+PREVIEW_KEY = "napari_histo_preview"
+#: Where an image layer's metadata hold the stain vectors of its QuPath project, as QuPath's text.
+STAINS_KEY = "napari_histo_stains"
 UNCLASSIFIED_RGB = (255, 200, 0)
 
 
 # -- images ------------------------------------------------------------------------------------
 
 
-def reader_of(layer: Image, point: Sequence[float] | None = None) -> ArrayReader:
+def image_layers(viewer: ViewerModel) -> list[Image]:
+    """Image layers that are images to work on, the newest last."""
+    from napari.layers import Image
+
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    return [layer for layer in images if PREVIEW_KEY not in layer.metadata]
+
+
+def reader_of(
+    layer: Image, point: Sequence[float] | None = None, *, all_planes: bool = False
+) -> ArrayReader:
     """The plane of an image layer that is shown, as a slide.
 
     Parameters
@@ -50,6 +67,8 @@ def reader_of(layer: Image, point: Sequence[float] | None = None) -> ArrayReader
         2-D, or with further axes in front; multiscale or not.
     point : sequence of float, optional
         Where the viewer's sliders stand, world coordinates; the first plane by default.
+    all_planes : bool
+        True for the brightest of all planes of the axis in front of y, pixel by pixel.
 
     Raises
     ------
@@ -58,12 +77,22 @@ def reader_of(layer: Image, point: Sequence[float] | None = None) -> ArrayReader
     """
     levels = list(layer.data) if layer.multiscale else [layer.data]
     index = _leading_index(layer, point)
+    if all_planes and index and not layer.rgb:
+        levels, index = [_brightest(level) for level in levels], index[:-1]
     return ArrayReader(
         [_plane(level, index, levels[0].shape) for level in levels],
         name=layer.name,
         pixel_size=pixel_size_of(layer),
         is_rgb=bool(layer.rgb),
     )
+
+
+def _brightest(level: Any) -> Any:
+    """Maximum over the last axis but two; computed where somebody looks."""
+    import dask.array as da
+
+    lazy = level if hasattr(level, "dask") else da.from_array(level)  # type: ignore[no-untyped-call]
+    return lazy.max(axis=-3)
 
 
 def _leading_index(layer: Layer, point: Sequence[float] | None) -> list[int]:

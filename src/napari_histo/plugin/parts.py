@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-__all__ = ["combo", "form_grid", "row", "set_kind", "show_choices", "small_label"]
+__all__ = ["LabelledRow", "combo", "form_grid", "row", "set_kind", "show_choices", "small_label"]
 
 #: Width of the column of labels, so that the fields of all groups are aligned.
 _LABELS_PX = 78
@@ -37,6 +37,19 @@ def form_grid(*rows: tuple[str, QWidget | QLayout]) -> QGridLayout:
         else:
             grid.addWidget(field, i, 1)
     return grid
+
+
+class LabelledRow(QWidget):
+    """One row of a `form_grid` that can be hidden with its label."""
+
+    def __init__(self, text: str, field: QWidget | QLayout) -> None:
+        super().__init__()
+        grid = form_grid((text, field))
+        self.setLayout(grid)
+        item = grid.itemAtPosition(0, 0)
+        label = None if item is None else item.widget()
+        assert isinstance(label, QLabel)
+        self.label = label
 
 
 def row(first: QWidget, *rest: QWidget, spacing: int = 8) -> QHBoxLayout:

@@ -17,8 +17,10 @@ from napari_histo.plugin.lazy import image_levels, label_levels
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.types import LayerDataTuple
+    from napari.utils import Colormap
 
 __all__ = [
+    "channel_colormap",
     "objects_as_layers",
     "objects_reader",
     "planes_as_layers",
@@ -81,10 +83,20 @@ def planes_as_layers(readers: Sequence[SlideReader]) -> list[LayerDataTuple]:
         options["rgb"] = True
     elif info.n_channels > 1:
         options |= {"channel_axis": levels[0].ndim - 1, "name": _channel_names(info)}
+        if info.channel_colours:
+            options["colormap"] = [channel_colormap(rgb) for rgb in info.channel_colours]
     else:
         levels = [level[..., 0] for level in levels]
     many = len(levels) > 1
     return [(levels if many else levels[0], {**options, "multiscale": many}, "image")]
+
+
+def channel_colormap(rgb: tuple[int, int, int]) -> Colormap:
+    """From black to a channel's colour, as microscopes and QuPath show it."""
+    from napari.utils import Colormap
+
+    top = [value / 255 for value in rgb]
+    return Colormap([[0.0, 0.0, 0.0], top], name="#" + "".join(f"{v:02x}" for v in rgb))
 
 
 def _stack(planes: Sequence[Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +11,19 @@ from napari_histo.core import Box, ModelInfo
 from napari_histo.errors import HistoError
 from napari_histo.plugin.activity import Activity
 from napari_histo.plugin.commands import add_regions_layer
-from napari_histo.plugin.geometry import hint_um, plane_shape, shapes_outlines, view_box
+from napari_histo.plugin.geometry import plane_shape, shapes_outlines, view_box
 from napari_histo.plugin.heat_colours import HeatBy
-from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.results import ResultLayers
 from napari_histo.plugin.segment_form import SegmentForm
+from napari_histo.plugin.segment_image import ImagePick
 from napari_histo.plugin.segment_words import model_facts
 from napari_histo.plugin.settings import SegmentSettings
 from napari_histo.plugin.slide_view import SlideView
 from napari_histo.plugin.theme import style_sheet, theme_colour
 from napari_histo.plugin.threads import AtEnd, Mailbox
 from napari_histo.plugin.warm_up import warm_up
-from napari_histo.session import Growing, ImageChoice, Region, Result, Scope, SegmentController
+from napari_histo.session import Growing, Region, Result, Scope, SegmentController
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -61,7 +60,7 @@ class SegmentDock(QWidget):
         self.controller = controller or SegmentController(mailbox.post)
         self.results = ResultLayers(napari_viewer, mailbox, settings.outline_width)
         self._activity = Activity()
-        self._watched: Image | None = None
+        self.images = ImagePick(napari_viewer, self.form, self.controller, mailbox.post)
         self._view: SlideView | None = None
         self._fill_models(settings.model)
         show_choices(self.form.device_box, [("auto", "auto")])
@@ -69,7 +68,7 @@ class SegmentDock(QWidget):
         self._connect_form()
         self._connect_state()
         self._connect_viewer()
-        self._refresh_images()
+        self.images.refresh()
         self.form.render_state(self.controller.state)
         self.controller.find_devices()
         warm_up()
@@ -78,7 +77,6 @@ class SegmentDock(QWidget):
 
     def _connect_form(self) -> None:
         form, session = self.form, self.controller
-        form.image_box.currentIndexChanged.connect(self._choose_image)
         form.model_box.currentIndexChanged.connect(self._choose_model)
         form.device_box.currentTextChanged.connect(session.choose_device)
         form.region_box.currentIndexChanged.connect(
@@ -107,21 +105,22 @@ class SegmentDock(QWidget):
     def _connect_viewer(self) -> None:
         layers = self.viewer.layers.events
         wires: list[tuple[Any, Any]] = [
-            (layers.inserted, self._refresh_images),
+            (layers.inserted, self.images.refresh),
             (layers.removed, self._on_removed),
-            (layers.reordered, self._refresh_images),
-            (layers.renamed, self._refresh_images),
+            (layers.reordered, self.images.refresh),
+            (layers.renamed, self.images.refresh),
             (self.viewer.events.theme, self._apply_theme),
         ]
         for event, slot in wires:
             event.connect(slot)
         self._apply_theme()
-        controller, activity = self.controller, self._activity
+        controller, activity, images = self.controller, self._activity, self.images
 
         def on_destroyed() -> None:
             controller.state.events.disconnect()
             controller.close()
             activity.close()
+            images.preview.close()
             for event, slot in wires:
                 event.disconnect(slot)
 
@@ -158,6 +157,7 @@ class SegmentDock(QWidget):
             facts = model_facts(model, available=is_available(model.name))
             self.form.model_facts.setText(facts)
             self.form.model_facts.setToolTip(f"{model.description}\nFrom: {model.source}")
+        self.images.choose()
 
     def _show_devices(self, devices: tuple[str, ...]) -> None:
         box, wanted = self.form.device_box, self.controller.state.device
@@ -165,52 +165,8 @@ class SegmentDock(QWidget):
         box.setCurrentText(wanted if wanted in devices else "auto")
         self.controller.choose_device(box.currentText())
 
-    def _images(self) -> list[Image]:
-        from napari.layers import Image
-
-        # The newest layer is on top, and the first to choose.
-        return [layer for layer in reversed(self.viewer.layers) if isinstance(layer, Image)]
-
-    def _image(self) -> Image | None:
-        key = self.form.image_box.currentData()
-        return next((layer for layer in self._images() if layer.unique_id == key), None)
-
-    def _refresh_images(self) -> None:
-        items = [(layer.name, layer.unique_id) for layer in self._images()]
-        show_choices(self.form.image_box, items)
-        self._choose_image()
-
-    def _choose_image(self) -> None:
-        layer = self._image()
-        self._watch(layer)
-        if layer is None:
-            self.controller.choose_image(None)
-            return
-        try:
-            reader = reader_of(layer, self.viewer.dims.point)
-        except HistoError as error:
-            self.controller.choose_image(None)
-            self.controller.fail(error)
-            return
-        path = None if layer.source.path is None else Path(layer.source.path)
-        choice = ImageChoice(layer.unique_id, reader, hint_um(layer), path)
-        self.controller.choose_image(choice)
-
-    def _watch(self, layer: Image | None) -> None:
-        """Listen to what changes the chosen layer's facts, and to no other layer any more."""
-        # Not by `is`: napari hands plugins a new proxy of a layer each time.
-        if _key(layer) == _key(self._watched):
-            return
-        for own, connect in ((self._watched, False), (layer, True)):
-            if own is None:
-                continue
-            for name in ("data", "scale", "affine", "units"):
-                event = getattr(own.events, name)
-                (event.connect if connect else event.disconnect)(self._choose_image)
-        self._watched = layer
-
     def _draw(self) -> None:
-        image = self._image()
+        image = self.images.layer
         if image is not None:
             add_regions_layer(self.viewer, image)
 
@@ -218,8 +174,8 @@ class SegmentDock(QWidget):
 
     def run(self) -> None:
         """Segment the chosen region of the chosen image; returns at once."""
-        self._choose_image()  # sliders of other axes may have moved
-        image = self._image()
+        self.images.choose()  # sliders of other axes may have moved
+        image = self.images.layer
         try:
             region = None if image is None else self._region(image)
         except HistoError as error:
@@ -278,7 +234,7 @@ class SegmentDock(QWidget):
             result = self.controller.state.result
             if result is not None and result.run == run:
                 self.controller.forget()
-        self._refresh_images()
+        self.images.refresh()
 
     def _render(self) -> None:
         self.form.render_state(self.controller.state)
@@ -286,7 +242,7 @@ class SegmentDock(QWidget):
     # -- saving ----------------------------------------------------------------------------------
 
     def _ask_and_save(self) -> None:
-        image = self._image()
+        image = self.images.layer
         beside = Path(image.source.path).parent if image is not None and image.source.path else None
         result = self.controller.state.result
         stem = "nuclei" if result is None else Path(result.info.name).stem
@@ -296,10 +252,6 @@ class SegmentDock(QWidget):
         )
         if chosen:
             self.controller.save(_with_suffix(Path(chosen), kind))
-
-
-def _key(layer: Image | None) -> Hashable:
-    return None if layer is None else layer.unique_id
 
 
 def _with_suffix(path: Path, kind: str) -> Path:

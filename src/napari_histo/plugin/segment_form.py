@@ -18,6 +18,7 @@ from superqt import QLabeledDoubleSlider
 from napari_histo.core import Thresholds
 from napari_histo.plugin.heat_bar import HeatBar
 from napari_histo.plugin.histogram import Histogram
+from napari_histo.plugin.look_rows import ChannelRows, ColourRows
 from napari_histo.plugin.parts import combo, form_grid, row, set_kind, small_label
 from napari_histo.plugin.segment_words import (
     pixel_hint,
@@ -67,6 +68,7 @@ class SegmentForm(QWidget):
 
     def _make_choices(self) -> None:
         self.image_box = combo("Image layer to look for nuclei in.")
+        self.channels, self.colours = ChannelRows(), ColourRows()
         self.model_box = combo("What finds the nuclei.")
         self.model_facts = small_label()
         self.device_box = combo("Where the network runs; auto takes the fastest.")
@@ -117,10 +119,17 @@ class SegmentForm(QWidget):
         self.saved = small_label()
 
     def _choices_layout(self) -> QLayout:
+        choices = QVBoxLayout()
+        choices.setSpacing(6)
+        choices.addLayout(form_grid(("Image", self.image_box)))
+        choices.addWidget(self.channels)
+        choices.addLayout(form_grid(("Model", self.model_box), ("", self.model_facts)))
+        choices.addWidget(self.colours)
+        choices.addLayout(self._place_layout())
+        return choices
+
+    def _place_layout(self) -> QLayout:
         return form_grid(
-            ("Image", self.image_box),
-            ("Model", self.model_box),
-            ("", self.model_facts),
             ("Device", self.device_box),
             ("Region", row(self.region_box, self.draw_button)),
             ("Pixel size", self.pixel_size),

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from napari_histo.core import CancelToken, ModelInfo, Progress, Segmenter, result_of
+from napari_histo.core import (
+    CancelToken,
+    ModelInfo,
+    Progress,
+    Segmenter,
+    SlideReader,
+    result_of,
+)
 from napari_histo.pipeline import Segmentation, SegmentRequest
+from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.candidates import Candidates, Result
 from napari_histo.session.jobs import Report
 from napari_histo.session.region import Region
@@ -29,6 +37,19 @@ class Order:
     device: str
     region: Region
     request: SegmentRequest
+    colours: ColourChoice = field(default_factory=ColourChoice)
+
+    def fitted(self, reader: SlideReader, report: Report) -> SegmentRequest:
+        """The request with the colours as they are fitted to the whole slide.
+
+        Raises
+        ------
+        ImageError, StainError
+        """
+        if self.colours.is_none:
+            return self.request
+        report(Progress(0, 0, "Looking at the colours of the slide"))
+        return replace(self.request, colours=self.colours.fit(reader))
 
     def carry_out(
         self, model: Segmenter, segment: SegmentFunction, cancel: CancelToken, report: Report
@@ -39,9 +60,9 @@ class Order:
         ------
         Cancelled, HistoError
         """
-        parts = []
+        parts, fitted = [], self.fitted(self.image.reader, report)
         for i, box in enumerate(self.region.boxes):
-            request = replace(self.request, region=box)
+            request = replace(fitted, region=box)
             steps = segment(self.image.reader, model, request, cancel)
             parts.append(result_of(steps, _shares(report, i, len(self.region.boxes))))
         cancel.raise_if_cancelled()

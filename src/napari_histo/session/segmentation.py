@@ -12,6 +12,7 @@ from typing import Any
 from napari_histo.core import CancelToken, ModelInfo, Progress, Segmenter, Thresholds
 from napari_histo.errors import Cancelled, HistoError
 from napari_histo.pipeline import SegmentRequest
+from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.candidates import Result
 from napari_histo.session.growing import Part
 from napari_histo.session.jobs import Job, Lane, Post, Report
@@ -93,6 +94,10 @@ class SegmentController:
         """Whether whole-slide runs leave the glass out."""
         self.state.tissue_only = wanted
 
+    def choose_colours(self, colours: ColourChoice) -> None:
+        """What is done to the image's colours from the next run on."""
+        self.state.colours = colours
+
     def type_pixel_size(self, um: float | None) -> None:
         """The user's word on the pixel size, µm; None takes it back."""
         image = self.state.image
@@ -132,7 +137,10 @@ class SegmentController:
                 thresholds=state.thresholds,
                 min_prob=round(_KEPT_BELOW * state.thresholds.prob, 2),
                 tile_px=_TILE_PX,
+                channel=state.image.channel,
+                nuclear_channel=state.image.nuclear_channel,
             ),
+            state.colours,
         )
         state.notice = state.error = ""
         state.progress = Progress(0, 0, "Loading the model")

@@ -108,7 +108,7 @@ class SlideOrder:
         """
         reader = _Named(self.order.image.reader, self._name())
         tissue = self._tissue(reader, cancel, report)
-        request = RunRequest(self._request(reader.info), tissue, resume=True)
+        request = RunRequest(self._request(reader, report), tissue, resume=True)
         facts = facts_of(reader, model, request)
         place = find_place(self.order.image.path, reader.info.name, facts, self.data_folder)
         info = replace(reader.info, pixel_size=request.segment.pixel_size)
@@ -141,12 +141,12 @@ class SlideOrder:
         image = self.order.image
         return image.reader.info.name if image.path is None else image.path.name
 
-    def _request(self, info: SlideInfo) -> SegmentRequest:
+    def _request(self, reader: SlideReader, report: Report) -> SegmentRequest:
         """Everything is looked at but for what a box or the tissue leaves out."""
-        region = self.order.region
+        region, info = self.order.region, reader.info
         one = region.boxes[0] if len(region.boxes) == 1 else info.box
         box: Box | None = None if region.outlines is not None or one == info.box else one
-        return replace(self.order.request, region=box, min_prob=None)
+        return replace(self.order.fitted(reader, report), region=box, min_prob=None)
 
     def _tissue(
         self, reader: SlideReader, cancel: CancelToken, report: Report

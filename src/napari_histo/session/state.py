@@ -12,6 +12,7 @@ from typing import ClassVar
 from psygnal import SignalGroupDescriptor
 
 from napari_histo.core import ModelInfo, PixelSize, Progress, SlideReader, Thresholds
+from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.candidates import Result
 from napari_histo.session.growing import Growing
 from napari_histo.session.pace import Pace
@@ -56,12 +57,16 @@ class ImageChoice:
         A number that might be the pixel size though nobody says that it is µm.
     path : Path or None
         File of the image, where it has one.
+    channel, nuclear_channel : int or None
+        Of the reader's channels; None where there is no choice. See `SegmentRequest`.
     """
 
     key: Hashable
     reader: SlideReader
     hint_um: float | None = None
     path: Path | None = None
+    channel: int | None = None
+    nuclear_channel: int | None = None
 
     @property
     def is_large(self) -> bool:
@@ -95,6 +100,8 @@ class SegmentState:
         Whether whole-slide runs find the tissue first and look nowhere else.
     typed_um : float or None
         Pixel size as the user typed it, µm; it wins over the image's own.
+    colours : ColourChoice
+        What is done to the image's colours before the model looks.
     thresholds : Thresholds
         For the next run, and of the result while `is_live`.
     phase : Phase
@@ -121,6 +128,7 @@ class SegmentState:
     scope: Scope = Scope.WHOLE
     tissue_only: bool = True
     typed_um: float | None = None
+    colours: ColourChoice = field(default_factory=ColourChoice)
     thresholds: Thresholds = field(default_factory=Thresholds)
     phase: Phase = Phase.IDLE
     progress: Progress | None = None
