@@ -16,6 +16,7 @@ from napari_histo.ops import metrics
 from napari_histo.ops.metrics import (
     THRESHOLDS,
     Agreement,
+    compare_classes,
     compare_counts,
     compare_labels,
     count_pixels,
@@ -178,6 +179,18 @@ def test_counts_of_pieces_add_up(pair: tuple[Labels, Labels], cut: int) -> None:
         for t, p in ((truth[:cut], pred[:cut]), (truth[cut:], pred[cut:]))
     ]
     assert compare_counts(pieces[0] + pieces[1]) == compare_labels(truth, pred)
+
+
+@given(label_pairs(), st.lists(st.integers(-1, 1), min_size=10, max_size=10))
+def test_a_class_is_compared_as_if_it_were_alone(
+    pair: tuple[Labels, Labels], classes: list[int]
+) -> None:
+    own = np.array(classes).reshape(2, 5)
+    found = compare_classes(count_pixels(*pair, (6, 6)), own[0], own[1], 2)
+    for number, agreement in enumerate(found):
+        kept = [np.concatenate([[False], of_side == number]) for of_side in own]
+        alone = [np.where(k[labels], labels, 0) for k, labels in zip(kept, pair, strict=True)]
+        assert agreement == compare_labels(alone[0], alone[1])
 
 
 def test_large_images_are_counted_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,32 @@ def test_refusals_name_the_file(
         evaluate(pred, truth)
 
 
+def test_classes_are_compared_by_name(tmp_path: Path) -> None:
+    truth, pred = labels_to_table(_discs()), labels_to_table(_discs(n=3))
+    save_objects(
+        tmp_path / "t.geojson",
+        truth.with_columns(classes=ClassScheme.of("A", "B"), class_id=np.int32([0, 0, 1, 1])),
+    )
+    save_objects(
+        tmp_path / "p.geojson",
+        pred.with_columns(classes=ClassScheme.of("B", "C", "A"), class_id=np.int32([2, 0, 0])),
+    )
+    report = evaluate(tmp_path / "p.geojson", tmp_path / "t.geojson")
+    assert {name: a.n_matched[0] for name, a in report.classes.items()} == {"A": 1, "B": 1}
+    # One of two A found, and no false one; of B one of two, and one false one.
+    assert [a.pq for a in report.classes.values()] == pytest.approx([2 / 3, 1 / 2])
+    assert report.mpq == pytest.approx(7 / 12)
+    assert report.as_dict()["classes"]["B"]["n_pred"] == 2
+    assert report.pooled.n_matched[0] == 3
+
+
+def test_one_class_needs_no_second_table(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.geojson", _discs())
+    report = evaluate(path, path)
+    assert report.classes == {}
+    assert "mpq" not in report.as_dict()
+
+
 def test_real_truth_against_itself(data_dir: Path) -> None:
     folder = data_dir / "nuclei" / "tnbc" / "labels"
     only = read_split(data_dir / "nuclei" / "splits.csv", "val", dataset="tnbc")

@@ -39,7 +39,7 @@ def evaluate_command(
     only: OnlyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare objects with the truth: F1 and AP over IoU 0.5-0.9, PQ, AJI, Dice."""
+    """Compare objects with the truth: F1 and AP over IoU 0.5-0.9, PQ, AJI, Dice; mPQ of classes."""
     from napari_histo.pipeline.evaluate import evaluate
 
     report = evaluate(pred, truth, only=chosen_names(split, only, truth, pred))
@@ -50,6 +50,8 @@ def evaluate_command(
     for note in report.notes:
         err.print(f"Note: {note}", markup=False)
     out.print(_table(report))
+    if report.classes:
+        out.print(_class_table(report))
 
 
 def _table(report: Report) -> Table:
@@ -64,6 +66,18 @@ def _table(report: Report) -> Table:
         table.add_row("mean", "", "", *means, style="bold")
     name = report.images[0].name if len(report.images) == 1 else "all"
     table.add_row(name, *_cells(report.pooled), style="bold")
+    return table
+
+
+def _class_table(report: Report) -> Table:
+    """One row a class, then mPQ."""
+    table = Table("class", box=None)
+    for heading in ("truth", "found", *_SHOWN.values()):
+        table.add_column(heading, justify="right")
+    for name, agreement in report.classes.items():
+        table.add_row(name, *_cells(agreement))
+    before = list(_SHOWN).index("pq")
+    table.add_row("mPQ", *[""] * (2 + before), _figure(report.mpq), style="bold")
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -16,7 +16,13 @@ from scipy import sparse
 
 from napari_histo.core import Box, Contours, GeometryKind, ObjectState, ObjectTable, ObjectType
 from napari_histo.errors import ObjectsFileError
-from napari_histo.ops.metrics import Agreement, compare_counts, compare_labels, count_pixels
+from napari_histo.ops.metrics import (
+    Agreement,
+    compare_classes,
+    compare_counts,
+    compare_labels,
+    count_pixels,
+)
 from napari_histo.store.dispatch import FORMATS, format_of, load_objects, read_labels
 from napari_histo.store.labels import draw, rasterise
 
@@ -33,10 +39,20 @@ _NAMED_AT_MOST = 5
 
 @dataclass(frozen=True)
 class ImageScore:
-    """Agreement of one image, under its file's stem."""
+    """Agreement of one image, under its file's stem.
+
+    Attributes
+    ----------
+    name : str
+    agreement : Agreement
+        Of all objects, whatever their class.
+    classes : mapping of str to Agreement
+        Of each class by itself; empty where both sides know fewer than two, and for labels.
+    """
 
     name: str
     agreement: Agreement
+    classes: Mapping[str, Agreement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,21 @@ class Report:
         """Objects of all images in one pot: each object counts the same."""
         return reduce(add, (image.agreement for image in self.images), Agreement())
 
+    @property
+    def classes(self) -> dict[str, Agreement]:
+        """Objects of each class, of all images in one pot."""
+        found: dict[str, Agreement] = {}
+        for image in self.images:
+            for name, agreement in image.classes.items():
+                found[name] = found.get(name, Agreement()) + agreement
+        return found
+
+    @property
+    def mpq(self) -> float:
+        """Mean over the classes of their pooled PQ; NaN without classes."""
+        known = [a.pq for a in self.classes.values() if not math.isnan(a.pq)]
+        return sum(known) / len(known) if known else math.nan
+
     def mean(self, name: str) -> float:
         """Mean of a ratio over images, each image counting the same; NaN ones are left out."""
         values = [getattr(image.agreement, name) for image in self.images]
@@ -67,10 +98,12 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: pooled scores, their means over images, one row an image, notes."""
         means = {name: self.mean(name) for name in RATIOS}
+        by_class = {name: found.as_dict() for name, found in self.classes.items()}
         return {
             "n_images": len(self.images),
             **self.pooled.as_dict(),
             "mean_over_images": {k: None if math.isnan(v) else v for k, v in means.items()},
+            **({"mpq": self.mpq, "classes": by_class} if by_class else {}),
             "images": [{"name": i.name, **i.agreement.as_dict()} for i in self.images],
             "notes": list(self.notes),
         }
@@ -97,7 +130,7 @@ def evaluate(pred: Path | str, truth: Path | str, *, only: Collection[str] | Non
     pairs, notes = _pairs(Path(pred), Path(truth), only)
     images = []
     for name, (pred_file, truth_file) in pairs.items():
-        images.append(ImageScore(name, _compare(pred_file, truth_file, notes)))
+        images.append(ImageScore(name, *_compare(pred_file, truth_file, notes)))
     return Report(tuple(images), tuple(notes))
 
 
@@ -182,10 +215,14 @@ def _some(names: Collection[str]) -> str:
 # -- one image -------------------------------------------------------------------------------------
 
 
-def _compare(pred_file: Path, truth_file: Path, notes: list[str]) -> Agreement:
+def _compare(
+    pred_file: Path, truth_file: Path, notes: list[str]
+) -> tuple[Agreement, dict[str, Agreement]]:
+    """Of all objects, and of each class."""
     pred, truth = _load(pred_file, notes), _load(truth_file, notes)
     if isinstance(pred, ObjectTable) and isinstance(truth, ObjectTable):
-        return _compare_outlines(pred.contours, truth.contours)
+        counts = _count_outlines(pred.contours, truth.contours)
+        return compare_counts(counts), _by_class(counts, pred, truth)
     canvas = truth if not isinstance(truth, ObjectTable) else pred
     assert not isinstance(canvas, ObjectTable)
     drawn = [_drawn(x, canvas.shape, f, notes) for x, f in ((truth, truth_file), (pred, pred_file))]
@@ -195,7 +232,7 @@ def _compare(pred_file: Path, truth_file: Path, notes: list[str]) -> Agreement:
             "Both must show the same image at the same scale."
         )
     try:
-        return compare_labels(drawn[0], drawn[1])
+        return compare_labels(drawn[0], drawn[1]), {}
     except ValueError as error:
         raise ObjectsFileError(f"Cannot compare {pred_file} with {truth_file}: {error}") from error
 
@@ -240,14 +277,31 @@ def _size(labels: NDArray[Any]) -> str:
     return f"{labels.shape[1]} x {labels.shape[0]}"
 
 
-def _compare_outlines(pred: Contours, truth: Contours) -> Agreement:
-    """Square by square, so that a whole slide needs no label image of itself."""
+def _by_class(
+    counts: sparse.csr_array, pred: ObjectTable, truth: ObjectTable
+) -> dict[str, Agreement]:
+    """By the classes' names; nothing where there are fewer than two."""
+    used = {str(name) for table in (pred, truth) for name in table.class_names if name}
+    if len(used) < 2:
+        return {}
+    names = sorted(used)
+    true, found = (
+        np.array([*(names.index(n) if n in used else -1 for n in table.classes.names), -1])[
+            table.class_id
+        ]
+        for table in (truth, pred)
+    )
+    return dict(zip(names, compare_classes(counts, true, found, len(names)), strict=True))
+
+
+def _count_outlines(pred: Contours, truth: Contours) -> sparse.csr_array:
+    """Pixels of each pair, square by square: a whole slide needs no label image of itself."""
     shape = len(truth) + 1, len(pred) + 1
     total = sparse.csr_array(shape, dtype=np.int64)
     for box in _squares(pred, truth):
         drawn = [draw(c, np.arange(1, len(c) + 1), box, 1) for c in (truth, pred)]
         total = total + count_pixels(drawn[0], drawn[1], shape)
-    return compare_counts(total)
+    return total
 
 
 def _squares(pred: Contours, truth: Contours) -> Iterator[Box]:
