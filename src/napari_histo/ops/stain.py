@@ -11,6 +11,7 @@ __all__ = [
     "HED_FROM_OD",
     "OD_FROM_HED",
     "brightest",
+    "brown",
     "is_gray",
     "nuclear_density",
     "optical_density",
@@ -69,8 +70,12 @@ def nuclear_density(od: NDArray[np.floating]) -> NDArray[np.float32]:
     -------
     (...) float32
     """
-    red, green, blue = np.moveaxis(od, -1, 0)
     haematoxylin = od @ HED_FROM_OD[:, 0]
     dab = np.maximum(od @ HED_FROM_OD[:, 2], 0)
-    brown = (blue > 1.2 * red) & (green < 0.9 * blue) & (red > 0.15)
-    return np.asarray(haematoxylin + brown * dab, dtype=np.float32)
+    return np.asarray(haematoxylin + brown(od) * dab, dtype=np.float32)
+
+
+def brown(od: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(...) which pixels of (..., 3) optical densities are clearly stained with DAB."""
+    red, green, blue = np.moveaxis(od, -1, 0)
+    return np.asarray((blue > 1.2 * red) & (green < 0.9 * blue) & (red > 0.15))

@@ -207,9 +207,9 @@ class EditableObjects:
             An object to replace is not here, or a new one is already.
         """
         going = self.check(edit)
+        self._strike_out(going)  # first, for they may be of classes that go too
         if edit.schemes is not None:
             self._set_classes(edit.schemes[1])
-        self._strike_out(going)
         self._add(edit.after)
         self.version += 1
         self.changed.emit(edit)

@@ -46,6 +46,14 @@ class Walk:
         prob = np.nan_to_num(table.det_prob[rows], nan=-1.0)
         return cls(table.object_id[rows[np.argsort(prob, kind="stable")]])
 
+    def with_rest(self, object_id: NDArray[np.uint8]) -> Walk:
+        """The same walk up to where it stands; then `object_id`, without what was passed."""
+        passed = self._ids[: self._at + 1]
+        new = ~np.isin(_as_keys(object_id), _as_keys(passed))
+        walk = Walk(np.concatenate([passed, object_id[new]]))
+        walk._at = self._at
+        return walk
+
     def step(self, objects: EditableObjects, by: int) -> UUID | None:
         """Move on to the next living object in the direction of `by`, or stay where there is none.
 
@@ -70,3 +78,8 @@ class Walk:
         left, top, right, bottom = objects.get([object_id]).contours.bounds[0].tolist()
         box = Box.from_edges(floor(left), floor(top), ceil(right), ceil(bottom))
         return Review(self._at + 1, len(self._ids), object_id, box)
+
+
+def _as_keys(object_id: NDArray[np.uint8]) -> NDArray[np.void]:
+    """(n,) ids that can be compared as a whole."""
+    return np.ascontiguousarray(object_id).view("V16").ravel()

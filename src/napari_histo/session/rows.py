@@ -186,6 +186,22 @@ class RowsById:
             start += 1
         return None
 
+    def find_all(self, object_id: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Rows of (m, 16) ids at once; -1 for those that are not here."""
+        halves = np.ascontiguousarray(object_id).view(np.uint64).reshape(-1, 2)
+        found = np.full(len(halves), -1, np.int64)
+        if not len(self._first):
+            return found
+        at = np.minimum(np.searchsorted(self._first, halves[:, 0]), len(self._first) - 1)
+        row = self._order[at]
+        alike = self._first[at] == halves[:, 0]
+        same = alike & (self._second[row] == halves[:, 1])
+        found[same] = row[same]
+        for i in np.flatnonzero(alike & ~same):  # of ids that begin alike the first was looked at
+            other = self.find(UUID(bytes=object_id[i].tobytes()))
+            found[i] = -1 if other is None else other
+        return found
+
 
 class NearRows:
     """Rows near a box: indices of what came at once, and cells of what came since, one by one.
