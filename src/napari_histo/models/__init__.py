@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from napari_histo.models._adding import Addition
+from napari_histo.models._cards import full_card
 from napari_histo.models._device import devices
+from napari_histo.models._verify import Verdict, verify
 from napari_histo.models.registry import (
     DEFAULT_MODEL,
     DEFAULT_PROMPT_MODEL,
+    add_model,
+    add_shared_folder,
     get_info,
     is_available,
     list_models,
     list_prompt_models,
+    list_region_models,
     load_model,
     load_prompt_model,
+    notes,
+    origin_of,
+    remove_model,
 )
 
 __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_PROMPT_MODEL",
+    "Addition",
+    "Verdict",
+    "add_model",
+    "add_shared_folder",
     "devices",
+    "full_card",
     "get_info",
     "is_available",
     "list_models",
     "list_prompt_models",
+    "list_region_models",
     "load_model",
     "load_prompt_model",
+    "notes",
+    "origin_of",
+    "remove_model",
+    "verify",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 from napari_histo.core import ModelInfo
 from napari_histo.errors import ModelError
 from napari_histo.models._fetching import fetch, is_url
+from napari_histo.models._model_folder import stock_weights
 from napari_histo.models._places import (
     RECORD,
     Place,
@@ -22,8 +23,8 @@ from napari_histo.models._places import (
     sha256_of,
     user_folder,
 )
-from napari_histo.store.write import atomic_path, make_folder
 from napari_histo.store.lock import FileLock
+from napari_histo.store.write import atomic_path, make_folder
 
 __all__ = ["Addition", "add", "files_of", "remove"]
 
@@ -124,8 +125,6 @@ def files_of(path: Path) -> dict[str, Path]:
     inside = [p for folder in (path, path / "guide") for p in sorted(folder.glob("[!.]*"))]
     weights = [p for p in inside if p.suffix == ".h5"]
     if len(weights) > 1:
-        from napari_histo.models._stardist_files import stock_weights
-
         wanted = stock_weights(path)
         inside = [p for p in inside if p.suffix != ".h5" or p == wanted]
     return {p.relative_to(path).as_posix(): p for p in inside if p.is_file() and p.name != RECORD}

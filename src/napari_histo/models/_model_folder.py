@@ -19,11 +19,13 @@ from napari_histo.errors import ModelError
 __all__ = [
     "SHIPPED_WEIGHTS",
     "STOCK_WEIGHTS",
+    "existing",
     "is_whole",
     "read_info",
     "read_json",
     "read_percentiles",
     "read_thresholds",
+    "stock_weights",
 ]
 
 SHIPPED_WEIGHTS = "weights.safetensors"
@@ -34,6 +36,21 @@ def is_whole(folder: Path) -> bool:
     """True where both a config and weights are there."""
     has_weights = (folder / SHIPPED_WEIGHTS).is_file() or any(folder.glob("*.h5"))
     return (folder / "config.json").is_file() and has_weights
+
+
+def stock_weights(folder: Path) -> Path:
+    """What the stock package would load: the best weights, or else the newest."""
+    if (folder / STOCK_WEIGHTS).exists():
+        return folder / STOCK_WEIGHTS
+    others = sorted(folder.glob("*.h5"), key=lambda f: (f.stat().st_mtime, "best" in f.name))
+    return others[-1] if others else existing(folder / STOCK_WEIGHTS)
+
+
+def existing(path: Path) -> Path:
+    """The path itself; raises ModelError where no file is."""
+    if not path.is_file():
+        raise ModelError(f"{path} is missing. A StarDist model is a folder that holds this file.")
+    return path
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from napari_histo.errors import ModelError
 from napari_histo.models._model_folder import (
     SHIPPED_WEIGHTS,
     STOCK_WEIGHTS,
+    existing,
     read_json,
     read_thresholds,
+    stock_weights,
 )
 from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 
@@ -46,7 +48,7 @@ def load_shipped(folder: Path) -> tuple[StarDistNet, Thresholds]:
     from safetensors.torch import load_file
 
     net = StarDistNet(StarDistConfig.from_dict(read_json(folder / "config.json")))
-    path = _existing(folder / SHIPPED_WEIGHTS)
+    path = existing(folder / SHIPPED_WEIGHTS)
     try:
         weights = load_file(path)
         net.load_state_dict({k: v.float() for k, v in weights.items()})
@@ -122,12 +124,6 @@ def _floats(net: StarDistNet) -> dict[str, Tensor]:
     return {k: v for k, v in net.state_dict().items() if v.is_floating_point()}
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise ModelError(f"{path} is missing. A StarDist model is a folder that holds this file.")
-    return path
-
-
 def _damaged(path: Path, error: Exception) -> ModelError:
     return ModelError(
         f"{path} does not hold the weights that config.json beside it describes: {error}. "
@@ -137,14 +133,6 @@ def _damaged(path: Path, error: Exception) -> ModelError:
 
 def _write_json(path: Path, words: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(words, indent=2) + "\n", encoding="utf-8")
-
-
-def stock_weights(folder: Path) -> Path:
-    """What the stock package would load: the best weights, or else the newest."""
-    if (folder / STOCK_WEIGHTS).exists():
-        return folder / STOCK_WEIGHTS
-    others = sorted(folder.glob("*.h5"), key=lambda f: (f.stat().st_mtime, "best" in f.name))
-    return others[-1] if others else _existing(folder / STOCK_WEIGHTS)
 
 
 def _read_keras(path: Path) -> Arrays:

@@ -36,6 +36,7 @@ __all__ = [
     "load_prompt_model",
     "model_folder",
     "notes",
+    "origin_of",
     "places",
     "remove_model",
 ]
@@ -76,6 +77,18 @@ def places() -> dict[str, Place]:
 def notes() -> list[str]:
     """What cannot be listed, and why."""
     return find_places(_own_names())[1]
+
+
+def origin_of(name: str) -> str:
+    """``shipped``, ``published``, ``added``, ``shared``, or ``a path``."""
+    if name in PUBLISHED or name in find_published():
+        return "published"
+    if name in _own_names():
+        return "shipped"
+    place = places().get(name)
+    if place is None:
+        return "a path"
+    return "added" if place.shared is None else "shared"
 
 
 def add_model(asked: Addition) -> ModelInfo:
