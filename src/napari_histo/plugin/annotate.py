@@ -28,7 +28,7 @@ from napari_histo.plugin.annotate_words import (
     review_text,
 )
 from napari_histo.plugin.geometry import hint_um, pixel_size_of
-from napari_histo.plugin.layers import reader_of
+from napari_histo.plugin.layers import image_layers, reader_of
 from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.settings import AnnotateSettings
@@ -205,9 +205,7 @@ class AnnotateDock(QWidget):
     # -- starting --------------------------------------------------------------------------------
 
     def _images(self) -> list[Image]:
-        from napari.layers import Image
-
-        return [layer for layer in reversed(self.viewer.layers) if isinstance(layer, Image)]
+        return image_layers(self.viewer)[::-1]
 
     def _image(self) -> Image | None:
         key = self.form.start.image_box.currentData()

@@ -63,6 +63,7 @@ class ChannelRows(QWidget):
         self._rows[0].setVisible(many)
         self._rows[1].setVisible(many and is_cells)
         self._rows[2].setVisible(stack is not None and stack.n_planes > 1)
+        _hide_if_empty(self, self._rows)
 
     @property
     def channels(self) -> Channels:
@@ -126,6 +127,7 @@ class ColourRows(QWidget):
         one = model is not None and model.channels != "rgb"
         self._rows[0].setVisible(is_colour and one)
         self._rows[1].setVisible(is_colour)
+        _hide_if_empty(self, self._rows)
 
     @property
     def choice(self) -> ColourChoice:
@@ -163,3 +165,8 @@ def _stack(widget: QWidget, rows: Sequence[QWidget]) -> None:
     for one in rows:
         layout.addWidget(one)
         one.hide()
+
+
+def _hide_if_empty(widget: QWidget, rows: Sequence[QWidget]) -> None:
+    """Without rows there must be no gap either."""
+    widget.setVisible(not all(one.isHidden() for one in rows))

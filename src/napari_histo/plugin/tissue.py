@@ -21,7 +21,7 @@ from napari_histo.core import CancelToken, Contours, SlideReader, result_of
 from napari_histo.errors import Cancelled, HistoError
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.ops.tissue_pixels import TissueParams
-from napari_histo.plugin.layers import reader_of
+from napari_histo.plugin.layers import image_layers, reader_of
 from napari_histo.plugin.parts import combo, form_grid, row, set_kind, show_choices, small_label
 from napari_histo.plugin.theme import style_sheet
 from napari_histo.plugin.threads import AtEnd, Mailbox
@@ -132,9 +132,7 @@ class TissueDock(QWidget):
         self.setStyleSheet(style_sheet(self.viewer.theme))
 
     def _refresh_images(self) -> None:
-        from napari.layers import Image
-
-        images = [layer for layer in reversed(self.viewer.layers) if isinstance(layer, Image)]
+        images = image_layers(self.viewer)[::-1]
         show_choices(self.image_box, [(layer.name, layer.unique_id) for layer in images])
         self._refresh_buttons()
 
