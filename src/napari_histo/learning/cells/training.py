@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import ClassScheme
 from napari_histo.errors import LearningError
-from napari_histo.learning.cells.classifier import CellClassifier, standardised
+from napari_histo.learning.cells.classifier import CellClassifier, one_thread, standardised
 from napari_histo.learning.cells.examples import Examples
 from napari_histo.learning.cells.features import ObjectFeatures
 
@@ -201,7 +201,8 @@ def _fit(
     model = LogisticRegression(
         C=_C_SHARED / z.shape[1], class_weight="balanced", max_iter=300, random_state=seed
     )
-    model.fit(z, y)
+    with one_thread():
+        model.fit(z, y)
     weights, bias = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # of two classes scikit-learn keeps the second alone
         weights, bias = (
