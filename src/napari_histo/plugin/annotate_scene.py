@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_histo.core import Box
-from napari_histo.plugin.annotate_canvas import Listener, Mouse, Stroke
+from napari_histo.plugin.annotate_canvas import Stroke
 from napari_histo.plugin.annotate_gestures import carry_out, draws, preview
-from napari_histo.plugin.annotate_keys import Keys
-from napari_histo.plugin.annotate_marks import Marks
-from napari_histo.plugin.annotate_words import object_facts
-from napari_histo.plugin.geometry import look_at, screen_px
-from napari_histo.plugin.objects_view import ColourBy, ObjectsView
+from napari_histo.plugin.geometry import screen_px
+from napari_histo.plugin.objects_scene import ObjectsScene
 from napari_histo.session import AnnotationController, Tool
-from napari_histo.session.cell_edits import shown_outline
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
 __all__ = ["Scene"]
 
 _CURSORS = {Tool.PAINT: "circle", Tool.ERASE: "circle", Tool.PICK: "pointing"}
-_FILL_OPACITY = 0.45
-#: For the status bar, in place of what napari's keys 1-7 would do to labels.
-_HELP = "hold <space> or the middle button to move the view"
 
 
-class Scene:
-    """Shows the objects of a session that is open, and tells the session what the mouse does.
+class Scene(ObjectsScene):
+    """Shows the objects of an annotation, and tells it what is clicked and drawn.
 
     Only for the thread of the window.
 
@@ -41,62 +32,8 @@ class Scene:
     """
 
     def __init__(self, viewer: ViewerModel, image: Image, session: AnnotationController) -> None:
-        self._viewer = viewer
-        self.image = image
         self._session = session
-        self._facts = ""
-        self._marked: tuple[Any, ...] = (-1, (), (), None)
-        self.view = ObjectsView(viewer, image, session.objects, name=f"{image.name} · objects")
-        self.marks = Marks(viewer, image, f"{image.name} · marks")
-        listener = Listener(self._draws, self._preview, self._on_stroke, self._on_hover)
-        self.mouse = Mouse(viewer, self.layer, listener)
-        self._outline_px = self.view.outline_px
-        viewer.events.status.connect(self._amend_status)
-        viewer.scene.camera.events.zoom.connect(self._fit_outlines)
-        self.layer.events.mode.connect(self._tell_help)  # napari tells its own then
-        self._tell_help()
-        self.activate()
-
-    def close(self, *, keeps_objects: bool = False) -> None:
-        """Take the objects away, or leave their layer. The marks' is left: see `Marks.close`."""
-        self._viewer.events.status.disconnect(self._amend_status)
-        self._viewer.scene.camera.events.zoom.disconnect(self._fit_outlines)
-        self.layer.events.mode.disconnect(self._tell_help)
-        self.mouse.close()
-        self.marks.clear()
-        if keeps_objects:
-            self.view.stop()
-        else:
-            self.view.close()
-
-    @property
-    def layer(self) -> Labels:
-        """The layer of the objects, which gets mouse and keys."""
-        return self.view.layer
-
-    @property
-    def layer_keys(self) -> set[Hashable]:
-        """Of all layers without which there is nothing to annotate."""
-        return {x.unique_id for x in (self.image, self.layer, self.marks.layer)}
-
-    def activate(self) -> None:
-        """Let the objects' layer get mouse and keys."""
-        self._viewer.layers.selection.active = self.layer
-
-    def bind(self, keys: Keys, actions: Mapping[str, Callable[[], None]]) -> None:
-        """Let keys act on the session while the objects' layer is active."""
-        keys.bind(self.layer, actions, self._choose_class, self.mouse.hold_to_pan)
-
-    # -- showing ---------------------------------------------------------------------------------
-
-    def show_marks(self) -> None:
-        """What is selected, and the gestures of the object that is being made."""
-        state, objects = self._session.state, self._session.objects
-        marked = (objects.version, state.selection, state.prompts, state.outline)
-        if any(a is not b and a != b for a, b in zip(marked, self._marked, strict=True)):
-            self._marked = marked
-            outlines = shown_outline(objects.get(state.selection), state.outline)
-            self.marks.show(outlines, state.prompts)
+        super().__init__(viewer, image, session)
 
     def show_tool(self) -> None:
         """The mouse's shape tells the tool."""
@@ -106,29 +43,6 @@ class Scene:
             zoom = self._viewer.scene.camera.zoom
             layer.cursor_size = 2 * state.brush_px * screen_px(self._viewer, layer) / zoom
 
-    def show_objects(self, colour_by: ColourBy, outline_px: int) -> None:
-        """How the objects are drawn; an outline of 0 px fills them."""
-        self._outline_px = outline_px
-        self.view.colour_by = colour_by
-        self.layer.opacity = 1.0 if outline_px else _FILL_OPACITY
-        self._fit_outlines()
-
-    def _fit_outlines(self, _event: Any = None) -> None:
-        """As wide on the screen: napari's outlines are as wide in pixels of the labels."""
-        width = self._outline_px / max(screen_px(self._viewer, self.layer), 1)
-        fitting = max(round(width), 1) if self._outline_px else 0
-        if fitting != self.view.outline_px:
-            self.view.outline_px = fitting
-
-    def _tell_help(self, _event: Any = None) -> None:
-        self.layer.help = _HELP
-
-    def look_at(self, box: Box) -> None:
-        """Bring an object into the middle, large enough to be judged."""
-        look_at(self._viewer, self.layer, box)
-
-    # -- the mouse -------------------------------------------------------------------------------
-
     def _draws(self) -> bool:
         return draws(self._session.state.tool)
 
@@ -137,27 +51,3 @@ class Scene:
 
     def _on_stroke(self, stroke: Stroke) -> None:
         carry_out(self._session, stroke)
-
-    def _on_hover(self, x: float, y: float) -> None:
-        found = self._session.objects.at(x, y)
-        before, self._facts = self._facts, ""
-        if found is not None:
-            self._facts = object_facts(self._session.objects.get([found]), self._session.pixel_size)
-        if self._facts != before and isinstance(self._viewer.status, str):
-            self._viewer.status = self._facts  # napari says nothing of layers itself
-        self._amend_status()
-
-    def _amend_status(self, _event: Any = None) -> None:
-        """Put what is known of the object where napari writes the value of the label."""
-        status = self._viewer.status
-        if not isinstance(status, dict) or not self.mouse.is_active:
-            return
-        place = str(status.get("coordinates", "")).partition("]")[0]
-        said = f"{place}]  {self._facts}" if self._facts else f"{place}]"
-        if place and status["coordinates"] != said:
-            self._viewer.status = {**status, "coordinates": said}
-
-    def _choose_class(self, position: int) -> None:
-        names = self._session.state.classes.names
-        if position < len(names):
-            self._session.relabel(names[position])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from napari.utils.colormaps import CyclicLabelColormap
 
-__all__ = ["ColourBy", "ObjectsView", "renew_overview", "smaller"]
+__all__ = ["ColourBy", "Colouring", "ObjectsView", "renew_overview", "smaller"]
 
 ColourBy = Literal["class", "object"]
 #: Colours that are set apart for classes; when there are more classes, all is drawn anew.
@@ -34,6 +34,25 @@ _MANY = 64
 _PATCHED_SHARE = 0.25
 #: Frames of regions are at least so wide, px of the level.
 _FRAME_PX = 2
+#: Outlines of examples are so many times as wide as others.
+_BOLD = 3
+
+
+class Colouring(Protocol):
+    """Classes that objects are shown in, where they are not their own; any thread may call."""
+
+    @property
+    def classes(self) -> ClassScheme:
+        """Begins with the classes of the objects."""
+        ...
+
+    def class_ids(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Class of row numbers, -1 for none."""
+        ...
+
+    def are_solid(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Row numbers whose outlines are drawn bolder."""
+        ...
 
 
 class ObjectsView:
@@ -53,6 +72,8 @@ class ObjectsView:
     outline_px : int
         Width of the outlines; 0 fills the objects.
     colour_by : {"class", "object"}
+    colouring : Colouring, optional
+        What the classes are; the objects' own by default.
 
     Attributes
     ----------
@@ -68,12 +89,14 @@ class ObjectsView:
         name: str = "objects",
         outline_px: int = 2,
         colour_by: ColourBy = "class",
+        colouring: Colouring | None = None,
     ) -> None:
         self._viewer = viewer
         self._objects = objects
         self._colour_by: ColourBy = colour_by
-        self._slots = _slots_for(objects.classes)
-        self._classes = objects.classes
+        self._colouring = colouring
+        self._classes = self._shown_classes
+        self._slots = _slots_for(self._classes)
         height, width = plane_shape(image)
         shape = (max(height, 2), max(width, 2))  # so that there is a smaller level
         self._outline_px = outline_px
@@ -127,6 +150,20 @@ class ObjectsView:
             self._colour_by = wish
             self._draw_all_anew()
 
+    @property
+    def _shown_classes(self) -> ClassScheme:
+        return self._objects.classes if self._colouring is None else self._colouring.classes
+
+    def recolour(self) -> None:
+        """The colouring says otherwise of many objects: show that, without drawing them anew."""
+        if not self._follow_classes():
+            return
+        level = self._levels[self.layer.data_level]
+        for other in self._levels:
+            other.repaint(self._repaint, self._seen if other is level else Box(0, 0, 0, 0))
+        renew_overview(self.layer)
+        self.layer.refresh(thumbnail=False, highlight=False, extent=False)
+
     def row_at(self, value: int) -> int | None:
         """Row number of a value of the layer; None for the background."""
         if value <= 0:
@@ -141,17 +178,30 @@ class ObjectsView:
         Outlines are drawn here, once a tile: napari's own contours are found anew over the whole
         view at every frame, which takes longer than all else that a click does.
         """
-        width = max(self._outline_px, _FRAME_PX)
+        width = max(self._bold_px, _FRAME_PX)
         rows = self._objects.rows_in(wider(box, width).scale(downsample))
         frames = self._objects.are_frames(rows)
         drawn = self._part(box, downsample, rows[~frames], self._outline_px)
         if self._objects.has_nuclei:
             self._put_nuclei(drawn, box, downsample, rows[~frames])
+        drawn = self._with_bold(drawn, box, downsample, rows[~frames])
         if frames.any():
             # On their own, for the rims of what they hold are none of theirs; never filled.
             below = self._part(box, downsample, rows[frames], width)
             drawn = np.where(drawn > 0, drawn, below)
         return drawn
+
+    def _with_bold(
+        self, drawn: NDArray[np.uint32], box: Box, downsample: int, rows: NDArray[np.int64]
+    ) -> NDArray[np.uint32]:
+        """What was drawn, with the bold outlines over it."""
+        if self._colouring is None or not self._outline_px:
+            return drawn
+        bold = rows[self._colouring.are_solid(rows)]
+        if not len(bold):
+            return drawn
+        above = self._part(box, downsample, bold, self._bold_px)
+        return np.where(above > 0, above, drawn)
 
     def _part(
         self, box: Box, downsample: int, rows: NDArray[np.int64], width: int
@@ -187,7 +237,7 @@ class ObjectsView:
         """Values of row numbers: a cycle of colours then shows classes, or tells objects apart."""
         if self._colour_by == "object":
             return (rows + 1).astype(np.uint32)
-        classes = self._objects.class_ids(rows)
+        classes = (self._colouring or self._objects).class_ids(rows)
         slot = np.where(classes < 0, self._slots - 1, classes)
         return (1 + rows * self._slots + slot).astype(np.uint32)
 
@@ -196,7 +246,7 @@ class ObjectsView:
 
         if self._colour_by == "object":
             return label_colormap(_OBJECT_COLOURS)
-        rgb = [c.rgb for c in self._objects.classes]
+        rgb = [c.rgb for c in self._shown_classes]
         if self._outline_px:
             rgb = [line_colour(c) for c in rgb]
         rgb += [UNCLASSIFIED_RGB] * (self._slots - len(rgb))
@@ -206,15 +256,9 @@ class ObjectsView:
     # -- following -------------------------------------------------------------------------------
 
     def _on_edit(self, edit: Edit) -> None:
-        classes = self._objects.classes
-        if classes != self._classes:
-            self._classes = classes
-            if _slots_for(classes) > self._slots:
-                self._slots = _slots_for(classes)
-                self._draw_all_anew()
-                return
-            self.layer.colormap = self._colormap()
-        boxes, margin = _touched(edit), self._outline_px + 1
+        if not self._follow_classes():
+            return
+        boxes, margin = _touched(edit), self._bold_px + 1
         for box in boxes:
             for level in self._levels:
                 level.renew(box, margin_px=margin)
@@ -223,10 +267,42 @@ class ObjectsView:
         if boxes:
             self._show(level, [level.reach(box, margin) for box in boxes])
 
+    def _follow_classes(self) -> bool:
+        """Take over what classes there are; False where all had to be drawn anew for it."""
+        classes = self._shown_classes
+        if classes == self._classes:
+            return True
+        self._classes = classes
+        if _slots_for(classes) > self._slots:
+            self._slots = _slots_for(classes)
+            self._draw_all_anew()
+            return False
+        self.layer.colormap = self._colormap()
+        return True
+
+    def _repaint(self, tile: NDArray[np.uint32]) -> None:
+        """Give the pixels of a tile the values that their rows have now."""
+        there = tile > 0
+        rows = self._rows_of(tile[there].astype(np.int64))
+        tile[there] = self._values(rows)
+
+    def _rows_of(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        return values - 1 if self._colour_by == "object" else (values - 1) // self._slots
+
+    @property
+    def _bold_px(self) -> int:
+        """Width of the outlines that are bold, where there are any."""
+        return self._outline_px * (1 if self._colouring is None else _BOLD)
+
+    @property
+    def _seen(self) -> Box:
+        """What napari shows, in pixels of the level that it takes."""
+        shown = self.layer.corner_pixels
+        return Box.from_edges(*shown[0, ::-1].tolist(), *(shown[1, ::-1] + 1).tolist())
+
     def _show(self, level: TileCache, parts: list[Box]) -> None:
         """Put parts of a level on the screen, and only these where napari allows it."""
-        shown = self.layer.corner_pixels
-        seen = Box.from_edges(*shown[0, ::-1].tolist(), *(shown[1, ::-1] + 1).tolist())
+        seen = self._seen
         parts = [part for p in parts if not (part := p.intersect(seen)).is_empty]
         many = sum(part.area for part in parts) > _PATCHED_SHARE * seen.area
         if many or not _patched(self.layer, seen, [(part, level.read(part)) for part in parts]):

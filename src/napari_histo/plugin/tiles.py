@@ -91,6 +91,19 @@ class TileCache:
             for x, y in self._keys():
                 del self._kept.by_key[self._downsample, x, y]
 
+    def repaint(self, paint: Callable[[NDArray[np.uint32]], None], seen: Box) -> None:
+        """Values have changed, outlines have not: `paint` tiles in a box of this level in place.
+
+        Others are forgotten, for to draw them when they are looked at costs less than to paint
+        all of them now.
+        """
+        with self._kept.lock:
+            for x, y in self._keys():
+                if self._place(x, y).intersect(seen).is_empty:
+                    del self._kept.by_key[self._downsample, x, y]
+                else:
+                    paint(self._kept.by_key[self._downsample, x, y])
+
     def _keys(self) -> list[tuple[int, int]]:
         """Column and line of this level's tiles that are kept."""
         return [(x, y) for level, x, y in self._kept.by_key if level == self._downsample]

@@ -90,7 +90,7 @@ class AnnotationController(Shaping):
         """The user's word, else the image's."""
         if self.state.typed_um is not None:
             return PixelSize.square(self.state.typed_um)
-        return None if self.state.image is None else self.state.image.reader.info.pixel_size
+        return super().pixel_size
 
     # -- gestures ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import numpy as np
 
-from napari_histo.core import Edit, ObjectTable
+from napari_histo.core import Edit, ObjectTable, PixelSize
 from napari_histo.errors import HistoError
 from napari_histo.session import class_edits
 from napari_histo.session.annotation_state import AnnotationState, Kept
@@ -343,6 +343,11 @@ class Desk:
             f"Something unexpected happened ({type(error).__name__}: {error}). Your objects are "
             "kept. The log has the details; please report it."
         )
+
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """The image's."""
+        return None if self.state.image is None else self.state.image.reader.info.pixel_size
 
     # -- small words -------------------------------------------------------------------------------
 
