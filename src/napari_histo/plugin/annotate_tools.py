@@ -180,7 +180,10 @@ class OutlineSwitch(QWidget):
             group.addButton(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form_grid(("Edit", row(*self.buttons.values()))))
+        line = row(*self.buttons.values(), spacing=_GAP_PX)
+        for place in range(len(self.buttons)):
+            line.setStretch(place, 1)
+        layout.addLayout(form_grid(("Edit", line)))
 
     def _button(self, which: Outline) -> QPushButton:
         button = QPushButton(which.value)
