@@ -124,9 +124,6 @@ class TestReading:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            pytest.param(
-                lambda w: {"W2": torch.eye(192).reshape(192, 3, 8, 8)}, "Cellpose-SAM", id="sam"
-            ),
             pytest.param(lambda w: {"a": torch.zeros(2)}, "no Cellpose network", id="another"),
             pytest.param(lambda w: [1, 2], "no named weights", id="a-list"),
             pytest.param(
@@ -151,6 +148,13 @@ class TestReading:
     def test_a_folder_is_no_file(self, tmp_path):
         with pytest.raises(ModelError):
             load_model(str(tmp_path), device="cpu")
+
+    @pytest.mark.parametrize(
+        ("n_channels", "channels"), [(1, "gray"), (2, "cells"), (3, "rgb")], ids=str
+    )
+    def test_the_network_says_what_it_can_be_shown(self, tmp_path, n_channels, channels):
+        path = saved(tmp_path / "mine", widths=(n_channels, 4, 8, 16, 16))
+        assert load_model(str(path), device="cpu").info.channels == channels
 
 
 class TestNames:
@@ -183,7 +187,7 @@ class TestNames:
         assert is_available("cyto")
         assert load_model("cyto", device="cpu").info.name == "cyto"
 
-    @pytest.mark.parametrize("name", ["cyto", "cyto2", "cyto3", "nuclei"])
+    @pytest.mark.parametrize("name", ["cyto", "cyto2", "cyto3", "nuclei", "cpsam", "cpsam_v2"])
     def test_published_ones_that_are_not_here_are_never_downloaded(self, name, monkeypatch):
         monkeypatch.setattr("socket.socket.connect", _no_network)
         assert not is_available(name)

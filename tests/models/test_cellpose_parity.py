@@ -122,14 +122,14 @@ def _tidy(masks):
 def test_the_package_still_cuts_the_image_as_we_do():
     """Its windows, as far as version 4 still has them."""
     transforms = cellpose_module("transforms")
-    from napari_histo.models._cellpose_windows import Windows
+    from napari_histo.models._cellpose_windows import CONVOLUTION, Windows
 
     assert formula_weights()  # the network itself is held to figures: version 4 has none of it
     for height, width in [(10, 10), (208, 209), (224, 225), (500, 731), (1024, 333)]:
         top, bottom, left, right = transforms.get_pad_yx(height, width)
         padded = np.zeros((1, height + top + bottom, width + left + right), np.float32)
         _, rows, columns, *_ = transforms.make_tiles(padded, bsize=224, tile_overlap=0.1)
-        windows = Windows.of(Box(0, 0, width, height))
+        windows = Windows.of(Box(0, 0, width, height), CONVOLUTION)
         assert sorted({int(a) - top for a, _ in rows}) == windows.rows.tolist()
         assert sorted({int(a) - left for a, _ in columns}) == windows.columns.tolist()
         assert {int(b - a) for a, b in rows} == {windows.height}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from napari_histo.models._cellpose_net import CellposeNet, CellposeShape
+from napari_histo.models._cellpose_windows import CONVOLUTION
 
 
 def random_net(seed=0, *, widths=(2, 4, 8, 16, 16), diam_mean_px=17.0):
@@ -44,11 +43,12 @@ class SpotNet(nn.Module):
     diam_mean_px : float
     sigma_px : float
         Of the blur before slopes are taken.
+    lattice : Lattice
     """
 
-    def __init__(self, diam_mean_px=17.0, sigma_px=1.5):
+    def __init__(self, diam_mean_px=17.0, sigma_px=1.5, lattice=CONVOLUTION):
         super().__init__()
-        self.shape = SimpleNamespace(widths=(2, 1))
+        self.lattice, self.n_channels, self.dtype = lattice, 2, torch.float32
         self.diam_mean = torch.tensor([diam_mean_px])
         reach = round(4 * sigma_px)
         line = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma_px**2))

@@ -1,10 +1,10 @@
-"""Cellpose 1 to 3 as a segmenter: the torch network in windows, then flows to masks."""
+"""Cellpose as a segmenter: the torch network in windows, then flows to masks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, Contours, ModelInfo, ObjectTable, Proposals, Thresholds, Tile
 from napari_histo.errors import ModelError
 from napari_histo.models._cellpose_dynamics import find_masks
-from napari_histo.models._cellpose_windows import WINDOW_PX, Answers, average
+from napari_histo.models._cellpose_windows import Answers, Lattice, average
 from napari_histo.models._device import pick_device, room
 from napari_histo.ops.finite import finite
 from napari_histo.ops.trace import trace
 
-if TYPE_CHECKING:
-    from napari_histo.models._cellpose_net import CellposeNet
-
-__all__ = ["CellposeSegmenter"]
+__all__ = ["CellposeSegmenter", "FlowNet"]
 
 #: The largest object that is whole in every tile, in diameters that the network was trained at.
 _LARGEST_DIAMETERS = 4
@@ -32,6 +29,36 @@ _KEEP_BYTES = 1 << 27
 _MOST_LOGIT = 12.0
 
 
+class FlowNet(Protocol):
+    """A torch network from windows (n, channels, h, w) to maps (n, 3, h, w), and something else.
+
+    Attributes
+    ----------
+    lattice : Lattice
+    n_channels : int
+        That it can be shown; those that are missing count as dark.
+    diam_mean : Tensor
+        Diameter of objects that it was trained at, px.
+    dtype : torch.dtype
+    """
+
+    @property
+    def lattice(self) -> Lattice: ...
+
+    @property
+    def diam_mean(self) -> Any: ...
+
+    @property
+    def n_channels(self) -> int: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    def to(self, device: str, /) -> Any: ...
+
+    def __call__(self, windows: Any, /) -> Any: ...
+
+
 class CellposeSegmenter:
     """Objects of any shape (Stringer et al., Nature Methods 2021; Pachitariu and Stringer, 2022).
 
@@ -41,22 +68,18 @@ class CellposeSegmenter:
 
     Parameters
     ----------
-    net : CellposeNet
+    net : FlowNet
     info : ModelInfo
     device : {"auto", "cpu", "cuda", "mps"}
     """
 
     align_px = 1
     edge_px = 0
-    precision = "float32"
 
-    def __init__(self, net: CellposeNet, info: ModelInfo, *, device: str = "auto") -> None:
-        import torch
-
+    def __init__(self, net: FlowNet, info: ModelInfo, *, device: str = "auto") -> None:
         self.device = pick_device(device)
         self._info = info
-        self._net = net.to(self.device)
-        self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net: FlowNet = net.to(self.device)
         self._answers = self._asking(keep_bytes=0)
 
     def __repr__(self) -> str:
@@ -66,6 +89,11 @@ class CellposeSegmenter:
     def info(self) -> ModelInfo:
         """The model's card."""
         return self._info
+
+    @property
+    def precision(self) -> str:
+        """What the network computes in."""
+        return str(self._net.dtype).removeprefix("torch.")
 
     @property
     def percentiles(self) -> tuple[float, float] | None:
@@ -80,7 +108,7 @@ class CellposeSegmenter:
     @property
     def margin_px(self) -> int:
         """The halo, and the windows that its pixels lie in."""
-        return self.halo_px + WINDOW_PX
+        return self.halo_px + self._net.lattice.window_px
 
     @property
     def batch_size(self) -> int:
@@ -119,31 +147,31 @@ class CellposeSegmenter:
                 extent,
                 once if tile.owned == extent else self._answers,
             )
-            for image, tile in zip(self._inputs(images), tiles, strict=True)
+            for image, tile in zip(self._checked(images), tiles, strict=True)
         ]
 
     def _wanted(self, tile: Tile, extent: Box) -> Box:
         return tile.owned.pad(self.halo_px).intersect(extent)
 
-    def _inputs(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images with as many channels as the network wants; the nuclear channel may be missing."""
-        wanted, given = self._net.shape.widths[0], images.shape[3]
+    def _checked(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        wanted, given = self._net.n_channels, images.shape[3]
         if given > wanted:
             raise ModelError(
                 f"The model {self._info.name!r} wants {wanted} channel(s), the image has {given}. "
                 "Choose another model, or the channels to use."
             )
-        return np.pad(finite(images), ((0, 0), (0, 0), (0, 0), (0, wanted - given)))
+        return finite(images)
 
     def _asking(self, *, keep_bytes: int) -> Answers:
         batch = 8 if self.device == "cuda" else 1
-        return Answers(self._maps, keep_bytes=keep_bytes, batch=batch)
+        return Answers(self._maps, self._net.lattice, keep_bytes=keep_bytes, batch=batch)
 
     def _maps(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode():
-            batch = torch.from_numpy(windows).permute(0, 3, 1, 2).to(self.device)
+            batch = torch.from_numpy(windows).permute(0, 3, 1, 2)
+            batch = batch.to(self.device, self._net.dtype)
             maps: NDArray[np.float32] = self._net(batch)[0].float().cpu().numpy()
         return maps
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from napari_histo.core import ClassScheme, ModelInfo, Thresholds
 from napari_histo.errors import ModelError, ModelUnavailableError
+from napari_histo.models._device import pick_device, pick_precision
+from napari_histo.models._model_folder import CELLPOSE_WEIGHTS
 
 if TYPE_CHECKING:
-    from napari_histo.models._cellpose import CellposeSegmenter
+    from napari_histo.core.models import Channels
+    from napari_histo.models._cellpose import CellposeSegmenter, FlowNet
 
 __all__ = [
     "CELLPOSE_FAMILY",
@@ -24,14 +27,20 @@ __all__ = [
 ]
 
 CELLPOSE_FAMILY = "cellpose"
-#: Names of Cellpose 3, and of the files that it downloads.
+#: Names of Cellpose 3 and 4, and of the files that they download.
 PUBLISHED_FILES = {
     "cyto": "cytotorch_0",
     "cyto2": "cyto2torch_0",
     "cyto3": "cyto3",
     "nuclei": "nucleitorch_0",
+    "cpsam": "cpsam",
+    "cpsam_v2": "cpsam_v2",
 }
+_SAM_NAMES = ("cpsam", "cpsam_v2")
 _URL = "https://www.cellpose.org/models"
+_SAM_URL = "https://huggingface.co/mouseland/cellpose-sam/resolve/main"
+#: Files of Cellpose-SAM have 600 MB and more, those of Cellpose 1 to 3 about 26 MB.
+_SAM_BYTES = 300_000_000
 #: A nucleus of 8.5 µm on the 17 px of ``nuclei``, a cell of 15 µm on the 30 px of the others.
 _NOMINAL_UM = 0.5
 _LICENCE = "BSD-3-Clause, trained on images under CC-BY-NC: not for commercial use"
@@ -50,14 +59,16 @@ def unavailable(name: str) -> ModelUnavailableError:
     """What to say of a published network that is not here."""
     return ModelUnavailableError(
         f"The Cellpose network {name!r} is not on this machine, and nothing is downloaded by "
-        f"itself. Download {_URL}/{PUBLISHED_FILES[name]} and give the file's path as the model. "
-        f"Licence: {_LICENCE}."
+        f"itself. Download {_SAM_URL if name in _SAM_NAMES else _URL}/{PUBLISHED_FILES[name]} and "
+        f"give the file's path as the model. Licence: {_LICENCE}."
     )
 
 
 def file_info(path: Path, *, name: str | None = None) -> ModelInfo:
     """Card of a Cellpose file, without opening it."""
     published = name in PUBLISHED_FILES
+    if name in _SAM_NAMES or (not published and path.stat().st_size > _SAM_BYTES):
+        return _sam_info(path, name)
     of_nuclei = "nucle" in (name or path.stem).lower()
     return ModelInfo(
         name or path.stem,
@@ -77,16 +88,40 @@ def file_info(path: Path, *, name: str | None = None) -> ModelInfo:
     )
 
 
+def _sam_info(path: Path, name: str | None) -> ModelInfo:
+    return ModelInfo(
+        name or path.stem,
+        CELLPOSE_FAMILY,
+        channels="rgb-or-cells",
+        classes=ClassScheme.of("Cell"),
+        licence=_LICENCE if name else f"unknown; Cellpose-SAM itself: {_LICENCE}",
+        source=str(path),
+        size_bytes=path.stat().st_size,
+        thresholds=Thresholds(0.5, 0.4),
+        description=(
+            "Cellpose-SAM, for cells and nuclei of 7 to 120 px in any stain; needs the package "
+            "cellpose, and is slow without a graphics card. --diameter scales the image."
+        ),
+    )
+
+
 def load_cellpose(
-    path: Path, info: ModelInfo, *, device: str = "auto", diameter_um: float | None = None
+    path: Path,
+    info: ModelInfo,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    diameter_um: float | None = None,
 ) -> CellposeSegmenter:
-    """A segmenter from a file.
+    """A segmenter from a file, or from a folder of our own training.
 
     Parameters
     ----------
     path : Path
     info : ModelInfo
     device : {"auto", "cpu", "cuda", "mps"}
+    precision : {"auto", "float32", "bfloat16"}
+        Of Cellpose-SAM; the others compute in float32.
     diameter_um : float, optional
         Of the objects to find; the image is scaled so that it becomes the diameter in px that the
         network was trained at.
@@ -96,13 +131,34 @@ def load_cellpose(
     ModelError
     """
     from napari_histo.models._cellpose import CellposeSegmenter
-    from napari_histo.models._cellpose_net import load_cellpose_net
 
-    net = load_cellpose_net(path)
-    info = replace(info, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    net, info = _load_net(path, info, pick_precision(precision, pick_device(device)))
     if diameter_um is not None:
         if not diameter_um > 0:
             raise ModelError(f"The diameter of objects is {diameter_um} µm; it must be above 0.")
         size_um = diameter_um / float(net.diam_mean)
         info = replace(info, pixel_size_um=size_um, pixel_size_nominal=False)
     return CellposeSegmenter(net, info, device=device)
+
+
+def _load_net(path: Path, info: ModelInfo, precision: str) -> tuple[FlowNet, ModelInfo]:
+    """Whatever the file holds, and its card now that it is known."""
+    from napari_histo.models._cellpose_net import is_sam, load_cellpose_net, read_weights
+
+    if path.is_dir():
+        path = path / CELLPOSE_WEIGHTS
+    weights = read_weights(path)
+    with path.open("rb") as stream:
+        info = replace(info, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+    if not is_sam(weights):
+        import torch
+
+        net = load_cellpose_net(path, weights)
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        kinds: dict[int, Channels] = {1: "gray", 2: info.channels, 3: "rgb"}
+        return net, replace(info, channels=kinds.get(net.n_channels, info.channels))
+    from napari_histo.models._cellpose_sam import load_sam_net
+
+    if info.channels != "rgb-or-cells":
+        info = replace(_sam_info(path, None), name=info.name, sha256=info.sha256)
+    return load_sam_net(path, weights, precision=precision), info

@@ -8,6 +8,7 @@ those of the published files.
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from napari_histo.errors import ModelError
+from napari_histo.models._cellpose_windows import CONVOLUTION
 
-__all__ = ["CellposeNet", "CellposeShape", "load_cellpose_net", "read_weights", "save_cellpose_net"]
+__all__ = [
+    "CellposeNet",
+    "CellposeShape",
+    "damaged",
+    "is_sam",
+    "load_cellpose_net",
+    "read_weights",
+    "save_cellpose_net",
+]
 
 #: Diameter of objects, px, that the general networks were trained at; files say where it differs.
 DIAM_MEAN_PX = 30.0
 _FIRST = "downsample.down.res_down_0.conv.conv_0.2.weight"
 _LAST = "output.2.weight"
-_SAM_WORDS = ("W2", "encoder.patch_embed.proj.weight")
+_SAM_WORD = "W2"
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,8 @@ class CellposeNet(nn.Module):
         Diameter of objects that the network was trained at.
     """
 
+    lattice = CONVOLUTION
+
     def __init__(self, shape: CellposeShape, diam_mean_px: float = DIAM_MEAN_PX) -> None:
         super().__init__()
         self.shape = shape
@@ -89,8 +101,19 @@ class CellposeNet(nn.Module):
         """Sides of images must be multiples of this, px."""
         return int(2 ** (len(self.shape.widths) - 2))
 
+    @property
+    def n_channels(self) -> int:
+        """Channels of the image; those that are missing count as dark."""
+        return self.shape.widths[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return self.diam_mean.dtype
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (b, 3, h, w) and styles (b, d), of length 1."""
+        images = F.pad(images, (0, 0, 0, 0, 0, self.n_channels - images.shape[1]))
         down: Any = self.downsample.down
         up: Any = self.upsample.up
         levels: list[Tensor] = []
@@ -167,15 +190,21 @@ def _projection(n_in: int, n_out: int) -> nn.Sequential:
 # -- files -----------------------------------------------------------------------------------------
 
 
-def load_cellpose_net(path: Path) -> CellposeNet:
+def load_cellpose_net(path: Path, weights: Mapping[str, Tensor] | None = None) -> CellposeNet:
     """Read a file of Cellpose 1 to 3 (``cyto``, ``nuclei``, a user's own), torch or safetensors.
+
+    Parameters
+    ----------
+    path : Path
+    weights : mapping of str to Tensor, optional
+        What was read of it before.
 
     Raises
     ------
     ModelError
         The file is missing, damaged, holds more than weights, or another network.
     """
-    weights = read_weights(path)
+    weights = weights or read_weights(path)
     try:
         shape = CellposeShape.of(weights)
         net = CellposeNet(shape)
@@ -183,13 +212,13 @@ def load_cellpose_net(path: Path) -> CellposeNet:
     except KeyError as error:
         raise _another(path, weights) from error
     except (RuntimeError, ValueError, IndexError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     # Files of before Cellpose 2 do not say which diameter they were trained at.
     missing = [key for key in missing if not key.startswith("diam_")]
     if missing or unknown:
-        raise _damaged(path, f"missing {missing[:3]}, not understood {unknown[:3]}")
+        raise damaged(path, f"missing {missing[:3]}, not understood {unknown[:3]}")
     if bad := [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]:
-        raise _damaged(path, f"{bad[0]} holds values that are not finite")
+        raise damaged(path, f"{bad[0]} holds values that are not finite")
     if shape.n_out != 3:
         raise ModelError(
             f"{path} gives {shape.n_out} maps; a network that segments gives 3 (two flows and the "
@@ -201,6 +230,11 @@ def load_cellpose_net(path: Path) -> CellposeNet:
 def save_cellpose_net(path: Path, net: CellposeNet) -> None:
     """Write a file that Cellpose 1 to 3 load."""
     torch.save({key: value.detach().cpu() for key, value in net.state_dict().items()}, path)
+
+
+def is_sam(weights: Mapping[str, Tensor]) -> bool:
+    """True for weights of Cellpose 4."""
+    return _SAM_WORD in weights
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -221,14 +255,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "dict, as Cellpose writes it, or safetensors)."
         ) from error
     except Exception as error:  # torch, zipfile and safetensors have no common error
-        raise _damaged(path, _first_line(error)) from error
+        raise damaged(path, _first_line(error)) from error
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise _damaged(path, "it holds no named weights")
+        raise damaged(path, "it holds no named weights")
     return {str(k).removeprefix("module."): v.float() for k, v in found.items()}
 
 
 def _read_torch(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    # Of large files what is looked at alone is read; older ones are no archives.
+    mapped = zipfile.is_zipfile(path)
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -242,18 +278,19 @@ def _first_line(error: BaseException) -> str:
     return lines[0][:200]
 
 
-def _damaged(path: Path, why: object) -> ModelError:
+def damaged(path: Path, why: object) -> ModelError:
+    """What to say of a file that holds less than a network."""
     return ModelError(f"{path} is no whole Cellpose model: {why}. Copy or download the file again.")
 
 
 def _another(path: Path, weights: Mapping[str, Tensor]) -> ModelError:
-    if any(word in weights for word in _SAM_WORDS):
+    if is_sam(weights):
         return ModelError(
-            f"{path} holds Cellpose-SAM (Cellpose 4). Only networks of Cellpose 1 to 3 can be used "
-            "here so far (cyto, cyto2, cyto3, nuclei, or your own trained from them)."
+            f"{path} holds a network of Cellpose 4; here one of Cellpose 1 to 3 is wanted (cyto, "
+            "cyto2, cyto3, nuclei, or your own trained from them)."
         )
     names = ", ".join(list(weights)[:3]) or "nothing"
     return ModelError(
         f"{path} holds no Cellpose network (its weights begin with {names}). Choose a model file "
-        "of Cellpose 1 to 3."
+        "of Cellpose."
     )

@@ -1,9 +1,9 @@
 """Windows of a fixed size in which a Cellpose network sees an image, and the mean of its answers.
 
 The lattice follows from the size of the whole image alone, as in the ``cellpose`` package
-(``core.run_net`` with ``transforms.make_tiles`` and ``average_tiles``, version 3.1): the image in a
-frame of zeros, windows evenly spread and overlapping by a tenth, answers faded towards the windows'
-edges. So a tile of any size finds what the package finds in the whole image.
+(``core.run_net`` with ``transforms.make_tiles`` and ``average_tiles``, versions 3.1 and 4.2): the
+image in a frame of zeros, windows evenly spread and overlapping by a tenth, answers faded towards
+the windows' edges. So a tile of any size finds what the package finds in the whole image.
 """
 
 from __future__ import annotations
@@ -19,15 +19,34 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Box
 
-__all__ = ["WINDOW_PX", "Answers", "Windows", "average"]
+__all__ = ["CONVOLUTION", "TRANSFORMER", "Answers", "Lattice", "Windows", "average"]
 
-WINDOW_PX = 224
 _BLOCK_PX = 16
 _OVERLAP = 0.1
 _FADE_PX, _FADE_FROM_PX = 7.5, 20
 
 #: From windows (n, h, w, c) to maps (n, 3, h, w).
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """What windows a network wants.
+
+    Attributes
+    ----------
+    window_px : int
+        Side of a window.
+    always_whole : bool
+        True where smaller images are framed until they fill a window.
+    """
+
+    window_px: int
+    always_whole: bool
+
+
+#: Cellpose 1 to 3; Cellpose-SAM.
+CONVOLUTION, TRANSFORMER = Lattice(224, False), Lattice(256, True)
 
 
 @dataclass(frozen=True)
@@ -48,10 +67,10 @@ class Windows:
     width: int
 
     @classmethod
-    def of(cls, extent: Box) -> Windows:
+    def of(cls, extent: Box, lattice: Lattice) -> Windows:
         """The windows of a whole image."""
-        rows, height = _starts(extent.height)
-        columns, width = _starts(extent.width)
+        rows, height = _starts(extent.height, lattice)
+        columns, width = _starts(extent.width, lattice)
         return cls(rows + extent.y, columns + extent.x, height, width)
 
     def touching(self, box: Box) -> Iterator[Box]:
@@ -61,12 +80,15 @@ class Windows:
                 yield Box(int(x), int(y), self.width, self.height)
 
 
-def _starts(length_px: int) -> tuple[NDArray[np.int64], int]:
+def _starts(length_px: int, lattice: Lattice) -> tuple[NDArray[np.int64], int]:
     """First pixels of the windows along one side of an image, and their length."""
+    window = lattice.window_px
     short = -length_px % _BLOCK_PX
+    if lattice.always_whole and length_px < window:
+        short = max(0, window - length_px - _BLOCK_PX)
     framed = length_px + short + _BLOCK_PX
-    size = min(WINDOW_PX, framed)
-    n = 1 if framed <= WINDOW_PX else math.ceil((1 + 2 * _OVERLAP) * framed / WINDOW_PX)
+    size = min(window, framed)
+    n = 1 if framed <= window else math.ceil((1 + 2 * _OVERLAP) * framed / window)
     starts = np.linspace(0, framed - size, n).astype(np.int64)
     return starts - _BLOCK_PX // 2 - short // 2, size
 
@@ -77,13 +99,15 @@ class Answers:
     Parameters
     ----------
     network : callable
+    lattice : Lattice
     keep_bytes : int
         Of answers that are kept, the latest asked for.
     batch : int
         Windows at once.
     """
 
-    def __init__(self, network: Network, *, keep_bytes: int, batch: int) -> None:
+    def __init__(self, network: Network, lattice: Lattice, *, keep_bytes: int, batch: int) -> None:
+        self.lattice = lattice
         self._network, self._room, self._batch = network, keep_bytes, batch
         self._kept: OrderedDict[Box, NDArray[np.float32]] = OrderedDict()
 
@@ -126,8 +150,8 @@ def average(
     -------
     (3, want.height, want.width) float32
     """
-    windows = Windows.of(extent)
-    fade = _fade(windows.height, windows.width)
+    windows = Windows.of(extent, answers.lattice)
+    fade = _fade(windows.height, windows.width, answers.lattice.window_px)
     total = np.zeros((3, want.height, want.width), np.float32)
     weight = np.zeros((want.height, want.width))
     boxes = list(windows.touching(want))
@@ -156,10 +180,10 @@ def _slices(part: Box, of: Box) -> tuple[slice, slice]:
 
 
 @lru_cache(maxsize=4)
-def _fade(height: int, width: int) -> NDArray[np.float64]:
+def _fade(height: int, width: int, window_px: int) -> NDArray[np.float64]:
     """How much each pixel of a window counts: 1 in its middle, little at its edges."""
-    off = np.abs(np.arange(WINDOW_PX) - (WINDOW_PX - 1) / 2)
-    line = 1 / (1 + np.exp((off - (WINDOW_PX / 2 - _FADE_FROM_PX)) / _FADE_PX))
-    rows, columns = (line[(WINDOW_PX - n) // 2 :][:n] for n in (height, width))
+    off = np.abs(np.arange(window_px) - (window_px - 1) / 2)
+    line = 1 / (1 + np.exp((off - (window_px / 2 - _FADE_FROM_PX)) / _FADE_PX))
+    rows, columns = (line[(window_px - n) // 2 :][:n] for n in (height, width))
     fade: NDArray[np.float64] = rows[:, None] * columns
     return fade

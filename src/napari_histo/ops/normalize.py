@@ -68,9 +68,9 @@ class Normalizer:
         """Normalised float32 of the same shape; NaN and infinities become 0 (background)."""
         ranges = (self, *self.others)
         low = np.array([r.low for r in ranges], np.float32)
-        scale = np.array([1 / (r.high - r.low) for r in ranges], np.float32)
+        span = np.array([r.high - r.low for r in ranges], np.float32)
         out: NDArray[np.float32] = np.subtract(pixels, low, dtype=np.float32)
-        out *= scale
+        out /= span
         if np.issubdtype(pixels.dtype, np.floating):
             np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         return out
