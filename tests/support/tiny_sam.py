@@ -29,12 +29,15 @@ def shrink(monkeypatch):
     return vit
 
 
-def taught_weights(vit, *, n_windows=6, seed=0):
-    """Weights by name: random, but for the readout, which is fitted to what `SpotNet` says."""
-    torch.manual_seed(seed)
+def taught_weights(vit, seeds=range(6)):
+    """Weights by name: random, but for the readout, which is fitted to what `SpotNet` says.
+
+    Of a window for each seed, with 1, 2 or 3 channels in turn.
+    """
+    torch.manual_seed(0)
     net = vit.CPSAM(dtype=torch.float32).eval()
     with torch.inference_mode():
-        windows = torch.from_numpy(np.stack([_window(seed + i) for i in range(n_windows)]))
+        windows = torch.from_numpy(np.stack([_window(seed) for seed in seeds]))
         wanted = SpotNet()(windows)[0]
         blocks = wanted.unfold(2, _PATCH, _PATCH).unfold(3, _PATCH, _PATCH)
         blocks = blocks.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * _PATCH**2)
