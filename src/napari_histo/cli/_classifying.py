@@ -12,7 +12,7 @@ from napari_histo.cli._console import drive, err, say_choices
 from napari_histo.cli._measuring import objects_in
 from napari_histo.cli._targets import expand, file_of
 from napari_histo.core import CancelToken, ObjectTable, PixelSize, SlideInfo
-from napari_histo.errors import LearningError, ObjectsFileError
+from napari_histo.errors import LearningError, ObjectsFileError, PixelSizeUnknownError
 
 if TYPE_CHECKING:
     from napari_histo.learning.cells.features import ObjectFeatures
@@ -89,8 +89,8 @@ class Maker:
             )
             try:
                 made = drive(work, objects.name)
-            except LearningError as error:
-                raise LearningError(f"{objects}: {error}") from error
+            except (LearningError, PixelSizeUnknownError) as error:
+                raise type(error)(f"{objects}: {error}") from error
             info = None if reader is None else reader.info
         name = objects.name if image is None else image.name
         return Featured(name, made.table, made.features, info)

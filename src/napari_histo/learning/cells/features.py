@@ -10,20 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_histo.core import GeometryKind, ObjectState, ObjectTable
+from napari_histo.core.contours import as_rows
 from napari_histo.errors import LearningError
 from napari_histo.ops.region_counts import ANNOTATIONS
 
 __all__ = ["ObjectFeatures", "is_feature", "is_object"]
 
-#: Measurements that say where an object lies, or repeat what somebody held it for.
+#: Measurements that say where an object lies, repeat what somebody held it for, or are made here.
 _NO_FEATURE = re.compile(
-    r"^(Distance to|Signed distance|Centroid|Class probability|Detection probability)"
+    r"^(Distance to|Signed distance|Centroid|Class probability|Detection probability|Smoothed: )"
 )
 _NAMED_AT_MOST = 4
 
 
 def is_feature(name: str) -> bool:
-    """False for measurements that tell of a place or of a class rather than of an object."""
+    """False for measurements that tell of a place or of a class, and for neighbours' means."""
     return _NO_FEATURE.match(name) is None
 
 
@@ -85,7 +86,8 @@ class ObjectFeatures:
 
     def take(self, rows: ArrayLike) -> ObjectFeatures:
         """The chosen rows, indices or mask."""
-        return ObjectFeatures(self.names, self.values[np.asarray(rows)], self.pixel_size_um)
+        index = as_rows(rows, len(self))
+        return ObjectFeatures(self.names, self.values[index], self.pixel_size_um)
 
     def only(self, names: Sequence[str]) -> ObjectFeatures:
         """The named columns, in that order.

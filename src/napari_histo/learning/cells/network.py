@@ -134,7 +134,9 @@ def network_features(
     assert isinstance(fitted, Describer)
     look = _Look(frame, pick, normalizer, fitted)
     side = -(-_TILE_PX // model.align_px) * model.align_px
-    grid = TileGrid(frame.extent, frame.region, side, model.margin_px, model.align_px)
+    # The cells around an object at a tile's edge have to be the whole image's, too.
+    margin = model.margin_px + model.align_px
+    grid = TileGrid(frame.extent, frame.region, side, margin, model.align_px)
     points = centroids / frame.scale
     rows = _rows_of_tiles(grid, points)
     found: NDArray[np.float32] | None = None

@@ -207,7 +207,7 @@ def _around(
         raise PixelSizeUnknownError(
             "The pixel size is not known, so neighbours within "
             f"{max(recipe.around_um):g} µm cannot be found. Say how large a pixel is "
-            "(--pixel-size UM), give the image, or train without neighbours (--around 0)."
+            "(--pixel-size UM), or train without neighbours (--around 0)."
         )
     return smoothed(features, _places(table) * (size.x_um, size.y_um), recipe.around_um)
 
