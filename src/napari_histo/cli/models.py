@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,15 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Models, their cards and licences."
 )
+
+
+class ExportFormat(StrEnum):
+    """Kinds of folders for other programs."""
+
+    STOCK = "stock"
+    ONNX = "onnx"
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _STYLES = {"whole": "green", "damaged": "bold red"}
 
@@ -145,6 +155,31 @@ def verify_command(
         err.print(note, markup=False, style="yellow")
     if unread or any(v.state == "damaged" for v in verdicts):
         raise typer.Exit(1)
+
+
+@app.command("export")
+def export_command(
+    name: str,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="To be made.")],
+    format_: Annotated[
+        ExportFormat, typer.Option("--format", help="For the stardist package, or for QuPath.")
+    ],
+) -> None:
+    """Write a StarDist model for other programs.
+
+    stock: the folder that the stardist package loads. onnx: a file that QuPath's StarDist extension
+    runs, with a script for it and a bioimage.io description.
+    """
+    from napari_histo.models import export_model
+
+    done = export_model(name, folder, format_.value)
+    out.print(f"Wrote {done.folder}: {', '.join(done.files)}", markup=False)
+    if format_ is not ExportFormat.ONNX:
+        return
+    if done.difference is None:
+        err.print("Not compared with torch: ONNX Runtime is missing; pip install onnxruntime")
+    else:
+        out.print(f"ONNX Runtime answers as torch does, within {done.difference:.1g}.")
 
 
 def _as_json(info: ModelInfo) -> dict[str, Any]:

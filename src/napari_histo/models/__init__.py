@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_histo.models._adding import Addition
 from napari_histo.models._cards import full_card
 from napari_histo.models._device import devices
+from napari_histo.models._export import Exported, export_model
 from napari_histo.models._verify import Verdict, verify
 from napari_histo.models.registry import (
     DEFAULT_MODEL,
@@ -27,10 +28,12 @@ __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_PROMPT_MODEL",
     "Addition",
+    "Exported",
     "Verdict",
     "add_model",
     "add_shared_folder",
     "devices",
+    "export_model",
     "full_card",
     "get_info",
     "is_available",
