@@ -9,8 +9,9 @@ others, as if somebody had clicked here and there. Printed are means over the dr
 half of the 95 % interval of that mean (Student's t); the spread is the standard deviation of
 single draws, which is what one user meets.
 
-The last line asks what it brings to click the least sure objects first: from 10 a class on, 20 at
-a time, to the same number of clicks as 50 a class at random.
+The last lines ask what it brings to click the least sure objects first: from 10 a class on, 20 at
+a time, to the same number of clicks as 50 a class at random; and how often those objects are wrong, by 50
+clicks a class.
 
 Finding and measuring takes some 10 s an image and is done once, into the cache.
 """
@@ -92,6 +93,7 @@ def main() -> None:
     own = [n for n in examples.features.names if _SETS[_DEFAULT](n)]
     _show("random forest, the same", examples, own, draws, _forest)
     _show_review(examples, own, draws)
+    _show_errors(examples, own, draws)
 
 
 # -- objects, features, points -----------------------------------------------------------------
@@ -199,6 +201,21 @@ def _show_review(examples: Examples, names: list[str], seeds: range) -> None:
         said = _logistic(features.take(rows), examples.class_id[rows], features.take(draw.test))
         found.append(_figures(examples.class_id[draw.test], said))
     print(f"\n{start} clicks at random, then {total - start} on the least sure: {_cell(found)}")
+
+
+def _show_errors(examples: Examples, names: list[str], seeds: range) -> None:
+    """How many mistakes a review finds that looks at the least sure objects."""
+    features, found = examples.features.only(names), []
+    for draw in _draws(examples, seeds):
+        rows = _clicked(examples, draw, 50)
+        model = train_cells(features.take(rows), examples.class_id[rows], classes=_CLASSES)
+        said = model.predict(features.take(draw.test))
+        wrong = said.class_id != examples.class_id[draw.test]
+        order = review_order(said)
+        parts = [wrong[order[: len(order) // k]].mean() for k in (20, 10, 5, 1)]
+        found.append([100 * part for part in (*parts, wrong[order[len(order) // 2 :]].mean())])
+    means = ", ".join(f"{v:.0f}" for v in np.mean(found, axis=0))
+    print(f"% wrong among the least sure 5, 10, 20 and 100 %, and the surer half: {means}")
 
 
 def _figures(truth: NDArray[np.int32], said: NDArray[np.intp]) -> tuple[float, float]:
