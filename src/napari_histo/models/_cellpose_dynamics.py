@@ -17,7 +17,7 @@ from scipy import sparse
 
 from napari_histo.core import Box
 
-__all__ = ["FLOW_SCALE", "Masks", "find_masks", "flow_errors"]
+__all__ = ["FLOW_SCALE", "Masks", "find_masks", "flow_errors", "ideal_flows"]
 
 #: Networks are taught flows five times their length.
 FLOW_SCALE = 5.0
@@ -169,6 +169,18 @@ def flow_errors(
     with np.errstate(invalid="ignore"):
         errors = np.bincount(numbers, far, n + 1) / np.bincount(numbers, minlength=n + 1)
     return np.asarray(errors[1:])
+
+
+def ideal_flows(labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Flows (2, h, w), down and right, that objects of these shapes have: what networks are taught.
+
+    Of length 1 in objects and 0 between them; not scaled by `FLOW_SCALE`.
+    """
+    flows = np.zeros((2, *labels.shape), np.float32)
+    y, x = np.nonzero(labels)
+    if len(y):
+        flows[:, y, x] = _ideal_flow(labels, y, x)
+    return flows
 
 
 def _ideal_flow(

@@ -17,6 +17,7 @@ from napari_histo.core.models import Channels
 from napari_histo.errors import ModelError
 
 __all__ = [
+    "CELLPOSE_WEIGHTS",
     "SHIPPED_WEIGHTS",
     "STOCK_WEIGHTS",
     "existing",
@@ -29,12 +30,15 @@ __all__ = [
 ]
 
 SHIPPED_WEIGHTS = "weights.safetensors"
+#: In a folder with a network of Cellpose 1 to 3; the package reads the file by itself too.
+CELLPOSE_WEIGHTS = "weights.pt"
 STOCK_WEIGHTS = "weights_best.h5"
 
 
 def is_whole(folder: Path) -> bool:
     """True where both a config and weights are there."""
-    has_weights = (folder / SHIPPED_WEIGHTS).is_file() or any(folder.glob("*.h5"))
+    ours = (folder / name for name in (SHIPPED_WEIGHTS, CELLPOSE_WEIGHTS))
+    has_weights = any(path.is_file() for path in ours) or any(folder.glob("*.h5"))
     return (folder / "config.json").is_file() and has_weights
 
 

@@ -154,6 +154,9 @@ class Sheet:
         In the region and in no ignored area.
     cut : (k,) int32
         Objects that end at the region's edge: they may go on beyond.
+    torn : (k,) int32
+        Objects of which more may lie beyond these pixels: they end at an edge of the region that is
+        none of the image, or at one of the sheet's.
     centres : (n, 2) float64
         y and x of the objects.
     classes : (n + 1,) int64
@@ -165,6 +168,7 @@ class Sheet:
     labels: NDArray[np.int32]
     known: NDArray[np.bool_]
     cut: NDArray[np.int32]
+    torn: NDArray[np.int32]
     centres: NDArray[np.float64]
     classes: NDArray[np.int64]
 
@@ -255,6 +259,7 @@ class Sheets:
             labels,
             known,
             np.flatnonzero(_is_cut(contours, edges)).astype(np.int32) + 1,
+            np.flatnonzero(_is_torn(contours, edges, box, slide)).astype(np.int32) + 1,
             contours.centroids[:, ::-1] - (box.y, box.x),
             np.array([0, *(_class(model_classes.names, name) for name in names)], np.int64),
         )
@@ -284,3 +289,16 @@ def _known(
 def _is_cut(contours: Contours, edges: tuple[float, float, float, float]) -> NDArray[np.bool_]:
     """Outlines that end at the edge of their region; those that go on beyond are whole."""
     return np.asarray((np.abs(contours.bounds - np.array(edges)) <= _CUT_PX).any(axis=1))
+
+
+def _is_torn(
+    contours: Contours, edges: tuple[float, float, float, float], box: Box, slide: SlideRange
+) -> NDArray[np.bool_]:
+    """Outlines that may go on beyond the region or a sheet, but not those at the image's edge."""
+    image = slide.frame.extent
+    ends = np.array([image.x, image.y, image.right, image.bottom], float)
+    far = np.abs(np.array(edges) - ends) > _CUT_PX
+    at_region = (np.abs(contours.bounds - np.array(edges)) <= _CUT_PX) & far
+    sheet = np.array([box.x, box.y, box.right, box.bottom], float)
+    beyond = (contours.bounds - sheet) * np.array([1, 1, -1, -1]) < 0
+    return np.asarray((at_region | (beyond & (sheet != ends))).any(axis=1))

@@ -8,21 +8,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from napari_histo.core import ObjectTable, PixelSize
+from napari_histo.core import Contours, ObjectTable, PixelSize, SlideReader
+from napari_histo.core.learning import LabelledRegion
 from napari_histo.errors import ObjectsFileError
 from napari_histo.learning.simulation.play import TruthImage
+from napari_histo.learning.training import Example
 from napari_histo.pipeline.splits import read_table
 from napari_histo.slides import open_slide
 from napari_histo.store.dispatch import read_labels
 from napari_histo.store.labels import labels_to_table
 
-__all__ = ["open_truth"]
+__all__ = ["open_truth", "read_examples"]
 
 _COLUMNS = ("dataset", "stain", "pixel_size_um", "group", "id", "split")
 _JUDGES = 0.2
@@ -56,12 +58,7 @@ def open_truth(
         raise ObjectsFileError(f"No image in {folder} has the stain {' or '.join(sorted(stains))}.")
     judges = _judges([r for r in rows if r["split"] == "train"], seed)
     with ExitStack() as stack:
-        opened = []
-        for row in rows:
-            place = Path(folder) / row["dataset"]
-            reader = stack.enter_context(open_slide(place / "images" / f"{row['id']}.png"))
-            truth = labels_to_table(read_labels(place / "labels" / f"{row['id']}.png"))
-            opened.append((row, reader, truth))
+        opened = [(row, *_open(Path(folder), row, stack)) for row in rows]
         sizes = _sizes([(row, truth) for row, _, truth in opened], nucleus_um)
         yield [
             TruthImage(
@@ -74,6 +71,35 @@ def open_truth(
             )
             for row, reader, truth in opened
         ]
+
+
+def read_examples(folder: Path | str, stain: str, split: str, stack: ExitStack) -> list[Example]:
+    """Whole images of a stain and a split with their true objects, at their own pixel size.
+
+    Readers are closed with `stack`.
+
+    Raises
+    ------
+    ObjectsFileError
+        The table or a file of it is missing or damaged.
+    """
+    found = []
+    for row in read_table(Path(folder) / "splits.csv", _COLUMNS):
+        if (row["stain"], row["split"]) == (stain, split):
+            reader, truth = _open(Path(folder), row, stack)
+            whole = LabelledRegion(row["id"], reader.info.box, truth, Contours.empty())
+            size = PixelSize.square(float(row["pixel_size_um"])) if row["pixel_size_um"] else None
+            found.append(Example(reader, whole, size, row["group"]))
+    return found
+
+
+def _open(
+    folder: Path, row: Mapping[str, str], stack: ExitStack
+) -> tuple[SlideReader, ObjectTable]:
+    """An image and its true objects."""
+    place = folder / row["dataset"]
+    reader = stack.enter_context(open_slide(place / "images" / f"{row['id']}.png"))
+    return reader, labels_to_table(read_labels(place / "labels" / f"{row['id']}.png"))
 
 
 def _judges(rows: list[dict[str, str]], seed: int) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_histo.core import CancelToken
-from napari_histo.learning.checkpoint import Checkpoint
+from napari_histo.learning.course.training import train_objects
 from napari_histo.learning.stardist.run import Run
 from napari_histo.learning.stardist.start import small_config
 from napari_histo.learning.training import (
@@ -17,7 +17,6 @@ from napari_histo.learning.training import (
     TrainingStep,
 )
 from napari_histo.models._stardist_net import StarDistConfig
-from napari_histo.store.write import check_writable
 
 __all__ = ["small_config", "train_stardist"]
 
@@ -72,18 +71,14 @@ def train_stardist(
         Nothing is left to learn from, or a region lies beside its image.
     ImageError, PixelSizeUnknownError, ModelError, WriteError, Cancelled
     """
-    folder, cancel = Path(folder), cancel or CancelToken()
-    check_writable(folder, folder=True)
-    yield TrainingStep(0, 0, "Reading the regions")
-    run = Run.of(parent, regions, replay, validation, params or StarDistTraining())
-    with Checkpoint.open(folder, run.facts, resume=resume) as checkpoint:
-        path = checkpoint.folder / "stardist.pt"
-        run.state.load(path)
-        yield from run.read_judges(cancel)
-        yield from run.steps(path, cancel)
-        cancel.raise_if_cancelled()
-        total = run.params.steps
-        yield TrainingStep(total, total, "Choosing thresholds", loss=run.state.loss)
-        done = run.finish(folder, about or {})
-        checkpoint.remove()
-    return done
+    params = params or StarDistTraining()
+    return (
+        yield from train_objects(
+            lambda: Run.of(parent, regions, replay, validation, params),
+            Path(folder),
+            "stardist.pt",
+            cancel or CancelToken(),
+            about=about or {},
+            resume=resume,
+        )
+    )

@@ -1,0 +1,82 @@
+"""What a Cellpose network gains from a few images of a stain that it has never seen.
+
+    python benchmarks/cellpose_training.py MODEL --data DIR --stain purple_on_purple
+
+``DIR`` holds ``splits.csv`` and ``dsb2018/``. Each seed draws its own images from the split
+``train`` and learns from all of them; nothing is held out, and the last weights are taken. Measured
+are the images of the split ``val``, of other groups. All are taken at the pixels they have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_histo.core import Segmenter
+from napari_histo.core.progress import result_of
+from napari_histo.learning.cellpose.params import CellposeTraining
+from napari_histo.learning.cellpose.training import train_cellpose
+from napari_histo.learning.course.evaluation import evaluate_model, pooled
+from napari_histo.learning.simulation.truth_folder import read_examples
+from napari_histo.learning.training import Example
+from napari_histo.models import load_model
+
+
+def figures(model: Segmenter, examples: list[Example]) -> str:
+    """F1 and panoptic quality at an IoU of 0.5, all images in one pot."""
+    found = pooled(evaluate_model(model, examples))
+    return f"F1 {found.f1:.3f}, PQ {found.pq:.3f} ({found.n_truth} nuclei)"
+
+
+def drawn(examples: list[Example], n: int, seed: int) -> list[Example]:
+    """Some images at random."""
+    chosen = np.random.default_rng(seed).permutation(len(examples))[:n]
+    return [examples[i] for i in sorted(chosen.tolist())]
+
+
+def main(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        train, val = (read_examples(args.data, args.stain, s, stack) for s in ("train", "val"))
+        before = load_model(str(args.model), device=args.device)
+        print(f"{args.stain}, {len(val)} images")
+        print(f"  before: {figures(before, val)}", flush=True)
+        for seed in range(args.seeds):
+            some = drawn(train, args.images, seed)
+            params = CellposeTraining(
+                steps=args.steps,
+                batch=args.batch,
+                rate=args.rate,
+                seed=seed,
+                held_out=0.0,
+                device=args.device,
+                precision="bfloat16",
+            )
+            began = time.monotonic()
+            place = Path(folder) / f"seed-{seed}"
+            done = result_of(train_cellpose(args.model, some, [], place, params))
+            took = time.monotonic() - began
+            n = sum(len(e.labels.objects) for e in some)
+            print(f"  seed {seed}, {len(some)} images, {n} nuclei, {args.steps} steps, ", end="")
+            print(f"{took:.0f} s: {figures(done.model, val)}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="folder, file or name of a network of Cellpose 1 to 3")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--stain", default="purple_on_purple")
+    parser.add_argument("--images", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rate", type=float)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    main(parser.parse_args())

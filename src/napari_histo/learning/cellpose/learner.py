@@ -1,0 +1,58 @@
+"""One step of learning flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from napari_histo.learning.cellpose.targets import Batch, Totals, distillation, loss_terms
+from napari_histo.learning.course.learner import PartLearner
+from napari_histo.learning.course.state import State
+from napari_histo.models._cellpose_net import CellposeNet
+
+__all__ = ["CellposeLearner"]
+
+
+class CellposeLearner(PartLearner[CellposeNet, Batch]):
+    """Takes steps.
+
+    Parameters
+    ----------
+    state, teacher, device, precision, steps, tell
+        See `PartLearner`.
+    distillation : float
+        Weight of the teacher's answers on replayed patches.
+    """
+
+    def __init__(
+        self,
+        state: State[CellposeNet],
+        teacher: CellposeNet | None,
+        *,
+        device: str,
+        precision: str,
+        distillation: float,
+        steps: int,
+        tell: Callable[[str], None],
+    ) -> None:
+        heard = teacher if distillation > 0 else None
+        super().__init__(state, heard, device=device, precision=precision, steps=steps, tell=tell)
+        self._weight = distillation
+
+    def _losses(self, batch: Batch) -> Callable[[slice], Tensor]:
+        totals = Totals.of(batch)
+        n_replayed = int(batch.replayed.sum())
+        return lambda part: self._loss(batch.part(part), totals, n_replayed)
+
+    def _loss(self, batch: Batch, totals: Totals, n_replayed: int) -> Tensor:
+        with self._autocast():
+            maps = self.state.net(batch.image)[0]
+        loss = torch.stack(list(loss_terms(maps, batch, totals).values())).sum()
+        some = batch.replayed
+        if self._teacher is None or not bool(some.any()):
+            return loss
+        with torch.no_grad(), self._autocast():
+            told = self._teacher(batch.image[some])[0]
+        return loss + self._weight * distillation(maps[some], told).sum() / n_replayed
