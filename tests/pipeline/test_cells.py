@@ -20,8 +20,9 @@ from napari_histo.core import (
     new_ids,
     result_of,
 )
+from napari_histo.core.cell_join import Alone, JoinRequest
 from napari_histo.errors import Cancelled, PixelSizeUnknownError
-from napari_histo.pipeline.cells import Alone, JoinRequest, join_cells
+from napari_histo.pipeline.cells import join_cells
 
 SIZE = PixelSize.square(0.5)
 

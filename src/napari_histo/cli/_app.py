@@ -9,6 +9,7 @@ import typer
 
 from napari_histo import __version__
 from napari_histo.cli import (
+    cells,
     classify,
     demo,
     doctor,
@@ -36,6 +37,7 @@ app = typer.Typer(
     help="Nuclei and cells on images and whole slides, for napari and QuPath.",
 )
 app.command("segment")(segment.segment_command)
+app.command("cells")(cells.cells_command)
 app.command("tissue")(tissue.tissue_command)
 app.command("measure")(measure.measure_command)
 app.command("positivity")(positivity.positivity_command)

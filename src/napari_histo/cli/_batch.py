@@ -26,7 +26,7 @@ from napari_histo.errors import (
     WriteError,
 )
 
-__all__ = ["run_batch", "run_single"]
+__all__ = ["keep_settings", "run_batch", "run_single", "settings_of"]
 
 #: What was asked for; hidden, for JSON in a folder of results is taken for GeoJSON.
 _ASKED = ".batch.json"
@@ -53,7 +53,7 @@ def run_batch(
     Cancelled
     """
     with _held(folder):
-        _keep_settings(folder, job)
+        keep_settings(folder, job)
         summary = Summary(folder / "summary.csv", keep=job.resume)
         rows: list[ImageRow] = []
         for image, target in targets:
@@ -166,12 +166,12 @@ def _count(target: Path) -> int | None:
         return None
 
 
-def _keep_settings(folder: Path, job: Job) -> None:
+def keep_settings(folder: Path, job: Job) -> None:
     """What was asked for lies in the folder; to go on, it has to be the same."""
     from napari_histo.store.run_folder import differences
     from napari_histo.store.write import atomic_path
 
-    path, asked = folder / _ASKED, _settings(job)
+    path, asked = folder / _ASKED, settings_of(job)
     there = _read_settings(path) if job.resume else None
     if there is None:
         with atomic_path(path) as work:
@@ -195,13 +195,15 @@ def _read_settings(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _settings(job: Job) -> dict[str, Any]:
+def settings_of(job: Job) -> dict[str, Any]:
     """Facts that decide which objects are found; tiles and devices do not."""
     parameters = {k: v for k, v in asdict(job.request).items() if k not in ("tile_px", "seed")}
     parameters |= {"classes": None if job.classes is None else list(job.classes.names)}
     parameters |= {"tissue": job.tissue, "z": job.z or 0, "series": job.series or 0}
     if job.colours is not None:
         parameters["colours"] = {k: str(v) for k, v in asdict(job.colours).items()}
+    if job.cells is not None:
+        parameters["cells"] = job.cells.facts()
     info = job.model.info
     return {
         "image": {},

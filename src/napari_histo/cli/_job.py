@@ -12,6 +12,7 @@ from napari_histo.cli._targets import is_run_folder
 from napari_histo.core import Box, CancelToken, ClassScheme, Segmenter, SlideInfo, SlideReader
 
 if TYPE_CHECKING:
+    from napari_histo.cli._cells import CellsJob
     from napari_histo.ops.tissue import TissueMask
     from napari_histo.pipeline import SegmentRequest
     from napari_histo.pipeline.colour_choice import ColourChoice
@@ -41,6 +42,8 @@ class Job:
         That the model was loaded for.
     colours : ColourChoice or None
         What is done to each slide's colours first.
+    cells : CellsJob or None
+        How the nuclei that are found become cells.
     """
 
     model: Segmenter
@@ -54,6 +57,7 @@ class Job:
     debug: bool
     diameter_um: float | None = None
     colours: ColourChoice | None = None
+    cells: CellsJob | None = None
 
     def run(
         self, image: Path, target: Path, cancel: CancelToken, *, in_batch: bool = False
@@ -69,6 +73,9 @@ class Job:
         """
         from napari_histo.slides import open_image
 
+        if self.cells is not None:
+            nuclei = replace(self, cells=None)
+            return self.cells.run(nuclei, image, target, cancel, in_batch=in_batch)
         is_run = self.tissue is not None or self.cluster is not None
         with open_image(image, z=self.z or 0, series=self.series or 0) as reader:
             say_choices(reader.info, z=self.z, series=self.series)

@@ -10,11 +10,13 @@ import typer
 
 from napari_histo.cli._arguments import DeviceName, parse_pixel_size
 from napari_histo.cli._batch import run_batch, run_single
+from napari_histo.cli._cells import CellsChoice
 from napari_histo.cli._console import cancel_on_interrupt, err
 from napari_histo.cli._job import Job
 from napari_histo.cli._slide import Cluster
 from napari_histo.cli._targets import pair_up
 from napari_histo.core import Box, ClassScheme, PixelSize, Segmenter, Thresholds
+from napari_histo.core.cell_join import Alone
 
 __all__ = ["segment_command"]
 
@@ -91,6 +93,26 @@ def segment_command(
             min=0, max=1, help="Largest overlap of two objects; Cellpose's flow threshold."
         ),
     ] = None,
+    cells: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UM|MODEL",
+            help="Make cells: nuclei grown so many µm, or matched to what a second model finds.",
+        ),
+    ] = None,
+    cells_channel: Annotated[
+        int | None, typer.Option(min=0, help="Channel with the cells, for the second model.")
+    ] = None,
+    cells_diameter: Annotated[
+        float | None, typer.Option(metavar="UM", help="Of the cells, for the second model.")
+    ] = None,
+    nuclei_alone: Annotated[
+        Alone,
+        typer.Option(help="What becomes of nuclei without a cell; 'expand' grows them 5 µm."),
+    ] = Alone.KEEP,
+    cells_alone: Annotated[
+        Alone, typer.Option(metavar="[keep|drop]", help="What becomes of cells without a nucleus.")
+    ] = Alone.KEEP,
     classes: Annotated[
         str | None,
         typer.Option(metavar="A,B,…", help="Names for the model's classes, in their order."),
@@ -149,17 +171,12 @@ def segment_command(
 
     An existing result of that name is replaced once the new one is complete.
     """
-    from napari_histo.models import get_info, is_available, load_model
     from napari_histo.pipeline import SegmentRequest
     from napari_histo.pipeline.colour_choice import ColourChoice
 
     box, size = _parse_region(region), parse_pixel_size(pixel_size)
     targets = pair_up(images, output, format_ and format_.value)
-    if not is_available(model):
-        fetched = get_info(model)
-        err.print(f"{model} comes from {fetched.source}\nLicence: {fetched.licence}", markup=False)
-        err.print(fetched.description, markup=False)
-    segmenter = load_model(model, device=device.value, diameter_um=diameter)
+    segmenter = _load(model, device, diameter)
     info = segmenter.info
     if pixel_size == "model" and info.pixel_size_um is not None:
         size = PixelSize.square(info.pixel_size_um)
@@ -193,6 +210,10 @@ def segment_command(
         diameter,
         None if colours.is_none else colours,
     )
+    if cells is not None:
+        choice = CellsChoice(cells, cells_channel, cells_diameter, nuclei_alone, cells_alone)
+        second = None if choice.is_growth else _load(cells, device, cells_diameter)
+        job = choice.of(job, second)
     with cancel_on_interrupt() as cancel:
         if targets[0][1] == output:
             all_well = run_single(job, *targets[0], cancel)
@@ -200,6 +221,20 @@ def segment_command(
             all_well = run_batch(job, targets, output, cancel)
     if not all_well:
         raise typer.Exit(1)
+
+
+def _load(name: str, device: DeviceName, diameter_um: float | None) -> Segmenter:
+    """A model; where it has to be fetched, from where and under which licence is told."""
+    from napari_histo.models import get_info, is_available, load_model
+
+    if not is_available(name):
+        fetched = get_info(name)
+        err.print(f"{name} comes from {fetched.source}\nLicence: {fetched.licence}", markup=False)
+        err.print(fetched.description, markup=False)
+    model = load_model(name, device=device.value, diameter_um=diameter_um)
+    if "-NC" in model.info.licence:
+        err.print(f"Licence of {model.info.name}: {model.info.licence}", markup=False)
+    return model
 
 
 # -- arguments ---------------------------------------------------------------------------------

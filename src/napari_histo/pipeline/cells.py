@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from math import ceil, floor
 
 import numpy as np
@@ -18,6 +17,7 @@ from napari_histo.core import (
     PixelSize,
     Progress,
 )
+from napari_histo.core.cell_join import Alone, JoinRequest
 from napari_histo.core.grid_index import GridIndex
 from napari_histo.errors import PixelSizeUnknownError
 from napari_histo.ops.cells import Overlaps, assign, clip, overlaps, without
@@ -26,51 +26,12 @@ from napari_histo.pipeline.cell_rows import as_cells, paired_rows, with_free_ids
 from napari_histo.pipeline.grow import grow_cells, seeds
 from napari_histo.pipeline.tilewise import rows_by_tile, tilewise
 
-__all__ = ["Alone", "JoinRequest", "Joined", "join_cells"]
+__all__ = ["Joined", "extent_of", "join_cells"]
 
 #: Pairs that are clipped in one go.
 _CHUNK = 4096
 
 Rows = NDArray[np.int64]
-
-
-class Alone(StrEnum):
-    """What becomes of an object without a partner."""
-
-    KEEP = "keep"
-    EXPAND = "expand"
-    DROP = "drop"
-
-
-@dataclass(frozen=True)
-class JoinRequest:
-    """How nuclei and cells are joined.
-
-    Attributes
-    ----------
-    least_share : float
-        Share of a nucleus that must lie in its cell.
-    nuclei_alone : Alone
-        Nuclei without a cell stay as they are, are expanded by `expand_um`, or go.
-    cells_alone : Alone
-        Cells without a nucleus stay, or go; they cannot be expanded.
-    expand_um : float
-        How far nuclei without a cell grow, at most; never into another cell.
-    tile_px : int
-        Side of the tiles that pairs are looked for in; changes memory, not the result.
-    """
-
-    least_share: float = 0.5
-    nuclei_alone: Alone = Alone.KEEP
-    cells_alone: Alone = Alone.KEEP
-    expand_um: float = 5.0
-    tile_px: int = 2048
-
-    def __post_init__(self) -> None:
-        if not 0 < self.least_share <= 1:
-            raise ValueError(f"least_share is {self.least_share}; it must be above 0, at most 1.")
-        if self.cells_alone is Alone.EXPAND:
-            raise ValueError("Cells without a nucleus are kept or dropped, not expanded.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +93,7 @@ def join_cells(
             f"Nuclei without a cell are to grow by {request.expand_um:g} µm, and nobody knows how "
             "large a pixel is. Give the pixel size in µm, or keep or drop such nuclei."
         )
-    if extent is None:
-        reach = 0 if pixel_size is None else reach_px(request.expand_um, pixel_size)
-        extent = _extent(nuclei, cells, margin_px=reach)
+    extent = extent or extent_of(nuclei, cells, reach=(request.expand_um, pixel_size))
     job = _Join(nuclei, cells, request, extent, cancel)
     yield from job.match()
     yield from job.clip()
@@ -258,12 +217,12 @@ def _box(bounds: NDArray[np.float32]) -> Box:
     return Box.from_edges(*edges)
 
 
-def _extent(*tables: ObjectTable, margin_px: int) -> Box:
-    """What the objects cover, and as much around as could be image."""
+def extent_of(*tables: ObjectTable, reach: tuple[float, PixelSize | None]) -> Box:
+    """What objects cover, and what they could grow over by `reach`; not beyond the first pixel."""
     bounds = np.concatenate([t.contours.bounds for t in tables])
     known = bounds[np.isfinite(bounds).all(axis=1)]
     if not len(known):
         return Box(0, 0, 1, 1)
-    box = _box(known)
-    left, top = (max(edge - margin_px, min(edge, 0)) for edge in (box.x, box.y))
-    return Box.from_edges(left, top, box.right + margin_px, box.bottom + margin_px)
+    box, margin = _box(known), reach_px(*reach)
+    left, top = (max(edge - margin, min(edge, 0)) for edge in (box.x, box.y))
+    return Box.from_edges(left, top, box.right + margin, box.bottom + margin)
