@@ -118,6 +118,18 @@ class Builder:
             return None
 
     @property
+    def channels(self) -> tuple[tuple[str, tuple[int, int, int]], ...]:
+        """Name and (red, green, blue) of each channel as in QuPath; empty where nothing is said."""
+        channels = self.metadata.get("channels")
+        try:
+            return tuple(
+                (str(c["name"]), ((n := int(c["color"])) >> 16 & 255, n >> 8 & 255, n & 255))
+                for c in (channels if isinstance(channels, list) else ())
+            )
+        except (KeyError, TypeError, ValueError):
+            return ()
+
+    @property
     def series(self) -> int:
         """Number of the image in its file, from 0, of the reader's arguments."""
         for flag in ("--series", "-s"):

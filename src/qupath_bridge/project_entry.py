@@ -13,6 +13,7 @@ from qupath_bridge._builders import Builder, parse_builder, parse_server_file
 from qupath_bridge._json_files import read_json_object
 from qupath_bridge._qpdata import DataCheck, DataState, check_data
 from qupath_bridge._summary import Summary, read_summary
+from qupath_bridge.stains import read_stains
 
 __all__ = ["ProjectEntry", "parse_entry"]
 
@@ -77,6 +78,10 @@ class ProjectEntry:
             The file is damaged.
         """
         return read_summary(self.folder / "summary.json")
+
+    def stains(self) -> str:
+        """Stain vectors as QuPath's script sets them, read anew each time; empty where unset."""
+        return read_stains(self.data_file)
 
     def check_data(self) -> DataCheck:
         """Whether the saved objects are whole, looked at anew each time."""

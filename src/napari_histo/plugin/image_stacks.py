@@ -121,20 +121,30 @@ class ImageStack:
 
 def image_stacks(viewer: ViewerModel) -> list[ImageStack]:
     """All images of a window, the newest first; its previews are none."""
-    groups: dict[Hashable, list[Image]] = {}
+    groups: list[list[Image]] = []
     for layer in image_layers(viewer):
-        groups.setdefault(_group(layer), []).append(layer)
-    return [ImageStack.of(layers) for layers in reversed(groups.values())]
+        own = next((g for g in groups if _belongs(layer, g[-1], is_next=g is groups[-1])), None)
+        if own is None:
+            groups.append([layer])
+        else:
+            own.append(layer)
+    return [ImageStack.of(layers) for layers in reversed(groups)]
 
 
-def _group(layer: Image) -> Hashable:
-    """The same for channels of one image: of one file, or added as such, and in one place."""
+def _belongs(layer: Image, before: Image, *, is_next: bool) -> bool:
+    """True for channels of one image: in one place, and of one file or added with one call."""
+    if layer.rgb or before.rgb or _facts(layer) != _facts(before):
+        return False
     path = layer.source.path
-    alone: Hashable = layer.unique_id
-    if layer.rgb or (path is None and layer.blending != "additive"):
-        return alone
+    if path is not None or before.source.path is not None:
+        return bool(path == before.source.path)
+    # napari blends all channels but the first so.
+    return is_next and layer.blending == "additive"
+
+
+def _facts(layer: Image) -> Hashable:
     placed = tuple(np.round(to_world(layer).ravel(), 9))
-    return path, layer.ndim, plane_shape(layer), layer.multiscale, str(layer.dtype), placed
+    return layer.ndim, plane_shape(layer), layer.multiscale, str(layer.dtype), placed
 
 
 def _shared_start(names: Sequence[str], path: str | None) -> str:

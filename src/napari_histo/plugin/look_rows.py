@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
 from napari_histo.core import ModelInfo
 from napari_histo.pipeline.colour_choice import ColourChoice, Normalization
 from napari_histo.plugin.image_stacks import Channels, ImageStack
-from napari_histo.plugin.parts import LabelledRow, combo, row
+from napari_histo.plugin.parts import LabelledRow, combo, row, show_choices
 
 __all__ = ["ChannelRows", "ColourRows"]
 
@@ -93,8 +93,7 @@ class ColourRows(QWidget):
         )
         self.preview_box = QCheckBox("Preview")
         self.preview_box.setToolTip("A layer that shows what the model sees; its eye compares.")
-        for text, data in _STAINS:
-            self.stain_box.addItem(text, data)
+        show_choices(self.stain_box, _STAINS)
         for text, data in _NORMALIZATIONS:
             self.colour_box.addItem(text, data)
         self._rows = [
@@ -117,13 +116,8 @@ class ColourRows(QWidget):
         vectors : str
             Stain vectors of the image's QuPath project, as `StainVectors.parse` reads them.
         """
-        last = self.stain_box.count() - 1
-        if str(self.stain_box.itemData(last)).startswith("{"):
-            with QSignalBlocker(self.stain_box):
-                self.stain_box.removeItem(last)
-        if vectors:
-            with QSignalBlocker(self.stain_box):
-                self.stain_box.addItem("Hematoxylin, QuPath's vectors", vectors)
+        own = [("Hematoxylin, vectors of the QuPath project", vectors)] if vectors else []
+        show_choices(self.stain_box, [*_STAINS, *own])
         one = model is not None and model.channels != "rgb"
         self._rows[0].setVisible(is_colour and one)
         self._rows[1].setVisible(is_colour)

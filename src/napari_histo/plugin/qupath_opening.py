@@ -11,8 +11,9 @@ import numpy as np
 from napari_histo.core import Box, ClassScheme, ObjectTable
 from napari_histo.plugin.annotate import AnnotateDock
 from napari_histo.plugin.geometry import look_at, placement_of, show_whole, to_napari
+from napari_histo.plugin.layers import STAINS_KEY
 from napari_histo.plugin.leaving import Leaving
-from napari_histo.plugin.readers import planes_as_layers
+from napari_histo.plugin.readers import channel_colormap, planes_as_layers
 from napari_histo.session import Tool
 from napari_histo.session.qupath_state import ImageRow, OpenedSlide
 from qupath_bridge.sync import Conflict
@@ -101,6 +102,7 @@ class ProjectView:
             slide.reader.close()
         else:
             layers = self._add(slide)
+            _as_in_qupath(layers, slide)
             self._layers[key] = [layer.unique_id for layer in layers]
         self._key = key
         for layer in layers:
@@ -178,6 +180,20 @@ class ProjectView:
         if active is not None:
             self._viewer.layers.selection.active = active  # whose keys and mouse go on to work
         return layer
+
+
+def _as_in_qupath(layers: list[Image], slide: OpenedSlide) -> None:
+    """Names and colours of channels, and the stain vectors for the Segment panel."""
+    for layer in layers:
+        if layer.rgb and slide.stains:
+            layer.metadata = {**layer.metadata, STAINS_KEY: slide.stains}
+    if len(layers) < 2 or len(layers) != len(slide.channels):
+        return
+    for layer, (name, rgb), old in zip(
+        layers, slide.channels, slide.reader.info.channel_names, strict=True
+    ):
+        layer.name = layer.name.removesuffix(old) + name
+        layer.colormap = channel_colormap(rgb)
 
 
 def _lines(table: ObjectTable) -> list[Any]:

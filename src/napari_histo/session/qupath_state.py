@@ -104,11 +104,17 @@ class OpenedSlide:
         In the coordinates of the project's objects.
     is_view : bool
         Whether QuPath shows the file through steps, so that the file alone is another image.
+    channels : tuple of (name, (red, green, blue))
+        As QuPath shows them; empty where the project does not say.
+    stains : str
+        Stain vectors as QuPath's script sets them; empty where there are none.
     """
 
     row: ImageRow
     reader: SlideReader
     is_view: bool
+    channels: tuple[tuple[str, tuple[int, int, int]], ...] = ()
+    stains: str = ""
 
 
 class Step(Enum):

@@ -88,7 +88,7 @@ def slide_of(project: QuPathProject, row: ImageRow, tools: QuPathTools) -> Opene
     reader = project.open_image(entry, tools.open_slide)
     builder = entry.builder
     is_view = bool(builder.steps or builder.series or builder.argument("--rotate"))
-    return OpenedSlide(row, reader, is_view)
+    return OpenedSlide(row, reader, is_view, builder.channels, entry.stains())
 
 
 def reading(
