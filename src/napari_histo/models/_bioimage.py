@@ -6,13 +6,24 @@ Source of the format: github.com/bioimage-io/spec-bioimage-io.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from napari_histo.core import ClassScheme, ModelInfo, Thresholds
 from napari_histo.errors import ModelError
+from napari_histo.models._bioimage_words import (
+    axes_of,
+    axis_of,
+    channel_names,
+    channels_of,
+    grid_of,
+    halo_of,
+    name_of,
+    pixel_um_of,
+    round_up,
+)
 
 __all__ = ["DESCRIPTIONS", "Description", "has_description", "read_description"]
 
@@ -24,8 +35,6 @@ _WEIGHTS: Mapping[str, Literal["onnx", "torchscript"]] = {
 }
 #: Context of a pixel where the description says none, px.
 _MARGIN_PX = 96
-_AXES_V5 = {"batch": "b", "channel": "c"}
-_UM = {"micrometer": 1.0, "micrometre": 1.0, "um": 1.0, "µm": 1.0, "nanometer": 1e-3}
 
 Answer = Literal["stars", "foreground", "foreground and border"]
 
@@ -51,12 +60,16 @@ class Description:
         Pixels (y, x) of the image for one of the answer.
     n_classes : int or None
         Of stars, beside the background.
+    n_rays : int
+        Of stars.
     percentiles : (float, float) or None
         Of the image that become 0 and 1; None where mean and deviation become 0 and 1.
+    each_channel : bool
+        True where each channel has a mean of its own.
     sigmoid : bool
         True where the answer is still to be put through one.
-    margin_px, align_px : int
-        Context of a pixel; where tiles may start.
+    margin_px, align_px, least_px : int
+        Context of a pixel; where tiles may start; smallest side.
     """
 
     info: ModelInfo
@@ -68,10 +81,20 @@ class Description:
     answer_axes: str
     grid: tuple[int, int]
     n_classes: int | None
+    n_rays: int
     percentiles: tuple[float, float] | None
+    each_channel: bool
     sigmoid: bool
     margin_px: int
     align_px: int
+    least_px: int
+
+    @property
+    def least_answers(self) -> int:
+        """Channels that the answer must have."""
+        if self.answer != "stars":
+            return 1 if self.answer == "foreground" else 2
+        return 1 + self.n_rays + (0 if self.n_classes is None else self.n_classes + 1)
 
 
 def has_description(folder: Path) -> bool:
@@ -129,25 +152,30 @@ class _Reader:
         """All of it."""
         one_in, one_out = self._only("inputs"), self._outputs()
         kind, weights, sha256 = self._weights()
-        axes, answer_axes = _axes(one_in), _axes(one_out)
+        axes, answer_axes = axes_of(one_in), axes_of(one_out)
         self._check_axes(axes)
-        grid = _grid(one_out)
-        answer, n_classes = self._answer(one_out)
-        align_px = max(_step(one_in, axis) for axis in "yx")
+        grid = grid_of(one_in, one_out)
+        answer, n_rays, n_classes = self._answer(one_out, grid)
+        percentiles, each_channel = self._preparation(one_in)
+        align_px = max(self._side(one_in, letter)[1] for letter in "yx")
+        least_px = max(self._side(one_in, letter)[0] for letter in "yx")
         return Description(
             self._info(kind, one_in),
             weights,
             sha256,
             axes,
-            _channels(one_in),
+            channels_of(one_in),
             answer,
             answer_axes,
             grid,
             n_classes,
-            self._percentiles(one_in),
+            n_rays,
+            percentiles,
+            each_channel,
             self._sigmoid(one_out),
-            int(self.own.get("margin_px") or max(_halo(one_out), _MARGIN_PX)),
+            int(self.own.get("margin_px") or round_up(max(halo_of(one_out), _MARGIN_PX), align_px)),
             int(self.own.get("align_px") or max(align_px, *grid)),
+            least_px,
         )
 
     def _refuse(self, why: str) -> ModelError:
@@ -162,7 +190,7 @@ class _Reader:
 
     def _outputs(self) -> dict[str, Any]:
         for one in self.words["outputs"]:
-            text = f"{_name(one)} {one.get('description', '')} {_channel_names(one)}".lower()
+            text = f"{name_of(one)} {one.get('description', '')} {channel_names(one)}".lower()
             if "affinit" in text:
                 raise self._refuse(
                     "it gives affinities, from which other programs (for example plantseg, elf) "
@@ -192,33 +220,54 @@ class _Reader:
         if sorted(axes) not in (list("bcxy"), list("bxy")):
             raise self._refuse(f"its input has the axes {axes!r}; wanted is one 2D image.")
 
-    def _answer(self, output: Mapping[str, Any]) -> tuple[Answer, int | None]:
-        channels = _channels(output)
+    def _answer(
+        self, output: Mapping[str, Any], grid: tuple[int, int]
+    ) -> tuple[Answer, int, int | None]:
+        """What it means, with the number of rays and classes."""
+        channels = channels_of(output)
         stars: Mapping[str, Any] = self.config.get("stardist") or {}
         if stars:
             words = stars.get("config") or {}
             n_classes = words.get("n_classes")
             rays = int(words.get("n_rays", channels - 1))
             wanted = 1 + rays + (0 if n_classes is None else int(n_classes) + 1)
-            if channels not in (0, wanted):
+            if channels not in (0, wanted) or rays < 3:
                 raise self._refuse(
                     f"it gives {channels} channels where StarDist's probability, {rays} rays and "
-                    f"{n_classes} classes make {wanted}."
+                    f"{n_classes or 0} classes make {wanted}."
                 )
-            return "stars", n_classes
-        if channels in (1, 2):
-            return ("foreground" if channels == 1 else "foreground and border"), None
+            return "stars", rays, None if n_classes is None else int(n_classes)
+        if channels in (1, 2) and grid == (1, 1):
+            return ("foreground" if channels == 1 else "foreground and border"), 0, None
         raise self._refuse(
-            f"it gives {channels} channels and does not say what they mean. Known are StarDist's, "
-            "a probability of the foreground, and one with a second of the borders."
+            f"it gives {channels} channels for {grid[0]} x {grid[1]} px and does not say what they "
+            "mean. Known are StarDist's, and for each pixel a probability of the foreground, "
+            "perhaps with a second of the borders."
         )
+
+    def _side(self, one_in: Mapping[str, Any], letter: str) -> tuple[int, int]:
+        """Least size and step of a side."""
+        shape, size = one_in.get("shape"), axis_of(one_in, letter).get("size")
+        at = axes_of(one_in).index(letter)
+        if isinstance(shape, Mapping):
+            least, step = int(shape["min"][at]), int(shape["step"][at])
+        elif isinstance(size, Mapping) and "min" in size:
+            least, step = int(size["min"]), int(size.get("step", 1))
+        else:
+            raise self._refuse(
+                f"it takes images of one size only ({shape or size}); wanted is one for any size, "
+                "since objects at the edge of its window would be cut."
+            )
+        if step < 1:
+            raise self._refuse(f"its side {letter} never changes ({least} px).")
+        return least, step
 
     def _info(self, kind: str, one_in: Mapping[str, Any]) -> ModelInfo:
         own, words = self.own, self.words
         stars = self.config.get("stardist") or {}
         found = stars.get("thresholds") or own.get("thresholds") or {}
-        size = own.get("pixel_size_um") or _pixel_um(one_in)
-        rgb = _channels(one_in) == 3
+        size = own.get("pixel_size_um") or pixel_um_of(one_in)
+        rgb = channels_of(one_in) == 3
         return ModelInfo(
             str(words["name"]),
             kind,
@@ -233,103 +282,25 @@ class _Reader:
             description=str(words.get("description", "")).strip(),
         )
 
-    def _percentiles(self, one_in: Mapping[str, Any]) -> tuple[float, float] | None:
-        steps = [s for s in one_in.get("preprocessing") or [] if _name(s) != "ensure_dtype"]
-        if len(steps) != 1 or _name(steps[0]) not in ("scale_range", "zero_mean_unit_variance"):
-            names = ", ".join(map(_name, steps)) or "nothing"
+    def _preparation(self, one_in: Mapping[str, Any]) -> tuple[tuple[float, float] | None, bool]:
+        """Percentiles, and whether each channel is prepared by itself."""
+        steps = [s for s in one_in.get("preprocessing") or [] if name_of(s) != "ensure_dtype"]
+        if len(steps) != 1 or name_of(steps[0]) not in ("scale_range", "zero_mean_unit_variance"):
+            names = ", ".join(map(name_of, steps)) or "nothing"
             raise self._refuse(
                 f"its input is prepared by {names}; known are scale_range (percentiles) and "
                 "zero_mean_unit_variance."
             )
-        if _name(steps[0]) == "zero_mean_unit_variance":
-            return None
         words = steps[0].get("kwargs") or {}
-        return float(words.get("min_percentile", 0)), float(words.get("max_percentile", 100))
+        axes = words.get("axes") or ["channel"]
+        each_channel = not any(axis in ("c", "channel") for axis in axes)
+        if name_of(steps[0]) == "zero_mean_unit_variance":
+            return None, each_channel
+        low, high = words.get("min_percentile", 0), words.get("max_percentile", 100)
+        return (float(low), float(high)), each_channel
 
     def _sigmoid(self, output: Mapping[str, Any]) -> bool:
-        names = [_name(s) for s in output.get("postprocessing") or []]
+        names = [name_of(s) for s in output.get("postprocessing") or []]
         if other := [n for n in names if n not in ("sigmoid", "ensure_dtype")]:
             raise self._refuse(f"its answer needs {', '.join(other)}; known is sigmoid.")
         return "sigmoid" in names
-
-
-# -- words that both formats write in their own way ------------------------------------------------
-
-
-def _name(words: Mapping[str, Any]) -> str:
-    return str(words.get("id") or words.get("name") or "")
-
-
-def _axes(tensor: Mapping[str, Any]) -> str:
-    axes = tensor["axes"]
-    if isinstance(axes, str):
-        return axes
-    return "".join(_letter(axis) for axis in axes)
-
-
-def _letter(axis: Mapping[str, Any]) -> str:
-    return _AXES_V5.get(str(axis.get("type")), str(axis.get("id", "?")))
-
-
-def _axis(tensor: Mapping[str, Any], letter: str) -> Mapping[str, Any]:
-    """Words of an axis of format 0.5; none of 0.4."""
-    axes = tensor["axes"]
-    if isinstance(axes, str):
-        return {}
-    return next((a for a in axes if _letter(a) == letter), {})
-
-
-def _channel_names(tensor: Mapping[str, Any]) -> str:
-    return " ".join(map(str, _axis(tensor, "c").get("channel_names") or []))
-
-
-def _channels(tensor: Mapping[str, Any]) -> int:
-    """How many; 1 where there is no such axis, 0 where nobody says."""
-    axes = _axes(tensor)
-    if "c" not in axes:
-        return 1
-    if names := _axis(tensor, "c").get("channel_names"):
-        return len(names)
-    shape = tensor.get("shape")
-    if isinstance(shape, Mapping):
-        if "min" in shape:
-            return int(shape["min"][axes.index("c")])
-        return int(2 * shape["offset"][axes.index("c")])
-    return int(shape[axes.index("c")]) if isinstance(shape, Sequence) else 0
-
-
-def _step(tensor: Mapping[str, Any], letter: str) -> int:
-    """Sides must grow by this."""
-    axes, shape = _axes(tensor), tensor.get("shape")
-    if isinstance(shape, Mapping) and "step" in shape:
-        return max(1, int(shape["step"][axes.index(letter)]))
-    if isinstance(shape, Sequence):
-        return max(1, int(shape[axes.index(letter)]))
-    size = _axis(tensor, letter).get("size")
-    if isinstance(size, Mapping):
-        return max(1, int(size.get("step", 1)))
-    return max(1, int(size or 1))
-
-
-def _grid(output: Mapping[str, Any]) -> tuple[int, int]:
-    y, x = (_pixels_a_cell(output, letter) for letter in "yx")
-    return y, x
-
-
-def _pixels_a_cell(output: Mapping[str, Any], letter: str) -> int:
-    shape = output.get("shape")
-    if isinstance(shape, Mapping) and "scale" in shape:
-        return max(1, round(1 / float(shape["scale"][_axes(output).index(letter)])))
-    return max(1, round(float(_axis(output, letter).get("scale", 1.0))))
-
-
-def _halo(output: Mapping[str, Any]) -> int:
-    if halo := output.get("halo"):
-        return int(max(halo))
-    return max(int(_axis(output, letter).get("halo") or 0) for letter in "yx")
-
-
-def _pixel_um(one_in: Mapping[str, Any]) -> float | None:
-    axis = _axis(one_in, "x")
-    unit = _UM.get(str(axis.get("unit")))
-    return None if unit is None or "scale" not in axis else float(axis["scale"]) * unit

@@ -15,7 +15,7 @@ from napari_histo.models._watershed import contrasts, local_otsu, means, noise, 
 from napari_histo.ops.finite import finite
 from napari_histo.ops.stain import brightest, is_gray, nuclear_density, optical_density
 
-__all__ = ["CLASSICAL_INFO", "ClassicalSegmenter", "Polarity"]
+__all__ = ["CLASSICAL_INFO", "ClassicalSegmenter", "Polarity", "centres"]
 
 Polarity = Literal["auto", "bright", "dark"]
 
@@ -135,7 +135,7 @@ class ClassicalSegmenter:
             return _no_proposals()
         kept = np.where(keep, np.cumsum(keep), 0)[labels]
         return Proposals(
-            _centres(kept),
+            centres(kept),
             prob[keep].astype(np.float32),
             contours=_outlines(kept),
         )
@@ -206,7 +206,7 @@ def _label(signal: _Signal) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     return labels, prob
 
 
-def _centres(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+def centres(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     """Centroids of labels 1..n, x before y, to 1/16 px, which every tile rounds alike."""
     n = int(labels.max())
     area = np.bincount(labels.ravel(), minlength=n + 1)[1:]

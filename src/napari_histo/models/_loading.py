@@ -10,6 +10,7 @@ from typing import Any
 from napari_histo.core import ClassScheme, ModelInfo, PromptSegmenter, Segmenter
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.models._cellpose_files import CELLPOSE_FAMILY, load_cellpose
+from napari_histo.models._foreign import FOREIGN_FAMILIES, load_foreign
 from napari_histo.models._model_folder import SHIPPED_WEIGHTS, read_percentiles
 from napari_histo.models._region import REGION_FAMILY
 
@@ -42,6 +43,8 @@ def load_any(
         from napari_histo.models._region import load_region_model
 
         return load_region_model(path, device="cpu")
+    if info.family in FOREIGN_FAMILIES:
+        return load_foreign(path, info, device="cpu", record=record)
     if info.family == PROMPT_FAMILY:
         return load_click(path, info, device="cpu", precision="float32")
     return load_stardist(path, info, device="cpu", precision="float32")

@@ -18,6 +18,7 @@ from napari_histo.models._cellpose_files import (
     load_cellpose,
     unavailable,
 )
+from napari_histo.models._foreign import FOREIGN_FAMILIES, load_foreign
 from napari_histo.models._loading import PROMPT_FAMILY, load_click, load_stardist
 from napari_histo.models._model_folder import read_info
 from napari_histo.models._places import Place, describe, find_places, shared_folders, write_shared
@@ -216,6 +217,10 @@ def load_model(
             f"The model {name!r} tells tissues apart; it does not find objects. Use it with "
             "'napari-histo regions predict', or choose another model here."
         )
+    if info.family in FOREIGN_FAMILIES:
+        place = places().get(name)
+        record = {} if place is None else place.record
+        return load_foreign(model_folder(name), info, device=device, record=record)
     return load_stardist(model_folder(name), info, device=device, precision=precision)
 
 
