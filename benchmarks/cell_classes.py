@@ -1,6 +1,6 @@
 """How well classes of cells are told apart on images never seen, by 10, 50 and 200 clicks a class.
 
-    python benchmarks/cell_classes.py DATA/points/brca_m2c --cache FOLDER [--seeds 20]
+    python benchmarks/cell_classes.py DATA/points/brca_m2c --cache FOLDER [--seeds 20] [--learners]
 
 90 H&E tiles of breast cancer at 0.5 µm/px with a point and a class for each cell. Nuclei are found
 by he-nuclei; a point belongs to the nucleus that holds it, or else to the nearest within 4 µm. A
@@ -10,8 +10,9 @@ half of the 95 % interval of that mean (Student's t); the spread is the standard
 single draws, which is what one user meets.
 
 The last lines ask what it brings to click the least sure objects first: from 10 a class on, 20 at
-a time, to the same number of clicks as 50 a class at random; and how often those objects are wrong, by 50
-clicks a class.
+a time, to the same number of clicks as 50 a class at random; and how often those objects are
+wrong, by 50 clicks a class. With --learners other ways to learn are held against ours, on the same
+features, standardised.
 
 Finding and measuring takes some 10 s an image and is done once, into the cache.
 """
@@ -22,12 +23,20 @@ import argparse
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from napari_histo.core import ClassScheme, ObjectTable, PixelSize, result_of
 from napari_histo.learning.cells.classifier import review_order
@@ -81,17 +90,23 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--learners", action="store_true")
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     examples = _all_examples(arguments.data, arguments.cache)
     print(f"{len(examples)} nuclei of {len(examples.groups)} patients: {examples.counts()}")
     draws = range(arguments.seeds)
     print(f"\n{'accuracy / macro F1, %':36s}" + "".join(f"{f'{n} a class':24s}" for n in _CLICKS))
-    for name, chosen in _SETS.items():
+    sets = {_DEFAULT: _SETS[_DEFAULT]} if arguments.learners else _SETS
+    for name, chosen in sets.items():
         own = [n for n in examples.features.names if chosen(n)]
         _show(f"{name}: {len(own)}", examples, own, draws, _logistic)
     own = [n for n in examples.features.names if _SETS[_DEFAULT](n)]
-    _show("random forest, the same", examples, own, draws, _forest)
+    if arguments.learners:
+        for title, make in _LEARNERS.items():
+            _show(title, examples, own, draws, partial(_other, make))
+        return
+    _show("random forest, the same", examples, own, draws, partial(_other, _forest))
     _show_review(examples, own, draws)
     _show_errors(examples, own, draws)
 
@@ -163,9 +178,27 @@ def _logistic(features: ObjectFeatures, y: NDArray[np.int32], test: ObjectFeatur
     return train_cells(features, y, classes=_CLASSES).predict(test).class_id.astype(np.intp)
 
 
-def _forest(features: ObjectFeatures, y: NDArray[np.int32], test: ObjectFeatures) -> Numbers:
-    forest = RandomForestClassifier(class_weight="balanced", random_state=0)
-    return forest.fit(features.values, y).predict(test.values).astype(np.intp)
+def _forest() -> RandomForestClassifier:
+    return RandomForestClassifier(class_weight="balanced", random_state=0)
+
+
+#: Scikit-learn's, at its defaults but for balanced classes, and trees that fit few examples.
+_LEARNERS: dict[str, Callable[[], Any]] = {
+    "random forest": _forest,
+    "gradient boosting": lambda: HistGradientBoostingClassifier(
+        max_iter=60, max_leaf_nodes=8, min_samples_leaf=5, random_state=0
+    ),
+    "support vectors (RBF)": lambda: SVC(class_weight="balanced"),
+    "discriminant, shrunk": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    "perceptron, 64 hidden": lambda: MLPClassifier((64,), alpha=1.0, random_state=0),
+}
+
+
+def _other(
+    make: Callable[[], Any], features: ObjectFeatures, y: NDArray[np.int32], test: ObjectFeatures
+) -> Numbers:
+    learner = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), make())
+    return np.asarray(learner.fit(features.values, y).predict(test.values), np.intp)
 
 
 def _show(

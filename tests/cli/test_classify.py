@@ -78,6 +78,20 @@ def test_a_folder_of_objects_becomes_a_folder(cli, folder):
     assert sorted(p.name for p in (folder / "new").iterdir()) == ["one.geojson", "two.geojson"]
 
 
+def test_training_goes_on_with_other_images(cli, folder):
+    first = ["--image", folder / "images/one.tif", "--pixel-size", 0.5, "--around", 20]
+    one, two = (folder / f"objects/{name}.geojson" for name in ("one", "two"))
+    assert cli("classify", "train", one, *first, "-o", folder / "cells").code == 0
+    more = ["--image", folder / "images/two.tif", "--pixel-size", 0.5]
+    more += ["--add-to", folder / "cells", "-o", folder / "cells"]
+    ran = cli("classify", "train", two, *more)
+    assert ran.code == 0, ran.err
+    assert "24 examples, 36 features" in ran.out
+    card = json.loads((folder / "cells/classifier.json").read_text())
+    assert card["recipe"]["around_um"] == [20.0]
+    assert card["quality"]["left_out"] == "images"
+
+
 def test_points_of_qupath_are_examples_and_truth(cli, folder):
     train(cli, folder)
     table = nuclei(5, clicked=0)

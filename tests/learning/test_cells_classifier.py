@@ -14,7 +14,12 @@ from napari_histo.errors import LearningError
 from napari_histo.learning.cells.classifier import Prediction, classified, review_order
 from napari_histo.learning.cells.examples import Examples
 from napari_histo.learning.cells.features import ObjectFeatures
-from napari_histo.learning.cells.files import CARD_FILE, load_classifier, save_classifier
+from napari_histo.learning.cells.files import (
+    CARD_FILE,
+    load_classifier,
+    load_examples,
+    save_classifier,
+)
 from napari_histo.learning.cells.training import cross_validate, judge, train_cells
 
 SCHEME = ClassScheme((ClassDef("Nucleus", (1, 2, 3)), *ClassScheme.of("Tumor", "Stroma", "Other")))
@@ -217,6 +222,26 @@ def test_a_folder_gives_back_the_same_classifier(kept):
     assert sorted(p.name for p in folder.iterdir()) == ["classifier.json", "weights.safetensors"]
     save_classifier(folder, again)
     assert load_classifier(folder).names == model.names
+
+
+def test_examples_are_kept_to_go_on_with(kept, tmp_path):
+    model, folder = kept
+    with pytest.raises(LearningError, match=r"examples\.safetensors holds no examples"):
+        load_examples(folder)
+    own = examples(np.arange(60) % 3)
+    own.features.values[3, 2] = np.nan
+    save_classifier(folder, model, own)
+    again = load_examples(folder)
+    np.testing.assert_array_equal(again.features.values, own.features.values)
+    for name in ("class_id", "group"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(own, name))
+    for name in ("classes", "groups", "pixel_sizes_um"):
+        assert getattr(again, name) == getattr(own, name)
+    assert again.features.names == own.features.names
+    path = folder / "examples.safetensors"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(LearningError, match="can be applied, but not gone on with"):
+        load_examples(folder)
 
 
 def _change(card, **words):

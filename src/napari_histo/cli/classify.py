@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from napari_histo.errors import LearningError, WriteError
 
 if TYPE_CHECKING:
     from napari_histo.learning.cells.classifier import CellClassifier
+    from napari_histo.learning.cells.recipe import FeatureRecipe
 
 __all__ = ["app"]
 
@@ -77,28 +79,29 @@ def train_command(
         str | None,
         typer.Option(metavar="MODEL", help="Features of this StarDist model's last layer, too."),
     ] = None,
+    add_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Examples of this classifier count, too, and features are made as it has them.",
+        ),
+    ] = None,
     device: _Device = DeviceName.AUTO,
     seed: Annotated[int, typer.Option(help="Of the cross-validation.")] = 0,
 ) -> None:
     """Learn classes from objects that a person classified, and from points with a class."""
     from napari_histo.learning.cells.examples import Examples, examples_of
-    from napari_histo.learning.cells.files import save_classifier
-    from napari_histo.learning.cells.network import load_network
+    from napari_histo.learning.cells.files import load_examples, save_classifier
     from napari_histo.learning.cells.recipe import FeatureRecipe
     from napari_histo.learning.cells.training import cross_validate, train_on
 
     _check_folder(output)
-    model = None if network is None else load_network(network, device=device.value)
-    recipe = FeatureRecipe(
-        (around,) if around else (),
-        network,
-        None if model is None else model.info.sha256,
-        expand_um,
-        stains,
-    )
+    recipe = FeatureRecipe((around,) if around else (), network, None, expand_um, stains)
     parts = []
-    with cancel_on_interrupt() as cancel:
-        maker = Maker(recipe, model, parse_pixel_size(pixel_size), cancel)
+    if add_to is not None:
+        recipe = FeatureRecipe.from_dict(_loaded(add_to).recipe)
+        parts.append(load_examples(add_to))
+    with _maker(recipe, pixel_size, device) as maker:
         for pair in pairs_of(objects, image or []):
             found = maker.make(*pair)
             class_id = examples_of(found.table, every=every)
@@ -107,9 +110,9 @@ def train_command(
             )
             _tell_examples(found, class_id, every=every)
     examples = Examples.join(parts)
-    classifier = train_on(examples, recipe=recipe.as_dict(), seed=seed)
+    classifier = train_on(examples, recipe=maker.recipe.as_dict(), seed=seed)
     classifier = classifier.with_quality(cross_validate(examples, seed=seed))
-    save_classifier(output, classifier)
+    save_classifier(output, classifier, examples)
     _tell_classifier(classifier, output)
 
 
@@ -129,12 +132,14 @@ def apply_command(
 ) -> None:
     """Give objects their classes; what a person said of an object stays."""
     from napari_histo.learning.cells.classifier import classified
+    from napari_histo.learning.cells.recipe import FeatureRecipe
     from napari_histo.store import save_objects
 
     pairs = pairs_of([objects], image or [])
     targets = _targets([pair[0] for pair in pairs], output)
     learned = _loaded(classifier)
-    with _maker(learned, pixel_size, device) as maker:
+    recipe = FeatureRecipe.from_dict(learned.recipe)
+    with _maker(recipe, pixel_size, device, learned.names) as maker:
         for pair, target in zip(pairs, targets, strict=True):
             found = _checked(learned, maker.make(*pair))
             table = classified(found.table, learned, learned.predict(found.features))
@@ -154,10 +159,12 @@ def evaluate_command(
 ) -> None:
     """Hold a classifier against objects that a person classified, of images it never saw."""
     from napari_histo.learning.cells.examples import Examples, examples_of
+    from napari_histo.learning.cells.recipe import FeatureRecipe
     from napari_histo.learning.cells.training import judge
 
     learned, parts = _loaded(classifier), []
-    with _maker(learned, pixel_size, device) as maker:
+    recipe = FeatureRecipe.from_dict(learned.recipe)
+    with _maker(recipe, pixel_size, device, learned.names) as maker:
         for pair in pairs_of(objects, image or []):
             found = _checked(learned, maker.make(*pair))
             truth = examples_of(found.table, every=every)
@@ -171,16 +178,21 @@ def evaluate_command(
 
 
 @contextmanager
-def _maker(learned: CellClassifier, pixel_size: str | None, device: DeviceName) -> Iterator[Maker]:
+def _maker(
+    recipe: FeatureRecipe,
+    pixel_size: str | None,
+    device: DeviceName,
+    names: tuple[str, ...] | None = None,
+) -> Iterator[Maker]:
+    """Who makes features by a recipe, with the network that it names."""
     from napari_histo.learning.cells.network import load_network
-    from napari_histo.learning.cells.recipe import FeatureRecipe
 
-    recipe = FeatureRecipe.from_dict(learned.recipe)
     model = None
     if recipe.network is not None:
         model = load_network(recipe.network, recipe.network_sha256, device=device.value)
+        recipe = replace(recipe, network_sha256=model.info.sha256)
     with cancel_on_interrupt() as cancel:
-        yield Maker(recipe, model, parse_pixel_size(pixel_size), cancel, learned.names)
+        yield Maker(recipe, model, parse_pixel_size(pixel_size), cancel, names)
 
 
 def _loaded(folder: Path) -> CellClassifier:
