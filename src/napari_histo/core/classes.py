@@ -19,6 +19,9 @@ _QUPATH_COLOURS: dict[str, tuple[int, int, int]] = {
     "Ignore*": (180, 180, 180),
     "Positive": (250, 62, 62),
     "Negative": (112, 112, 225),
+    "1+": (255, 255, 0),
+    "2+": (255, 187, 62),
+    "3+": (250, 62, 62),
     "Nucleus": (40, 150, 220),
 }
 #: Colour-blind safe palette for classes that QuPath does not know (Okabe and Ito, 2008).

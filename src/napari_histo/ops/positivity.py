@@ -35,14 +35,6 @@ INTENSITIES = ("Negative", "Positive", "1+", "2+", "3+")
 #: What segmenters call everything that they find: no kind of cell, so no base of a class.
 _ANYTHING = ("Nucleus", "Cell")
 _LEVELS = {1: ("Negative", "Positive"), 3: ("Negative", "1+", "2+", "3+")}
-#: Of a class without a base, as QuPath's.
-_PLAIN: dict[str, tuple[int, int, int]] = {
-    "Negative": (112, 112, 225),
-    "Positive": (250, 62, 62),
-    "1+": (255, 255, 0),
-    "2+": (255, 187, 62),
-    "3+": (250, 62, 62),
-}
 _OF_TUMOR: dict[str, tuple[int, int, int]] = {
     "Negative": (90, 90, 180),
     "Positive": (200, 50, 50),
@@ -236,7 +228,7 @@ def _class_of(
         return ClassDef.named(base) if base else None
     name = words[word - 1]
     if not base:
-        return ClassDef(name, _PLAIN[name])
+        return ClassDef.named(name)
     if base == "Tumor":
         return ClassDef(f"{base}: {name}", _OF_TUMOR[name])
     rgb = known[known.index(base)].rgb if base in known.names else ClassDef.named(base).rgb

@@ -154,8 +154,13 @@ class ObjectsScene:
         if place and status["coordinates"] != said:
             self._viewer.status = {**status, "coordinates": said}
 
+    @property
+    def _class_names(self) -> tuple[str, ...]:
+        """Classes of the keys, in order."""
+        return self._desk.state.classes.names
+
     def _choose_class(self, position: int) -> None:
-        names = self._desk.state.classes.names
+        names = self._class_names
         if position < len(names):
             self._on_class(names[position])
 

@@ -34,6 +34,7 @@ __all__ = [
     "judge_by",
     "measure_objects",
     "spread_of",
+    "warm_up",
 ]
 
 _BINS = 64
@@ -158,6 +159,12 @@ def measure_objects(
     regions = table.select(drawn) if len(drawn) else None
     places = Places.of(table, regions, reader.info.box.area)
     return Sheet(made.features, columns, places, recipe.as_dict())
+
+
+def warm_up() -> None:
+    """Learn something at once, so that the first click need not wait seconds for libraries."""
+    features = ObjectFeatures(("x",), np.array([[0.0], [1.0]], np.float32))
+    Lesson(features, np.array([0, 1], np.int32), ClassScheme.of("A", "B")).learn()
 
 
 def judge_by(

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_histo.core import CancelToken, Edit, ObjectState, ObjectTable
-from napari_histo.learning.cells.examples import examples_of
+from napari_histo.core import CancelToken, ClassScheme, Edit, ObjectState, ObjectTable
+from napari_histo.learning.cells.examples import PLACEHOLDERS, examples_of
 from napari_histo.session.classify_ledger import Ledger
 from napari_histo.session.classify_state import ClassifyState, Stains
 from napari_histo.session.classify_work import ClassifyTools, Sheet
@@ -62,8 +62,14 @@ class Exampling(Desk):
 
     def _opened(self, both: tuple[Document, EditableObjects]) -> None:
         super()._opened(both)
+        self.state.current_class = next(iter(self.teachable.names), None)
         self._count()
         self.measure()
+
+    @property
+    def teachable(self) -> ClassScheme:
+        """Classes that examples can be given of: all but what models call all that they find."""
+        return ClassScheme(tuple(c for c in self.state.classes if c.name not in PLACEHOLDERS))
 
     def measure(self, stains: Stains | None = None) -> None:
         """Measure the objects, as a classifier and thresholds need it."""

@@ -12,10 +12,12 @@ from napari_histo.core import Edit, ObjectTable
 from napari_histo.errors import HistoError
 from napari_histo.session.class_edits import add_classes
 from napari_histo.session.classify_state import Way
-from napari_histo.session.classify_work import ClassifyTools, Learned, Lesson, Sheet
+from napari_histo.session.classify_work import ClassifyTools, Learned, Lesson, Sheet, warm_up
+from napari_histo.session.document import Document
 from napari_histo.session.exampling import Exampling
 from napari_histo.session.grading import Grading
 from napari_histo.session.jobs import Job, Lane, Post
+from napari_histo.session.objects import EditableObjects
 
 __all__ = ["Judging"]
 
@@ -29,6 +31,7 @@ class Judging(Exampling):
         self._grading: Grading | None = None
         self._lessons = Lane(post, "learn classes")
         self._proofs = Lane(post, "cross-validate")
+        self._warming = Lane(post, "load libraries")
 
     def _renew(self) -> None:
         super()._renew()
@@ -40,6 +43,10 @@ class Judging(Exampling):
         known.learning = known.has_classifier = False
         known.measurements, known.thresholds, known.scores = (), (), ()
         known.n_pending = 0
+
+    def _opened(self, both: tuple[Document, EditableObjects]) -> None:
+        super()._opened(both)
+        self._warming.submit(Job(lambda _: warm_up()))
 
     def _measured(self, sheet: Sheet) -> None:
         self._grading = Grading(sheet, self.ledger)
