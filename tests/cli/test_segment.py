@@ -56,6 +56,29 @@ class TestCellpose:
         assert ran.code == 1
         assert "takes no diameter" in ran.err
 
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            pytest.param((), "cells in 1 = Actin, nuclei in 0 = DAPI", id="by-their-names"),
+            pytest.param(("--channel", 0, "--nuclear-channel", 1), "CC-BY-NC", id="by-number"),
+            pytest.param(("--channel", 1, "--nuclear-channel", 1), "cannot show both", id="both"),
+        ],
+    )
+    def test_cells_and_nuclei(self, cli, file, blobs, tmp_path, monkeypatch, words, says):
+        """With the licence of a published network told first."""
+        import tifffile
+
+        monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(file.parent))
+        file.rename(file.with_name("cyto3"))
+        image, out = tmp_path / "two.ome.tif", tmp_path / "o.geojson"
+        about = {"axes": "CYX", "Channel": {"Name": ["DAPI", "Actin"]}}
+        tifffile.imwrite(image, 255 - blobs[..., :2].transpose(2, 0, 1), metadata=about)
+        ran = cli("segment", image, "-o", out, "--model", "cyto3", "--device", "cpu", *words)
+        told = re.sub(r"\s+", " ", ran.err)
+        assert "Licence of cyto3: BSD-3-Clause, trained on images under CC-BY-NC" in told
+        assert says in told
+        assert out.exists() == (ran.code == 0) == ("cannot" not in says)
+
     @pytest.fixture
     def gray_tiff(self, tmp_path, blobs):
         import tifffile

@@ -24,6 +24,7 @@ __all__ = [
     "PromptPatch",
     "PromptSegmenter",
     "Proposals",
+    "ScaledSegmenter",
     "Segmenter",
     "Thresholds",
 ]
@@ -82,6 +83,11 @@ class ModelInfo:
         Defaults, as optimised in training.
     description : str
         One sentence for the user.
+    takes_diameter : bool
+        True where the image can be scaled to the diameter of the objects to find; see
+        `ScaledSegmenter`.
+    diameter_px : float or None
+        Of the objects that it was trained at, model px, as far as the card knows.
     """
 
     name: str
@@ -96,6 +102,15 @@ class ModelInfo:
     size_bytes: int | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     description: str = ""
+    takes_diameter: bool = False
+    diameter_px: float | None = None
+
+    @property
+    def diameter_um(self) -> float | None:
+        """Diameter of the objects that it looks for, µm; None where nobody knows."""
+        if self.diameter_px is None or self.pixel_size_um is None:
+            return None
+        return self.diameter_px * self.pixel_size_um
 
     @property
     def takes_two_channels(self) -> bool:
@@ -244,6 +259,21 @@ class Segmenter(Protocol):
 
     def segment(self, images: NDArray[np.float32]) -> list[ObjectTable]:
         """Objects of each image (batch, height, width, channels), with the default thresholds."""
+        ...
+
+
+@runtime_checkable
+class ScaledSegmenter(Segmenter, Protocol):
+    """A segmenter that finds objects of any size in an image that is scaled to them."""
+
+    def at_diameter(self, diameter_um: float) -> Segmenter:
+        """The same network for objects of another diameter, µm.
+
+        Raises
+        ------
+        ModelError
+            Not above 0.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -124,6 +125,14 @@ class CellposeSegmenter:
         fit = CellposeSegmenter(self._net, self._info, device=self.device)
         fit._answers = fit._asking(keep_bytes=_KEEP_BYTES)
         return fit
+
+    def at_diameter(self, diameter_um: float) -> CellposeSegmenter:
+        """See `ScaledSegmenter.at_diameter`."""
+        if not diameter_um > 0:
+            raise ModelError(f"The diameter of objects is {diameter_um} µm; it must be above 0.")
+        size_um = diameter_um / float(self._net.diam_mean)
+        info = replace(self._info, pixel_size_um=size_um, pixel_size_nominal=False)
+        return CellposeSegmenter(self._net, info, device=self.device)
 
     def on_cpu(self) -> CellposeSegmenter:
         """See `Segmenter.on_cpu`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_histo.core import ClassScheme, ModelInfo, Thresholds
-from napari_histo.errors import ModelError, ModelUnavailableError
+from napari_histo.errors import ModelUnavailableError
 from napari_histo.models._device import pick_device, pick_precision
 from napari_histo.models._model_folder import CELLPOSE_WEIGHTS
 
@@ -36,6 +36,9 @@ PUBLISHED_FILES = {
     "cpsam": "cpsam",
     "cpsam_v2": "cpsam_v2",
 }
+#: That they were trained at; other files say it themselves, once they are read.
+_DIAMETERS_PX = {"cyto": 30.0, "cyto2": 30.0, "cyto3": 30.0, "nuclei": 17.0}
+_SAM_PX = 30.0
 _SAM_NAMES = ("cpsam", "cpsam_v2")
 _URL = "https://www.cellpose.org/models"
 _SAM_URL = "https://huggingface.co/mouseland/cellpose-sam/resolve/main"
@@ -85,6 +88,8 @@ def file_info(path: Path, *, name: str | None = None) -> ModelInfo:
             f"Cellpose network {'of the package' if published else 'from a file'}. Objects of "
             "another size than it was trained at need --diameter."
         ),
+        takes_diameter=True,
+        diameter_px=_DIAMETERS_PX.get(name or ""),
     )
 
 
@@ -102,6 +107,8 @@ def _sam_info(path: Path, name: str | None) -> ModelInfo:
             "Cellpose-SAM, for cells and nuclei of 7 to 120 px in any stain; needs the package "
             "cellpose, and is slow without a graphics card. --diameter scales the image."
         ),
+        takes_diameter=True,
+        diameter_px=_SAM_PX,
     )
 
 
@@ -133,12 +140,9 @@ def load_cellpose(
     from napari_histo.models._cellpose import CellposeSegmenter
 
     net, info = _load_net(path, info, pick_precision(precision, pick_device(device)))
-    if diameter_um is not None:
-        if not diameter_um > 0:
-            raise ModelError(f"The diameter of objects is {diameter_um} µm; it must be above 0.")
-        size_um = diameter_um / float(net.diam_mean)
-        info = replace(info, pixel_size_um=size_um, pixel_size_nominal=False)
-    return CellposeSegmenter(net, info, device=device)
+    info = replace(info, diameter_px=float(net.diam_mean))
+    model = CellposeSegmenter(net, info, device=device)
+    return model if diameter_um is None else model.at_diameter(diameter_um)
 
 
 def _load_net(path: Path, info: ModelInfo, precision: str) -> tuple[FlowNet, ModelInfo]:

@@ -85,6 +85,7 @@ class SegmentDock(QWidget):
         form.draw_button.clicked.connect(self._draw)
         form.pixel_size.valueChanged.connect(lambda um: session.type_pixel_size(um or None))
         form.pixel_hint.linkActivated.connect(lambda um: session.type_pixel_size(float(um)))
+        form.diameter.box.valueChanged.connect(lambda um: session.type_diameter(um or None))
         form.tissue_box.toggled.connect(session.choose_tissue_only)
         form.heat_bar.box.currentIndexChanged.connect(self._choose_heat)
         form.run_button.clicked.connect(self.run)

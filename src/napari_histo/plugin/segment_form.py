@@ -16,11 +16,14 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 
 from napari_histo.core import Thresholds
+from napari_histo.plugin.diameter_row import DiameterRow
 from napari_histo.plugin.heat_bar import HeatBar
 from napari_histo.plugin.histogram import Histogram
 from napari_histo.plugin.look_rows import ChannelRows, ColourRows
-from napari_histo.plugin.parts import combo, form_grid, row, set_kind, small_label
+from napari_histo.plugin.parts import LabelledRow, combo, form_grid, row, set_kind, small_label
 from napari_histo.plugin.segment_words import (
+    overlap_tip,
+    overlap_word,
     pixel_hint,
     prob_tip,
     progress_text,
@@ -88,6 +91,7 @@ class SegmentForm(QWidget):
             "gives wrong outlines. Type 0 to take the image's own."
         )
         self.pixel_hint = small_label()
+        self.diameter = DiameterRow()
         self.tissue_box = QCheckBox("Tissue only")
         self.tissue_box.setToolTip("Find the tissue first, and leave the glass out.")
         self.slide_hint = small_label()
@@ -105,10 +109,8 @@ class SegmentForm(QWidget):
 
     def _make_result(self) -> None:
         self.prob = _slider(prob_tip(0.0))
-        self.overlap = _slider(
-            "How much of an object another may cover before the less likely one goes. "
-            "No new run is needed."
-        )
+        self.overlap = _slider(overlap_tip(None))
+        self.overlap_row = LabelledRow(overlap_word(None), self.overlap)
         self.slider_hint = small_label()
         self.heat_bar = HeatBar()
         self.summary = QLabel()
@@ -129,14 +131,19 @@ class SegmentForm(QWidget):
         return choices
 
     def _place_layout(self) -> QLayout:
-        return form_grid(
-            ("Device", self.device_box),
-            ("Region", row(self.region_box, self.draw_button)),
-            ("Pixel size", self.pixel_size),
-            ("", self.pixel_hint),
-            ("", self.tissue_box),
-            ("", self.slide_hint),
+        place = QVBoxLayout()
+        place.setSpacing(6)
+        place.addLayout(
+            form_grid(
+                ("Device", self.device_box),
+                ("Region", row(self.region_box, self.draw_button)),
+                ("Pixel size", self.pixel_size),
+                ("", self.pixel_hint),
+            )
         )
+        place.addWidget(self.diameter)
+        place.addLayout(form_grid(("", self.tissue_box), ("", self.slide_hint)))
+        return place
 
     def _status_widget(self) -> QWidget:
         """Bar and message; as high when they are empty, so that nothing jumps in a run."""
@@ -151,15 +158,19 @@ class SegmentForm(QWidget):
         return status
 
     def _thresholds_layout(self) -> QLayout:
-        return form_grid(
-            ("Probability", self.prob), ("Overlap", self.overlap), ("", self.slider_hint)
-        )
+        sliders = QVBoxLayout()
+        sliders.setSpacing(6)
+        sliders.addLayout(form_grid(("Probability", self.prob)))
+        sliders.addWidget(self.overlap_row)
+        sliders.addLayout(form_grid(("", self.slider_hint)))
+        return sliders
 
     # -- showing the state -----------------------------------------------------------------------
 
     def render_state(self, state: SegmentState) -> None:
         """Show `state`; no widget reports this as a change by the user."""
         self._render_pixel_size(state)
+        self.diameter.render_state(state)
         self._render_run(state)
         self._render_message(state)
         self._render_result(state)
@@ -208,7 +219,9 @@ class SegmentForm(QWidget):
         live = result is not None and state.is_live
         candidates = result.candidates if result is not None and live else None
         lowest = 0.0 if candidates is None else candidates.lowest_prob
-        self.prob.setToolTip(prob_tip(lowest))
+        self.prob.setToolTip(prob_tip(lowest, state.model))
+        self.overlap.setToolTip(overlap_tip(state.model))
+        self.overlap_row.label.setText(overlap_word(state.model))
         for slider, low, value in (
             (self.prob, lowest, state.thresholds.prob),
             (self.overlap, 0.0, state.thresholds.nms),

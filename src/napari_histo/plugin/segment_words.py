@@ -9,7 +9,11 @@ from napari_histo.plugin.histogram import format_area
 from napari_histo.session import Result, SegmentState
 
 __all__ = [
+    "diameter_hint",
+    "diameter_tip",
     "model_facts",
+    "overlap_tip",
+    "overlap_word",
     "pixel_hint",
     "prob_tip",
     "progress_text",
@@ -53,12 +57,63 @@ def pixel_hint(state: SegmentState, link_colour: str) -> str:
     return f"Unknown: the image is taken as it is, and areas are in px².{link}"
 
 
-def prob_tip(lowest: float) -> str:
+def prob_tip(lowest: float, model: ModelInfo | None = None) -> str:
     """What the slider of the probability does; `lowest` is 0 while there is no result."""
+    if _is_cellpose(model):
+        return (
+            "Pixels that are at least this likely belong to objects: lower finds more and larger "
+            "ones. 0.5 is Cellpose's cellprob_threshold 0, 0.88 is 2, 0.12 is -2. The network is "
+            "not run again."
+        )
     tip = "Keep objects that are at least this likely."
     if not lowest:
         return tip
     return f"{tip} No new run is needed; below {lowest:g} nothing was kept."
+
+
+def overlap_word(model: ModelInfo | None) -> str:
+    """What the second slider is called."""
+    return "Flow error" if _is_cellpose(model) else "Overlap"
+
+
+def overlap_tip(model: ModelInfo | None) -> str:
+    """What the second slider does."""
+    if _is_cellpose(model):
+        return (
+            "Leave out objects whose shape the network itself doubts, by how far its flows are "
+            "from those of such a shape: Cellpose's flow_threshold. 1 keeps all. The network is "
+            "not run again."
+        )
+    return (
+        "How much of an object another may cover before the less likely one goes. "
+        "No new run is needed."
+    )
+
+
+def diameter_tip(model: ModelInfo) -> str:
+    """What the diameter does."""
+    px = "the one" if model.diameter_px is None else f"the {model.diameter_px:g} px"
+    return (
+        f"Diameter of the objects to find. The image is scaled so that it becomes {px} that the "
+        "network was trained at. 0 takes the network's own."
+    )
+
+
+def diameter_hint(state: SegmentState) -> str:
+    """The diameter in pixels of the image, or what there is instead."""
+    model, size = state.model, state.pixel_size
+    if model is None or not model.takes_diameter or state.image is None:
+        return ""
+    um = state.diameter_um or model.diameter_um
+    if um is None:
+        return "" if model.pixel_size_um else "The image is taken as it is."
+    if size is None:
+        return "" if state.diameter_um else "The pixel size is unknown: the image as it is."
+    return f"{um / size.mean_um:.0f} px of this image"
+
+
+def _is_cellpose(model: ModelInfo | None) -> bool:
+    return model is not None and model.family == "cellpose"
 
 
 def slide_hint(state: SegmentState) -> str:

@@ -13,6 +13,7 @@ from napari_histo.core import (
     SlideReader,
     result_of,
 )
+from napari_histo.core.models import ScaledSegmenter
 from napari_histo.pipeline import Segmentation, SegmentRequest
 from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.candidates import Candidates, Result
@@ -38,6 +39,18 @@ class Order:
     region: Region
     request: SegmentRequest
     colours: ColourChoice = field(default_factory=ColourChoice)
+    diameter_um: float | None = None
+
+    def scaled(self, model: Segmenter) -> Segmenter:
+        """The model for the objects that are looked for.
+
+        Raises
+        ------
+        ModelError
+        """
+        if self.diameter_um is None or not isinstance(model, ScaledSegmenter):
+            return model
+        return model.at_diameter(self.diameter_um)
 
     def fitted(self, reader: SlideReader, report: Report) -> SegmentRequest:
         """The request with the colours as they are fitted to the whole slide.
@@ -70,10 +83,8 @@ class Order:
 
     def _result(self, parts: list[Segmentation]) -> Result:
         thresholds = self.request.thresholds
-        floor = self.request.min_prob
         assert thresholds is not None
-        assert floor is not None
-        candidates = Candidates(parts, self.region, floor)
+        candidates = Candidates(parts, self.region, max(part.min_prob for part in parts))
         table = candidates.choose(thresholds)
         return Result(
             self.run,

@@ -80,6 +80,7 @@ class SegmentController:
         """Work with another model, at its own thresholds."""
         before, self.state.model = self.state.model, model
         if model != before:
+            self.state.diameter_um = None
             self._reset_thresholds()
 
     def choose_device(self, device: str) -> None:
@@ -107,6 +108,12 @@ class SegmentController:
         if um is not None:
             self._typed[image.key] = um
         self.state.typed_um = um
+
+    def type_diameter(self, um: float | None) -> None:
+        """Size of the objects to find, µm, for models that are scaled to it; None takes it back."""
+        model = self.state.model
+        if model is not None and model.takes_diameter:
+            self.state.diameter_um = um
 
     def _reset_thresholds(self) -> None:
         state = self.state
@@ -141,6 +148,7 @@ class SegmentController:
                 nuclear_channel=state.image.nuclear_channel,
             ),
             state.colours,
+            state.diameter_um,
         )
         state.notice = state.error = ""
         state.progress = Progress(0, 0, "Loading the model")
@@ -165,11 +173,12 @@ class SegmentController:
 
     def _work(self, order: Order, cancel: CancelToken, report: Report) -> Result:
         """In the thread of the run."""
-        return order.carry_out(self._model(order), self._tools.segment, cancel, report)
+        model = order.scaled(self._model(order))
+        return order.carry_out(model, self._tools.segment, cancel, report)
 
     def _work_on_slide(self, slide: SlideOrder, cancel: CancelToken, report: Report) -> Outcome:
         """In the thread of the run."""
-        model = self._model(slide.order)
+        model = slide.order.scaled(self._model(slide.order))
         return slide.carry_out(model, cancel, report, self._tools.segment_slide)
 
     def _model(self, order: Order) -> Segmenter:

@@ -108,7 +108,9 @@ class SlideOrder:
         """
         reader = _Named(self.order.image.reader, self._name())
         tissue = self._tissue(reader, cancel, report)
-        request = RunRequest(self._request(reader, report), tissue, resume=True)
+        request = RunRequest(
+            self._request(reader, report), tissue, resume=True, options=self._options()
+        )
         facts = facts_of(reader, model, request)
         place = find_place(self.order.image.path, reader.info.name, facts, self.data_folder)
         info = replace(reader.info, pixel_size=request.segment.pixel_size)
@@ -147,6 +149,11 @@ class SlideOrder:
         one = region.boxes[0] if len(region.boxes) == 1 else info.box
         box: Box | None = None if region.outlines is not None or one == info.box else one
         return replace(self.order.fitted(reader, report), region=box, min_prob=None)
+
+    def _options(self) -> tuple[tuple[str, Any], ...]:
+        """As the command line names it, for a run is the same wherever it is gone on with."""
+        um = self.order.diameter_um
+        return () if um is None else (("diameter_um", um),)
 
     def _tissue(
         self, reader: SlideReader, cancel: CancelToken, report: Report

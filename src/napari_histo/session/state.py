@@ -100,6 +100,8 @@ class SegmentState:
         Whether whole-slide runs find the tissue first and look nowhere else.
     typed_um : float or None
         Pixel size as the user typed it, µm; it wins over the image's own.
+    diameter_um : float or None
+        Of the objects to find, as the user typed it, for models that are scaled to it.
     colours : ColourChoice
         What is done to the image's colours before the model looks.
     thresholds : Thresholds
@@ -128,6 +130,7 @@ class SegmentState:
     scope: Scope = Scope.WHOLE
     tissue_only: bool = True
     typed_um: float | None = None
+    diameter_um: float | None = None
     colours: ColourChoice = field(default_factory=ColourChoice)
     thresholds: Thresholds = field(default_factory=Thresholds)
     phase: Phase = Phase.IDLE
@@ -148,10 +151,15 @@ class SegmentState:
 
     @property
     def needs_pixel_size(self) -> bool:
-        """True where the model works at one pixel size and the image's is unknown."""
+        """True where the model works at one pixel size and the image's is unknown.
+
+        So does every model that is scaled to a diameter in µm.
+        """
         model = self.model
         if self.image is None or model is None or self.pixel_size is not None:
             return False
+        if self.diameter_um is not None:
+            return True
         return model.pixel_size_um is not None and not model.pixel_size_nominal
 
     @property

@@ -1,0 +1,46 @@
+"""What the Segment panel shows of models of the Cellpose family, in a real window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_histo.models._cellpose_net import save_cellpose_net
+from napari_histo.plugin.segment import SegmentDock
+from support.cellpose_nets import random_net
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def dock(make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch):
+    """The panel with ``cyto3`` on this machine, and an image of 0.5 µm a pixel."""
+    monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path))
+    save_cellpose_net(tmp_path / "cyto3", random_net())
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.add_image(np.zeros((90, 90), np.uint8), scale=(0.5, 0.5), units=("um", "um"))
+    widget = SegmentDock(viewer)
+    viewer.window.add_dock_widget(widget, name="Segment nuclei")
+    yield widget
+    qtbot.waitUntil(lambda: len(widget.controller.state.devices) > 1, timeout=60_000)
+
+
+def test_diameter_and_flow_error(dock):
+    form, state = dock.form, dock.controller.state
+    form.model_box.setCurrentIndex(form.model_box.findText("classical"))
+    assert not form.diameter.isVisible()
+    assert form.overlap_row.label.text() == "Overlap"
+    form.model_box.setCurrentIndex(form.model_box.findText("cyto3"))
+    assert form.diameter.isVisible()
+    assert form.diameter.box.value() == 15
+    assert form.diameter.hint.text() == "30 px of this image"
+    assert state.diameter_um is None
+    form.diameter.box.setValue(20)
+    assert state.diameter_um == 20
+    assert form.diameter.hint.text() == "40 px of this image"
+    form.diameter.box.setValue(0)
+    assert state.diameter_um is None
+    assert form.diameter.box.value() == 15
+    assert form.overlap_row.label.text() == "Flow error"
+    assert "cellprob_threshold" in form.prob.toolTip()
+    assert "CC\N{NON-BREAKING HYPHEN}BY\N{NON-BREAKING HYPHEN}NC" in form.model_facts.text()
