@@ -22,8 +22,8 @@ from napari_histo.session.document import Document
 from napari_histo.slides import open_slide
 from napari_histo.store import save_objects
 
-REGION = Box(980, 2120, 280, 220)
-ZOOM = 5.0
+REGION = Box(940, 2080, 360, 300)
+ZOOM = 3.3
 
 
 def main() -> None:

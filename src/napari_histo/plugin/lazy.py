@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import Box, Contours, ObjectTable, SlideReader
-from napari_histo.plugin.outlines import draw_nuclei
+from napari_histo.plugin.outlines import draw_nuclei, put_nuclei
 from napari_histo.store.labels import draw
 
 __all__ = [
@@ -183,10 +183,9 @@ def _draw_table(
         values=values[rows],
     )
     if table.nuclei is not None:
-        # A line without a value: the nucleus is seen, and is of the same object.
         inner = table.nuclei.take(rows)
         lines = draw_nuclei(box, downsample, nuclei=inner, values=values[rows])
-        drawn[(lines > 0) & (lines == drawn)] = 0
+        put_nuclei(drawn, lines, filled=True)
     return drawn
 
 

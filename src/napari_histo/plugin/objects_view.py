@@ -12,7 +12,7 @@ from napari_histo.core import Box, ClassScheme, Edit
 from napari_histo.plugin.geometry import placement_of, plane_shape
 from napari_histo.plugin.layers import TABLE_KEY, UNCLASSIFIED_RGB
 from napari_histo.plugin.lazy import LazyPlane, count_levels, draw_level
-from napari_histo.plugin.outlines import draw_nuclei, rims, wider
+from napari_histo.plugin.outlines import draw_nuclei, put_nuclei, rims, wider
 from napari_histo.plugin.theme import line_colour
 from napari_histo.plugin.tiles import TileCache, Tiles
 from napari_histo.session.objects import EditableObjects
@@ -228,10 +228,7 @@ class ObjectsView:
             values=self._values(rows),
             width=max(self._outline_px // 2, 1),
         )
-        if self._outline_px:
-            np.copyto(drawn, lines, where=(drawn == 0) & (lines > 0))
-        else:
-            drawn[(lines > 0) & (lines == drawn)] = 0
+        put_nuclei(drawn, lines, filled=not self._outline_px)
 
     def _values(self, rows: NDArray[np.int64]) -> NDArray[np.uint32]:
         """Values of row numbers: a cycle of colours then shows classes, or tells objects apart."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, Contours
 from napari_histo.store.labels import draw
 
-__all__ = ["draw_nuclei", "rims", "wider"]
+__all__ = ["draw_nuclei", "put_nuclei", "rims", "wider"]
 
 #: Nuclei of fewer pixels are left out: their rims would blot out the cell's.
 _LEAST_PX = 6
@@ -63,3 +63,14 @@ def draw_nuclei(
         return np.zeros(box.shape, np.uint32)
     around = wider(box, width).scale(downsample)
     return rims(draw(nuclei.take(large), values[large], around, downsample), width)
+
+
+def put_nuclei(drawn: NDArray[np.uint32], lines: NDArray[np.uint32], *, filled: bool) -> None:
+    """Put rims of nuclei between the rims of cells; into `filled` cells as lines without a value.
+
+    So a nucleus is seen, and has the value of its cell.
+    """
+    if filled:
+        drawn[(lines > 0) & (lines == drawn)] = 0
+    else:
+        np.copyto(drawn, lines, where=(drawn == 0) & (lines > 0))

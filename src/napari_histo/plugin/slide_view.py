@@ -17,7 +17,7 @@ from napari_histo.plugin.heat_colours import HeatBy, Palette
 from napari_histo.plugin.layers import TABLE_KEY
 from napari_histo.plugin.lazy import LazyPlane, count_levels, draw_level
 from napari_histo.plugin.objects_view import renew_overview, smaller
-from napari_histo.plugin.outlines import rims
+from napari_histo.plugin.outlines import draw_nuclei, put_nuclei, rims
 from napari_histo.plugin.threads import Mailbox
 from napari_histo.plugin.tiles import TileCache, Tiles
 from napari_histo.session import Growing
@@ -149,7 +149,19 @@ class SlideView:
             return self.palette.heat(density, self.top, self._heat_by)
         width = self._outline_px
         drawn = self._draw_objects(box.pad(width), downsample)
-        return rims(drawn, width) if width else drawn
+        drawn = rims(drawn, width) if width else drawn
+        self._put_nuclei(drawn, box, downsample)
+        return drawn
+
+    def _put_nuclei(self, drawn: NDArray[np.uint32], box: Box, downsample: int) -> None:
+        """Outlines of the nuclei of cells, where there are any."""
+        for piece, rows in self.growing.near(box.scale(downsample)):
+            table = piece.part.table
+            if table.nuclei is None:
+                continue
+            values = self.palette.values(table.class_id[rows], piece.first + rows)
+            lines = draw_nuclei(box, downsample, nuclei=table.nuclei.take(rows), values=values)
+            put_nuclei(drawn, lines, filled=not self._outline_px)
 
     def _draw_objects(self, box: Box, downsample: int) -> NDArray[np.uint32]:
         outlines, values = [], []
