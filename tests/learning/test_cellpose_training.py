@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
-from napari_histo.core import Box, CancelToken, ModelInfo
+from napari_histo.core import Box, CancelToken, ModelInfo, PixelSize
 from napari_histo.errors import Cancelled, ModelError
 from napari_histo.learning.cellpose.params import CellposeTraining
 from napari_histo.learning.cellpose.run import CellposeRun
@@ -20,6 +21,13 @@ from napari_histo.learning.cellpose.targets import Batch, Patch, distillation, l
 from napari_histo.learning.cellpose.training import train_cellpose
 from napari_histo.learning.course.sheets import Slides
 from napari_histo.learning.course.warping import PatchShape
+from napari_histo.learning.project.checks import verify_project
+from napari_histo.learning.project.facts import Settings
+from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.project.making import NewImage, NewProject, create_project
+from napari_histo.learning.rounds.query import QueryWish, query
+from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
+from napari_histo.learning.rounds.tools import real_tools
 from napari_histo.learning.training import Trainer
 from napari_histo.models import load_model
 from napari_histo.models._cellpose import CellposeSegmenter
@@ -30,6 +38,8 @@ from napari_histo.models._cellpose_net import (
     load_cellpose_net,
     save_cellpose_net,
 )
+from napari_histo.testing.synthetic import make_he_field
+from support import learning as support
 from support.labelled import drive, example, square
 
 SHAPE = CellposeShape((2, 8, 16))
@@ -42,7 +52,7 @@ STIFF = PatchShape(64, 0.0, 0.0, stretch=0.0, elastic_px=0.0)
 WILD = PatchShape(64, 0.3, 0.6)
 
 
-def train(folder, regions, params=TINY, parent=SHAPE, replay=(), **words):
+def taught(folder, regions, params=TINY, parent=SHAPE, replay=(), **words):
     trainer: Trainer = train_cellpose
     return drive(trainer(parent, regions, replay, folder, params, **words))
 
@@ -134,12 +144,12 @@ class TestTraining:
 
     def test_loss_falls(self, tmp_path):
         params = replace(TINY, steps=24, batch=4, judge_every=12, rate=1e-2, held_out=0.0)
-        _, done = train(tmp_path / "m", [example(0), example(1)], params)
+        _, done = taught(tmp_path / "m", [example(0), example(1)], params)
         first, last = (point.loss for point in done.curve)
         assert last < 0.9 * first
 
     def test_the_folder_is_a_model_and_its_weights_are_cellposes_own(self, tmp_path):
-        _, done = train(tmp_path / "m", [example(0)], validation=[example(5)])
+        _, done = taught(tmp_path / "m", [example(0)], validation=[example(5)])
         found = load_model(str(tmp_path / "m"), device="cpu")
         assert found.info.family == "cellpose"
         assert (found.info.pixel_size_um, found.info.thresholds.prob) == (0.5, 0.5)
@@ -151,9 +161,9 @@ class TestTraining:
         assert float(weights["diam_mean"]) == pytest.approx(12.4, abs=2)
 
     def test_the_card_says_where_it_comes_from(self, tmp_path):
-        train(tmp_path / "a", [example(0)], validation=[example(5)])
+        taught(tmp_path / "a", [example(0)], validation=[example(5)])
         again = replace(TINY, held_out=0.0)
-        _, done = train(tmp_path / "b", [example(1)], again, tmp_path / "a", [example(0)])
+        _, done = taught(tmp_path / "b", [example(1)], again, tmp_path / "a", [example(0)])
         card = json.loads((tmp_path / "b" / "card.json").read_text())
         before = json.loads((tmp_path / "a" / "card.json").read_text())
         assert card["parent"] == {"name": "nuclei", "sha256": before["sha256"]}
@@ -162,7 +172,7 @@ class TestTraining:
 
     def test_stopped_and_gone_on_with_it_is_the_same_model(self, tmp_path):
         regions = [example(0), example(1), example(2)]
-        train(tmp_path / "whole", regions)
+        taught(tmp_path / "whole", regions)
         cancel = CancelToken()
         work = train_cellpose(SHAPE, regions, [], tmp_path / "part", TINY, cancel)
         while next(work).done < 2:
@@ -171,7 +181,7 @@ class TestTraining:
         with pytest.raises(Cancelled):
             next(work)
         assert not (tmp_path / "part").exists()
-        steps, _ = train(tmp_path / "part", regions, resume=True)
+        steps, _ = taught(tmp_path / "part", regions, resume=True)
         assert next(s.done for s in steps if s.message.startswith("Learning")) == 3
         assert bytes_of(tmp_path / "part") == bytes_of(tmp_path / "whole")
 
@@ -187,7 +197,7 @@ class TestTraining:
         assert given.info.pixel_size_um == pytest.approx(0.25)
 
     def test_a_model_that_goes_on_is_judged_before_its_first_step(self, tmp_path):
-        train(tmp_path / "a", [example(0)], validation=[example(5)])
+        taught(tmp_path / "a", [example(0)], validation=[example(5)])
         _, done = train(
             tmp_path / "b", [example(1)], parent=tmp_path / "a", validation=[example(5)]
         )
@@ -211,3 +221,45 @@ def test_what_cannot_be_trained_is_told(parent, params, said):
 def test_senseless_settings_are_told(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         CellposeTraining(**wrong)
+
+
+# -- rounds --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Of two drawn images, begun with a network that is a file."""
+    images = []
+    for seed, split in enumerate(("train", "validation")):
+        path = tmp_path / f"tile {seed}.tif"
+        drawn = make_he_field(np.random.default_rng(seed), 320)
+        tifffile.imwrite(path, drawn.image, photometric="rgb")
+        images.append(NewImage(path, split=split, pixel_size=PixelSize.square(0.25)))
+    file = tmp_path / "lab_model"
+    save_cellpose_net(file, CellposeNet(SHAPE, 20.0))
+    settings = Settings(region_px=80, regions=1, validation_regions=1)
+    return create_project(tmp_path / "p", NewProject(images, str(file), settings=settings))
+
+
+def test_a_project_begins_with_a_file_and_keeps_it_as_a_folder(project, tmp_path):
+    start = project.path / "start" / "model"
+    assert project.facts.start.name == "lab_model"
+    kept, given = load_cellpose_net(start / "weights.pt"), load_cellpose_net(tmp_path / "lab_model")
+    for name, value in given.state_dict().items():
+        assert torch.equal(value, kept.state_dict()[name])
+    assert verify_project(project) == []
+    assert load_model(str(start), device="cpu").info.pixel_size_nominal
+
+
+@pytest.mark.slow
+def test_a_round_of_a_cellpose_network(project):
+    tools = real_tools("cpu")
+    support.drive(query(project, QueryWish("random"), tools))
+    support.annotate(project)
+    collect(project)
+    support.drive(train(project, TrainWish({"steps": 2, "patch_px": 32}), tools))
+    card = json.loads((project.round(1).model_path / "card.json").read_text())
+    assert (card["family"], card["parent"]["name"]) == ("cellpose", "lab_model")
+    found = support.drive(evaluate(project, tools))
+    assert found.evaluation["regions"]
+    assert verify_project(LearningProject(project.path)) == []

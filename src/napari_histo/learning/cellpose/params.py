@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from napari_histo.learning.course.params import PatchParams
 
-__all__ = ["CellposeTraining"]
+__all__ = ["CELLPOSE_FAMILY", "CellposeTraining"]
+
+#: Of networks of Cellpose.
+CELLPOSE_FAMILY = "cellpose"
 
 
 @dataclass(frozen=True)

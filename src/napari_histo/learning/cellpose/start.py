@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from napari_histo.core import ClassScheme, ModelInfo, Thresholds
 from napari_histo.errors import ModelError
 from napari_histo.learning.cellpose.params import CellposeTraining
-from napari_histo.learning.course.card import learned_from
+from napari_histo.learning.course.card import info_words, learned_from, write_model
 from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.training import Example
 from napari_histo.models._cellpose_files import CELLPOSE_FAMILY, find_published
+from napari_histo.models._cellpose_folder import save_cellpose_folder
 from napari_histo.models._cellpose_net import CellposeNet, CellposeShape, load_cellpose_net
 from napari_histo.models._model_folder import CELLPOSE_WEIGHTS
 from napari_histo.models.registry import get_info, model_folder
 
-__all__ = ["Start"]
+__all__ = ["Start", "unpack"]
 
 #: Diameter of a new network's objects where there are none to measure: that of ``nuclei``.
 _DIAMETER_PX = 17.0
@@ -86,6 +87,25 @@ class Start:
             description=learned_from(examples, origin),
         )
         return cls(net, info, origin, sha256)
+
+
+def unpack(model: str, folder: Path) -> Path:
+    """A folder for a network that is a file, as training writes it; gives `folder`.
+
+    Raises
+    ------
+    ModelError
+        It is none of Cellpose 1 to 3.
+    """
+    info, file = get_info(model), _file_of(model)
+    net, card = load_cellpose_net(file), info_words(info) | {"source": f"the file {file.name}"}
+    write_model(
+        folder,
+        card,
+        CELLPOSE_WEIGHTS,
+        lambda work: save_cellpose_folder(work, net, info.thresholds),
+    )
+    return folder
 
 
 def _file_of(name: str) -> Path:

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from napari_histo.core import ClassScheme, PixelSize, SlideInfo
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.rounds import Split
 from napari_histo.errors import LearningError
+from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY
 from napari_histo.learning.click.params import CLICK_FAMILY
 from napari_histo.learning.project.facts import (
     ProjectFacts,
@@ -95,7 +97,7 @@ class NewProject:
 
 
 #: What rounds can begin with; of a classical model's place a small network takes over.
-_FAMILIES = ("stardist", "classical", CLICK_FAMILY)
+_FAMILIES = ("stardist", "classical", CELLPOSE_FAMILY, CLICK_FAMILY)
 
 #: Regions labelled before, by the path of their image; the field ``image`` is filled in here.
 Labelled = Sequence[tuple[str, Path, LabelledRegion]]
@@ -134,10 +136,21 @@ def create_project(
         wanted.share,
         wanted.seed,
     )
-    source, start, classes = _start(wanted.model)
+    with TemporaryDirectory() as aside:
+        return _make(folder, wanted, images, labelled, Path(aside))
+
+
+def _make(
+    folder: Path,
+    wanted: NewProject,
+    images: list[ProjectImage],
+    labelled: Labelled,
+    aside: Path,
+) -> LearningProject:
+    source, start, classes = _start(wanted.model, aside)
     found, finder = None, None
     if start.family:
-        found, finder, classes = _start(wanted.finder)
+        found, finder, classes = _start(wanted.finder, aside)
         if finder.family:
             raise LearningError(
                 f"The model {finder.name!r} finds no objects by itself, so it cannot say where to "
@@ -275,8 +288,8 @@ def _real(path: Path) -> str:
     return os.path.realpath(path)
 
 
-def _start(model: str) -> tuple[Path | None, StartModel, ClassScheme]:
-    """Folder to copy, card for the record, classes.
+def _start(model: str, aside: Path) -> tuple[Path | None, StartModel, ClassScheme]:
+    """Folder to copy, card for the record, classes; a file is put into a folder in `aside`.
 
     Raises
     ------
@@ -296,6 +309,10 @@ def _start(model: str) -> tuple[Path | None, StartModel, ClassScheme]:
         )
     trains = info.family if info.family == CLICK_FAMILY else ""
     folder = model_folder(model)
+    if info.family == CELLPOSE_FAMILY and not folder.is_dir():
+        from napari_histo.learning.cellpose.start import unpack
+
+        folder = unpack(model, aside / "model")
     if not folder.is_dir():  # a model without weights
         return None, StartModel(info.name, family=trains), info.classes
     return folder, StartModel(info.name, sha256_of_folder(folder), trains), info.classes

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_histo.core import CancelToken, Progress, PromptSegmenter, Segmenter
+from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY, CellposeTraining
 from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
+from napari_histo.learning.course.params import CourseParams
 from napari_histo.learning.training import Example, StarDistTraining, Trainer
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class _Plan:
     """A trainer with its words."""
 
     trainer: Trainer
-    params: StarDistTraining | ClickTraining
+    params: CourseParams
     parent: Any
     from_scratch: bool = False
 
@@ -77,7 +79,7 @@ def evaluate_regions(
 def training_settings(**given: Any) -> dict[str, Any]:
     """Settings of a training that were given; raises ValueError for one that cannot be.
 
-    Those of `StarDistTraining`; a click model takes those that it has too.
+    Those of `StarDistTraining`; models of other families take those that they have too.
     """
     known = {f.name for f in fields(StarDistTraining)} - set(_MACHINE)
     settings = {k: v for k, v in given.items() if v is not None and k in known}
@@ -89,20 +91,26 @@ def _plan(job: TrainJob, device: str) -> _Plan:
     from napari_histo.models.registry import get_info
 
     words = {**job.settings, "name": job.name, "seed": job.seed, "device": device}
-    if get_info(job.parent).family == CLICK_FAMILY:
+    family = get_info(job.parent).family
+    if family == CLICK_FAMILY:
         from napari_histo.learning.click.training import train_click
 
-        return _Plan(train_click, ClickTraining(**_known(words)), job.parent)
+        return _Plan(train_click, ClickTraining(**_known(words, ClickTraining)), job.parent)
+    if family == CELLPOSE_FAMILY:
+        from napari_histo.learning.cellpose.training import train_cellpose
+
+        params = CellposeTraining(**_known(words, CellposeTraining))
+        return _Plan(train_cellpose, params, job.parent)
     from napari_histo.learning.stardist.start import small_config
     from napari_histo.learning.stardist.training import train_stardist
 
-    is_stardist = Path(job.parent).is_dir() or get_info(job.parent).family == "stardist"
+    is_stardist = Path(job.parent).is_dir() or family == "stardist"
     # A model without weights, such as the classical one, has nothing to go on from.
     channels = 3 if job.regions[0].reader.info.is_rgb else 1
     parent = job.parent if is_stardist else small_config(channels)
     return _Plan(train_stardist, StarDistTraining(**words), parent, not is_stardist)
 
 
-def _known(words: Mapping[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in fields(ClickTraining)}
+def _known(words: Mapping[str, Any], params: type[CourseParams]) -> dict[str, Any]:
+    names = {f.name for f in fields(params)}
     return {k: v for k, v in words.items() if k in names}
