@@ -53,9 +53,10 @@ def test_one_layer_at_most_right_over_its_image(pixels):
         preview.show(image, reader_of(image), choice)
         answer()
         assert shown(viewer) == ["a", "a · as the model sees it", "found"]
-        assert preview.layer.scale.tolist() == [0.25, 0.25]
+        (layer,) = preview.layers
+        assert layer.scale.tolist() == [0.25, 0.25]
         assert image_layers(viewer) == [image]
-    assert preview.layer.rgb is False
+    assert layer.rgb is False
     preview.hide()
     assert shown(viewer) == ["a", "found"]
     preview.show(image, reader_of(image), CHOICES[0])
@@ -97,6 +98,12 @@ def test_rows_show_what_there_is_to_choose(make_napari_viewer_proxy, qtbot, pixe
     assert PREVIEW_KEY in viewer.layers[1].metadata
     assert [form.image_box.itemText(0), form.image_box.count()] == [image.name, 1]
     assert form.colours.stain_box.currentData() == H_DAB.describe()
+    before = viewer.layers[1].unique_id
+    form.colours.colour_box.setCurrentIndex(form.colours.colour_box.findText("Macenko"))
+    assert form.colours.preview_box.text() == "Preview…"
+    qtbot.waitUntil(lambda: before not in [x.unique_id for x in viewer.layers], timeout=20_000)
+    assert [len(viewer.layers), form.colours.preview_box.text()] == [2, "Preview"]
+    assert form.colours.preview_box.isChecked()
     viewer.layers.remove(viewer.layers[1])
     assert not form.colours.preview_box.isChecked()
     viewer.layers.remove(image)

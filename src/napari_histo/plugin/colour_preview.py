@@ -39,24 +39,31 @@ class ColourPreview:
         Brings answers of threads back.
     fail : callable
         Is told what went wrong.
+    tell_busy : callable
+        Is told whether the slide is being looked at, which takes seconds.
     """
 
     def __init__(
-        self, viewer: ViewerModel, post: Post, fail: Callable[[BaseException], None]
+        self,
+        viewer: ViewerModel,
+        post: Post,
+        fail: Callable[[BaseException], None],
+        tell_busy: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        self._viewer, self._fail = viewer, fail
+        self._viewer, self._fail, self._tell_busy = viewer, fail, tell_busy
         self._lane = Lane(post, "preview")
         self._shown: tuple[Any, ColourChoice] | None = None
 
     @property
-    def layer(self) -> Image | None:
-        """The layer, where there is one."""
-        return next((x for x in self._viewer.layers if PREVIEW_KEY in x.metadata), None)
+    def layers(self) -> list[Image]:
+        """The layer, where there is one; two while one takes the other's place."""
+        return [x for x in self._viewer.layers if PREVIEW_KEY in x.metadata]
 
     def show(self, image: Image, reader: SlideReader, choice: ColourChoice) -> None:
         """Show `image` in other colours; it takes a moment to look at the slide."""
-        if self._shown == (image.unique_id, choice) and self.layer is not None:
+        if self._shown == (image.unique_id, choice) and (self.layers or self._lane.is_busy):
             return
+        self._tell_busy(True)
         self._shown = (image.unique_id, choice)
         work = partial(_quick_view, reader, choice)
         self._lane.submit(Job(lambda _: work(), partial(self._put, image), self._failed))
@@ -65,8 +72,8 @@ class ColourPreview:
         """Take the layer away."""
         self._lane.drop()
         self._shown = None
-        layer = self.layer
-        if layer is not None:
+        self._tell_busy(False)
+        for layer in self.layers:
             self._viewer.layers.remove(layer)
 
     def close(self) -> None:
@@ -78,9 +85,8 @@ class ColourPreview:
         self._fail(error)
 
     def _put(self, image: Image, view: SlideReader | None) -> None:
-        before = self.layer
-        if before is not None:
-            self._viewer.layers.remove(before)
+        self._tell_busy(False)
+        before = self.layers
         keys = [layer.unique_id for layer in self._viewer.layers]
         if view is None or image.unique_id not in keys:
             return
@@ -90,9 +96,10 @@ class ColourPreview:
             levels = [level[..., 0] for level in levels]
             options = {"colormap": "gray", "contrast_limits": (0.0, _TOP_OD)}
         many = len(levels) > 1
-        self._viewer.add_image(
+        name = f"{image.name} · as the model sees it"
+        layer = self._viewer.add_image(
             levels if many else levels[0],
-            name=f"{image.name} · as the model sees it",
+            name=name,
             multiscale=many,
             metadata={PREVIEW_KEY: True},
             **options,
@@ -100,6 +107,10 @@ class ColourPreview:
         )
         # Over its image, below what was found on it.
         self._viewer.layers.move(len(keys), keys.index(image.unique_id) + 1)
+        # Only now: without any the panel would take it that the user removed it.
+        for older in before:
+            self._viewer.layers.remove(older)
+        layer.name = name  # napari numbers names that are taken
 
 
 def _quick_view(reader: SlideReader, choice: ColourChoice) -> SlideReader | None:

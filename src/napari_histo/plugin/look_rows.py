@@ -91,6 +91,7 @@ class ColourRows(QWidget):
             "The whole slide in the colours of the H&E models' training images, before the model "
             "looks. Helps with some stains and harms with others: look at the preview."
         )
+        self.is_busy = False
         self.preview_box = QCheckBox("Preview")
         self.preview_box.setToolTip("A layer that shows what the model sees; its eye compares.")
         show_choices(self.stain_box, _STAINS)
@@ -122,6 +123,11 @@ class ColourRows(QWidget):
         self._rows[0].setVisible(is_colour and one)
         self._rows[1].setVisible(is_colour)
         _hide_if_empty(self, self._rows)
+
+    def show_busy(self, is_busy: bool) -> None:
+        """Tell that a preview is on its way."""
+        self.is_busy = is_busy
+        self.preview_box.setText("Preview…" if is_busy else "Preview")
 
     @property
     def choice(self) -> ColourChoice:

@@ -43,7 +43,7 @@ class ImagePick:
         self, viewer: ViewerModel, form: SegmentForm, session: SegmentController, post: Post
     ) -> None:
         self._viewer, self._form, self._session = viewer, form, session
-        self.preview = ColourPreview(viewer, post, session.fail)
+        self.preview = ColourPreview(viewer, post, session.fail, form.colours.show_busy)
         self._watched: Image | None = None
         #: What the user chose, by image and by whether the model takes two channels.
         self._chosen: dict[tuple[Hashable, bool], Channels] = {}
@@ -66,10 +66,11 @@ class ImagePick:
 
     def refresh(self) -> None:
         """Layers came, went, or have other names."""
+        form = self._form
         items = [(stack.name, stack.key) for stack in image_stacks(self._viewer)]
-        show_choices(self._form.image_box, items)
-        if self.preview.layer is None:
-            self._form.colours.preview_box.setChecked(False)
+        show_choices(form.image_box, items)
+        if not self.preview.layers and not form.colours.is_busy:
+            form.colours.preview_box.setChecked(False)
         self.choose()
 
     def choose(self) -> None:
@@ -78,6 +79,7 @@ class ImagePick:
         try:
             channels = Channels() if stack is None else self._channels(stack)
             self._form.channels.show_stack(stack, channels, is_cells=self._is_cells)
+            self._form.cells.show_channels(() if stack is None else stack.channels, channels.first)
             choice = None if stack is None else self._choice(stack, channels)
         except HistoError as error:
             self._session.choose_image(None)
@@ -92,7 +94,18 @@ class ImagePick:
         reader = stack.reader(channels, self._viewer.dims.point, all_planes=rows.all_planes)
         path = None if layer.source.path is None else Path(layer.source.path)
         two = (None, None) if channels.nuclei is None else (0, 1)
-        return ImageChoice(layer.unique_id, reader, hint_um(layer), path, *two)
+        cells = self._cells_reader(stack, channels)
+        return ImageChoice(layer.unique_id, reader, hint_um(layer), path, *two, cells)
+
+    def _cells_reader(self, stack: ImageStack, channels: Channels) -> SlideReader | None:
+        """What a second model sees, which finds cells; None where it sees what the first does."""
+        cells = self._form.cells.choice
+        if cells.model is None or cells.channel is None:
+            return None
+        nuclei = channels.first if channels.nuclei is None else channels.nuclei
+        beside = nuclei if cells.model.takes_two_channels and nuclei != cells.channel else None
+        seen, planes = Channels(cells.channel, beside), self._form.channels.all_planes
+        return stack.reader(seen, self._viewer.dims.point, all_planes=planes)
 
     @property
     def _is_cells(self) -> bool:
