@@ -10,9 +10,9 @@ half of the 95 % interval of that mean (Student's t); the spread is the standard
 single draws, which is what one user meets.
 
 The last lines ask what it brings to click the least sure objects first: from 10 a class on, 20 at
-a time, to the same number of clicks as 50 a class at random; and how often those objects are
-wrong, by 50 clicks a class. With --learners other ways to learn are held against ours, on the same
-features, standardised.
+a time, to the same number of clicks as 50 a class at random; how often those objects are wrong, by
+50 clicks a class; and what clicks on few patients' images are worth. With --learners other ways to
+learn are held against ours, on the same features, standardised.
 
 Finding and measuring takes some 10 s an image and is done once, into the cache.
 """
@@ -56,6 +56,7 @@ _NEAR_UM = 4.0
 _CLASSES = ClassScheme.of("Lymphocyte", "Tumor", "Stroma")
 _CLICKS = (10, 50, 200)
 _ROUND = 20
+_PATIENTS = (1, 3, 10)
 
 Chosen = Callable[[str], bool]
 Numbers = NDArray[np.intp]
@@ -109,6 +110,9 @@ def main() -> None:
     _show("random forest, the same", examples, own, draws, partial(_other, _forest))
     _show_review(examples, own, draws)
     _show_errors(examples, own, draws)
+    for n in _PATIENTS:
+        _show_few(examples, own, draws, n)
+    _show_same(examples, own, draws, _CLICKS[0])
 
 
 # -- objects, features, points -----------------------------------------------------------------
@@ -239,16 +243,55 @@ def _show_review(examples: Examples, names: list[str], seeds: range) -> None:
 def _show_errors(examples: Examples, names: list[str], seeds: range) -> None:
     """How many mistakes a review finds that looks at the least sure objects."""
     features, found = examples.features.only(names), []
+    mixed = np.zeros((len(_CLASSES), len(_CLASSES)))
     for draw in _draws(examples, seeds):
         rows = _clicked(examples, draw, 50)
         model = train_cells(features.take(rows), examples.class_id[rows], classes=_CLASSES)
         said = model.predict(features.take(draw.test))
+        mixed += scores(examples.class_id[draw.test], said.class_id, _CLASSES)["confusion"]
         wrong = said.class_id != examples.class_id[draw.test]
         order = review_order(said)
         parts = [wrong[order[: len(order) // k]].mean() for k in (20, 10, 5, 1)]
         found.append([100 * part for part in (*parts, wrong[order[len(order) // 2 :]].mean())])
     means = ", ".join(f"{v:.0f}" for v in np.mean(found, axis=0))
     print(f"% wrong among the least sure 5, 10, 20 and 100 %, and the surer half: {means}")
+    shares = 100 * mixed / mixed.sum(axis=1, keepdims=True)
+    for name, row in zip(_CLASSES.names, shares, strict=True):
+        said_as = zip(row, _CLASSES.names, strict=True)
+        print(f"  of 100 {name}: " + ", ".join(f"{v:.0f} {other}" for v, other in said_as))
+
+
+def _show_few(examples: Examples, names: list[str], seeds: range, n: int) -> None:
+    """50 a class of a few patients alone, or as many as these have: 10 a class or more each."""
+    features, found = examples.features.only(names), []
+    for draw in _draws(examples, seeds):
+        n_of = np.zeros((len(examples.groups), len(_CLASSES)))
+        np.add.at(n_of, (examples.group[draw.train], examples.class_id[draw.train]), 1)
+        own = draw.rng.permutation(np.flatnonzero(n_of.min(axis=1) >= 10))
+        pool = draw.train[np.isin(examples.group[draw.train], own[:n])]
+        parts = [pool[examples.class_id[pool] == c] for c in range(len(_CLASSES))]
+        rows = np.concatenate([draw.rng.permutation(part)[:50] for part in parts])
+        said = _logistic(features.take(rows), examples.class_id[rows], features.take(draw.test))
+        found.append(_figures(examples.class_id[draw.test], said))
+    print(f"50 a class at most, of {n} patients alone: {_cell(found)}")
+
+
+def _show_same(examples: Examples, names: list[str], seeds: range, n: int) -> None:
+    """Clicks on one patient's image, judged by the rest of that image: at least as many a class."""
+    features, found, patients = examples.features.only(names), [], set()
+    for draw in _draws(examples, seeds):
+        for patient in np.unique(examples.group):
+            pool = draw.rng.permutation(np.flatnonzero(examples.group == patient))
+            parts = [pool[examples.class_id[pool] == c] for c in range(len(_CLASSES))]
+            if min(map(len, parts)) < 2 * n:
+                continue
+            patients.add(int(patient))
+            rows = np.concatenate([part[:n] for part in parts])
+            rest = np.concatenate([part[n:] for part in parts])
+            said = _logistic(features.take(rows), examples.class_id[rows], features.take(rest))
+            found.append(_figures(examples.class_id[rest], said))
+    mean = " / ".join(f"{v:.1f}" for v in np.mean(found, axis=0))
+    print(f"{n} a class on one image, judged by the rest of it ({len(patients)} patients): {mean}")
 
 
 def _figures(truth: NDArray[np.int32], said: NDArray[np.intp]) -> tuple[float, float]:

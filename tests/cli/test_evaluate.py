@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_histo.core import ClassScheme, Contours, ObjectTable
+from napari_histo.store import save_objects
+
 
 @pytest.fixture
 def folders(tmp_path):
@@ -68,3 +71,17 @@ def test_the_table_ends_with_all_objects(cli, folders, only, rows):
     assert [line.split()[0] for line in lines] == ["image", *rows]
     assert max(map(len, lines)) <= 80
     assert lines[-1].split()[1:4] == (["2", "2", "1.000"] if only == "a" else ["4", "3", "0.857"])
+
+
+def test_classes_have_a_table_of_their_own(cli, tmp_path):
+    square = np.float32([(0, 0), (9, 0), (9, 9), (0, 9)])
+    outlines = Contours.from_star(np.stack([square + 20 * i for i in range(3)]))
+    for name, ids in (("truth", [0, 0, 1]), ("found", [0, 1, 1])):
+        table = ObjectTable.build(outlines, classes=ClassScheme.of("A", "B"), class_id=ids)
+        save_objects(tmp_path / f"{name}.parquet", table)
+    lines = cli("evaluate", tmp_path / "found.parquet", tmp_path / "truth.parquet").out.splitlines()
+    assert [line.split()[:4] for line in lines[-3:-1]] == [
+        ["A", "2", "1", "0.667"],
+        ["B", "1", "2", "0.667"],
+    ]
+    assert lines[-1].split() == ["mPQ", "0.667"]
