@@ -66,6 +66,29 @@ def test_points_without_a_class_or_refused_say_nothing():
     assert (examples_of(table) == -1).all()
 
 
+def area(box, class_id, **columns):
+    return ObjectTable.build(
+        Contours.from_shapely([shapely.box(*box)]),
+        classes=SCHEME,
+        class_id=[class_id],
+        object_type=ObjectType.ANNOTATION,
+        **columns,
+    )
+
+
+def test_areas_say_what_is_within_where_they_are_asked():
+    drawn = [area((-5, -5, 50, 50), 1), area((12, -5, 50, 50), 2), points((5, 5), class_id=2)]
+    table = ObjectTable.concat([boxes(), *drawn])
+    assert examples_of(table).tolist()[:3] == [2, -1, -1]
+    assert examples_of(table, areas=True).tolist() == [2, 2, 2, -1, -1, -1]
+    table = table.with_columns(
+        state=np.uint8([0, S.ACCEPTED, S.REJECTED, 0, 0, S.DRAWN]),
+        class_id=np.int32([0, 1, 0, 1, 2, 2]),
+    )
+    assert examples_of(table, areas=True).tolist()[:3] == [2, 1, -1]
+    assert examples_of(boxes(), areas=True).tolist() == [-1] * 3
+
+
 def test_points_beside_objects_belong_to_the_nearest_within_reach():
     at = np.array([(11.0, 5.0), (-9.0, 5.0)])
     assert rows_at(boxes(), at).tolist() == [-1, -1]

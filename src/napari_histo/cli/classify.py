@@ -48,6 +48,9 @@ _Every = Annotated[
         "--every", help="Every object with a class is an example, accepted by a person or not."
     ),
 ]
+_Areas = Annotated[
+    bool, typer.Option("--areas", help="Objects within annotations of a class are examples, too.")
+]
 _Device = Annotated[DeviceName, typer.Option(help="Where the network runs, if there is one.")]
 
 
@@ -63,6 +66,7 @@ def train_command(
     image: _Image = None,
     pixel_size: _PixelSize = None,
     every: _Every = False,
+    areas: _Areas = False,
     around: Annotated[
         float,
         typer.Option(min=0, metavar="UM", help="Radius of the neighbours that count; 0: none."),
@@ -104,7 +108,7 @@ def train_command(
     with _maker(recipe, pixel_size, device) as maker:
         for pair in pairs_of(objects, image or []):
             found = maker.make(*pair)
-            class_id = examples_of(found.table, every=every)
+            class_id = examples_of(found.table, every=every, areas=areas)
             parts.append(
                 Examples.of(found.features, class_id, found.table.classes, group=found.name)
             )
@@ -154,6 +158,7 @@ def evaluate_command(
     image: _Image = None,
     pixel_size: _PixelSize = None,
     every: _Every = False,
+    areas: _Areas = False,
     device: _Device = DeviceName.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -167,7 +172,7 @@ def evaluate_command(
     with _maker(recipe, pixel_size, device, learned.names) as maker:
         for pair in pairs_of(objects, image or []):
             found = _checked(learned, maker.make(*pair))
-            truth = examples_of(found.table, every=every)
+            truth = examples_of(found.table, every=every, areas=areas)
             parts.append(Examples.of(found.features, truth, found.table.classes, group=found.name))
             _tell_examples(found, truth, every=every)
     words = judge(learned, Examples.join(parts))

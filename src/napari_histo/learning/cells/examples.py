@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import ClassScheme, GeometryKind, ObjectState, ObjectTable
+from napari_histo.core import ClassScheme, GeometryKind, ObjectState, ObjectTable, ObjectType
 from napari_histo.errors import LearningError
 from napari_histo.learning.cells.features import ObjectFeatures, is_object
+from napari_histo.ops.region_counts import centres_of, rows_in_regions
 
 __all__ = ["PLACEHOLDERS", "Examples", "examples_of", "rows_at"]
 
@@ -120,7 +121,7 @@ class Examples:
 
 
 def examples_of(
-    table: ObjectTable, *, every: bool = False, within_px: float = 0.0
+    table: ObjectTable, *, every: bool = False, areas: bool = False, within_px: float = 0.0
 ) -> NDArray[np.int32]:
     """Class of each object that is an example, (n,) positions in the table's classes, else -1.
 
@@ -134,6 +135,9 @@ def examples_of(
     every : bool
         True to take every object that has a class and no probability of it, for files of which
         all classes are a person's, as QuPath writes them.
+    areas : bool
+        True to take all objects within annotations of a class, the smallest that holds them, as
+        QuPath's own training does. What is said of an object by itself wins.
     within_px : float
         A point beside all outlines counts for the object whose centroid is nearest, up to here.
     """
@@ -142,6 +146,8 @@ def examples_of(
         known |= (table.state == ObjectState.PREDICTED) & np.isnan(table.class_prob)
     held = np.array([c.name in PLACEHOLDERS for c in table.classes] + [True], bool)
     found = np.where(known & is_object(table) & ~held[table.class_id], table.class_id, -1)
+    if areas:
+        found = np.where(found < 0, _by_area(table), found)
     points, classes = _points(table)
     rows = rows_at(table, points, within_px=within_px)
     found[rows[rows >= 0]] = classes[rows >= 0]
@@ -172,6 +178,19 @@ def rows_at(
     order = np.argsort(-far, kind="stable")
     out[point[order]] = rows[inside[order]]
     return out
+
+
+def _by_area(table: ObjectTable) -> NDArray[np.int32]:
+    """Class of the smallest annotation around each object, (n,); -1 for none."""
+    found = np.full(len(table), -1, np.int32)
+    drawn = (table.object_type == ObjectType.ANNOTATION) & (table.class_id >= 0)
+    drawn &= (table.contours.kind == GeometryKind.POLYGON) & (table.state != ObjectState.REJECTED)
+    regions = table.select(drawn)
+    rows = np.flatnonzero(is_object(table))
+    inside = rows_in_regions(centres_of(table)[rows], regions.contours)
+    for i in np.argsort(-regions.areas_px, kind="stable").tolist():
+        found[rows[inside[i]]] = regions.class_id[i]
+    return found
 
 
 def _points(table: ObjectTable) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
