@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, special
 
 from napari_histo.core import Contours, ModelInfo, PromptAnswer, PromptPatch
 from napari_histo.errors import ModelError
@@ -159,7 +159,7 @@ def _outline(logits: NDArray[np.float32], maps: NDArray[np.uint8]) -> PromptAnsw
     if not len(wanted):
         return PromptAnswer(Contours.empty(1), 0.0)
     mask = ndimage.binary_fill_holes(np.isin(regions, wanted))
-    prob = 1 / (1 + np.exp(-logits))
+    prob = special.expit(logits)
     elsewhere = (regions > 0) & ~mask
     score = prob[mask].sum() / (mask.sum() + prob[~mask & ~elsewhere].sum())
     level = np.where(mask, np.maximum(logits, np.float32(0.05)), np.minimum(logits, 0))
