@@ -86,6 +86,7 @@ class SegmentDock(QWidget):
         form.pixel_size.valueChanged.connect(lambda um: session.type_pixel_size(um or None))
         form.pixel_hint.linkActivated.connect(lambda um: session.type_pixel_size(float(um)))
         form.diameter.box.valueChanged.connect(lambda um: session.type_diameter(um or None))
+        form.cells.changed.connect(session.choose_cells)
         form.tissue_box.toggled.connect(session.choose_tissue_only)
         form.heat_bar.box.currentIndexChanged.connect(self._choose_heat)
         form.run_button.clicked.connect(self.run)
@@ -144,6 +145,7 @@ class SegmentDock(QWidget):
 
         models = list_models()
         show_choices(self.form.model_box, [(m.name, m) for m in models])
+        self.form.cells.show_models([m for m in models if is_available(m.name)])
         names = [m.name for m in models]
         usable = [n for n in (wanted, *names) if n in names and is_available(n)]
         self.form.model_box.setCurrentIndex(names.index(usable[0]) if usable else 0)

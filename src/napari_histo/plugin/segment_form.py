@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 
 from napari_histo.core import Thresholds
+from napari_histo.plugin.cells_row import CellsRow
 from napari_histo.plugin.diameter_row import DiameterRow
 from napari_histo.plugin.heat_bar import HeatBar
 from napari_histo.plugin.histogram import Histogram
@@ -92,6 +93,7 @@ class SegmentForm(QWidget):
         )
         self.pixel_hint = small_label()
         self.diameter = DiameterRow()
+        self.cells = CellsRow()
         self.tissue_box = QCheckBox("Tissue only")
         self.tissue_box.setToolTip("Find the tissue first, and leave the glass out.")
         self.slide_hint = small_label()
@@ -142,6 +144,7 @@ class SegmentForm(QWidget):
             )
         )
         place.addWidget(self.diameter)
+        place.addWidget(self.cells)
         place.addLayout(form_grid(("", self.tissue_box), ("", self.slide_hint)))
         return place
 

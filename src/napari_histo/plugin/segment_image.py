@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_histo.core import SlideReader
 from napari_histo.errors import HistoError
 from napari_histo.plugin.colour_preview import ColourPreview
 from napari_histo.plugin.geometry import hint_um
@@ -93,9 +94,10 @@ class ImagePick:
         rows, layer = self._form.channels, stack.layers[channels.first]
         reader = stack.reader(channels, self._viewer.dims.point, all_planes=rows.all_planes)
         path = None if layer.source.path is None else Path(layer.source.path)
-        two = (None, None) if channels.nuclei is None else (0, 1)
+        first, second = (None, None) if channels.nuclei is None else (0, 1)
         cells = self._cells_reader(stack, channels)
-        return ImageChoice(layer.unique_id, reader, hint_um(layer), path, *two, cells)
+        facts = (hint_um(layer), path, first, second, cells)
+        return ImageChoice(layer.unique_id, reader, *facts)
 
     def _cells_reader(self, stack: ImageStack, channels: Channels) -> SlideReader | None:
         """What a second model sees, which finds cells; None where it sees what the first does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from napari_histo.core import ModelInfo
+from napari_histo.core import ModelInfo, ObjectType
 from napari_histo.plugin.histogram import format_area
 from napari_histo.session import Result, SegmentState
 
@@ -163,7 +163,7 @@ def duration(seconds: float) -> str:
 def summary(result: Result) -> str:
     """Count, median area and classes, as HTML."""
     numbers = result.statistics
-    text = f"<b style='font-size: large'>{numbers.count:,}</b> {_noun(result.model, numbers.count)}"
+    text = f"<b style='font-size: large'>{numbers.count:,}</b> {_noun(result, numbers.count)}"
     if numbers.count:
         text += f" · median area <b>{format_area(numbers.median_area)} {numbers.unit}</b>"
     if len(numbers.by_class) > 1:
@@ -171,7 +171,10 @@ def summary(result: Result) -> str:
     return text
 
 
-def _noun(model: ModelInfo, count: int) -> str:
-    if model.classes.names == ("Nucleus",):
+def _noun(result: Result, count: int) -> str:
+    table = result.table
+    if (table.object_type == ObjectType.CELL).any():
+        return "cell" if count == 1 else "cells"
+    if result.model.classes.names == ("Nucleus",):
         return "nucleus" if count == 1 else "nuclei"
     return "object" if count == 1 else "objects"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_histo.session.annotation import AnnotationController, AnnotationTools
 from napari_histo.session.annotation_state import AnnotationState, Kept, Outline, Review, Tool
 from napari_histo.session.candidates import Candidates, Result
+from napari_histo.session.cells_choice import CellsBy, CellsChoice
 from napari_histo.session.growing import Growing
 from napari_histo.session.jobs import Post
 from napari_histo.session.objects import EditableObjects
@@ -19,6 +20,8 @@ __all__ = [
     "AnnotationState",
     "AnnotationTools",
     "Candidates",
+    "CellsBy",
+    "CellsChoice",
     "EditableObjects",
     "Growing",
     "ImageChoice",

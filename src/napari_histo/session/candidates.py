@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_histo.core import ModelInfo, ObjectTable, PixelSize, SlideInfo, Thresholds
 from napari_histo.pipeline import Segmentation
+from napari_histo.session.cells_choice import CellMaker
 from napari_histo.session.region import Region
 from napari_histo.session.statistics import Statistics
 
@@ -24,11 +25,19 @@ class Candidates:
     region : Region
     lowest_prob : float
         Probability down to which proposals were kept.
+    cells : CellMaker, optional
+        Makes cells of what is chosen.
     """
 
-    def __init__(self, parts: Sequence[Segmentation], region: Region, lowest_prob: float) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Segmentation],
+        region: Region,
+        lowest_prob: float,
+        cells: CellMaker | None = None,
+    ) -> None:
         self.lowest_prob = lowest_prob
-        self._region = region
+        self._region, self._cells = region, cells
         self._parts = list(parts)
 
     @property
@@ -50,6 +59,8 @@ class Candidates:
         table = tables[0] if len(tables) == 1 else ObjectTable.concat(tables)
         if self._region.outlines is not None:
             table = table.select(self._region.holds(table.centroids))
+        if self._cells is not None:
+            table = self._cells.of(table)
         _ = table.contours.bounds  # kept by the table: here no window waits for it
         return table
 

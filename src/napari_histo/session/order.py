@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from napari_histo.core import (
     CancelToken,
     ModelInfo,
+    ObjectTable,
+    PixelSize,
     Progress,
     Segmenter,
     SlideReader,
@@ -17,6 +19,7 @@ from napari_histo.core.models import ScaledSegmenter
 from napari_histo.pipeline import Segmentation, SegmentRequest
 from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.candidates import Candidates, Result
+from napari_histo.session.cells_choice import CellMaker, CellsBy, CellsChoice
 from napari_histo.session.jobs import Report
 from napari_histo.session.region import Region
 from napari_histo.session.state import ImageChoice
@@ -40,6 +43,8 @@ class Order:
     request: SegmentRequest
     colours: ColourChoice = field(default_factory=ColourChoice)
     diameter_um: float | None = None
+    cells: CellsChoice = field(default_factory=CellsChoice)
+    finder: Segmenter | None = None
 
     def scaled(self, model: Segmenter) -> Segmenter:
         """The model for the objects that are looked for.
@@ -73,18 +78,55 @@ class Order:
         ------
         Cancelled, HistoError
         """
-        parts, fitted = [], self.fitted(self.image.reader, report)
+        fitted = self.fitted(self.image.reader, report)
+        parts = self._parts(model, fitted, segment, cancel, report)
+        cells = self._cell_maker(fitted, parts[0].pixel_size, segment, cancel, report)
+        return self._result(parts, cells)
+
+    def _parts(
+        self,
+        model: Segmenter,
+        request: SegmentRequest,
+        segment: SegmentFunction,
+        cancel: CancelToken,
+        report: Report,
+    ) -> list[Segmentation]:
+        parts = []
         for i, box in enumerate(self.region.boxes):
-            request = replace(fitted, region=box)
-            steps = segment(self.image.reader, model, request, cancel)
+            steps = segment(self.image.reader, model, replace(request, region=box), cancel)
             parts.append(result_of(steps, _shares(report, i, len(self.region.boxes))))
         cancel.raise_if_cancelled()
-        return self._result(parts)
+        return parts
 
-    def _result(self, parts: list[Segmentation]) -> Result:
+    def _cell_maker(
+        self,
+        request: SegmentRequest,
+        pixel_size: PixelSize | None,
+        segment: SegmentFunction,
+        cancel: CancelToken,
+        report: Report,
+    ) -> CellMaker | None:
+        """What makes cells of nuclei, as often as thresholds move; None where none are wanted."""
+        extent = self.image.reader.info.box
+        if self.cells.by is CellsBy.NONE:
+            return None
+        if self.finder is None:
+            return CellMaker(self.cells, extent, pixel_size)
+        reader = self.image.cells_reader
+        request = replace(request, thresholds=self.finder.info.thresholds, min_prob=None)
+        if reader is not None:
+            two = (0, 1) if reader.info.n_channels > 1 else (None, None)
+            request = replace(request, channel=two[0], nuclear_channel=two[1])
+        looked = replace(self, image=replace(self.image, reader=reader or self.image.reader))
+        parts = looked._parts(self.finder, request, segment, cancel, report)
+        found = ObjectTable.concat([part.table for part in parts])
+        return CellMaker(self.cells, extent, pixel_size, found)
+
+    def _result(self, parts: list[Segmentation], cells: CellMaker | None) -> Result:
         thresholds = self.request.thresholds
         assert thresholds is not None
-        candidates = Candidates(parts, self.region, max(part.min_prob for part in parts))
+        lowest = max(part.min_prob for part in parts)
+        candidates = Candidates(parts, self.region, lowest, cells)
         table = candidates.choose(thresholds)
         return Result(
             self.run,

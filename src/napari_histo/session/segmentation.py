@@ -14,6 +14,7 @@ from napari_histo.errors import Cancelled, HistoError
 from napari_histo.pipeline import SegmentRequest
 from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.candidates import Result
+from napari_histo.session.cells_choice import CellsChoice
 from napari_histo.session.growing import Part
 from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.order import Order
@@ -99,6 +100,10 @@ class SegmentController:
         """What is done to the image's colours from the next run on."""
         self.state.colours = colours
 
+    def choose_cells(self, cells: CellsChoice) -> None:
+        """Whether the nuclei of the next run become cells, and how."""
+        self.state.cells = cells
+
     def type_pixel_size(self, um: float | None) -> None:
         """The user's word on the pixel size, µm; None takes it back."""
         image = self.state.image
@@ -149,6 +154,7 @@ class SegmentController:
             ),
             state.colours,
             state.diameter_um,
+            state.cells,
         )
         state.notice = state.error = ""
         state.progress = Progress(0, 0, "Loading the model")
@@ -174,6 +180,9 @@ class SegmentController:
     def _work(self, order: Order, cancel: CancelToken, report: Report) -> Result:
         """In the thread of the run."""
         model = order.scaled(self._model(order))
+        if order.cells.model is not None:
+            finder = self._model(replace(order, model=order.cells.model))
+            order = replace(order, finder=finder)
         return order.carry_out(model, self._tools.segment, cancel, report)
 
     def _work_on_slide(self, slide: SlideOrder, cancel: CancelToken, report: Report) -> Outcome:
@@ -184,7 +193,9 @@ class SegmentController:
     def _model(self, order: Order) -> Segmenter:
         key = (order.model.name, order.device)
         if key not in self._models:
-            self._models = {key: self._tools.load_model(*key)}
+            # Two stay: one that finds nuclei, and one that finds their cells.
+            kept = list(self._models.items())[-1:]
+            self._models = {**dict(kept), key: self._tools.load_model(*key)}
         return self._models[key]
 
     def _on_progress(self, progress: Progress) -> None:

@@ -26,6 +26,7 @@ from napari_histo.pipeline import RunRequest, SegmentRequest, SlideRun, segment_
 from napari_histo.pipeline.run_request import facts_of
 from napari_histo.pipeline.tissue import find_tissue_steps
 from napari_histo.session.candidates import Result
+from napari_histo.session.cells_choice import CellMaker, CellsBy
 from napari_histo.session.growing import Growing, Part, heat_grid
 from napari_histo.session.jobs import Report
 from napari_histo.session.order import Order
@@ -134,7 +135,10 @@ class SlideOrder:
             return Outcome(self._result(table, info, place.folder), stopped=error)
         report(Progress(run.n_tiles, run.n_tiles, "Opening all objects", run.n_objects))
         parts.clear()
-        result = self._result(load_objects(run.objects), info, place.folder)
+        table = load_objects(run.objects)
+        if order.cells.by is CellsBy.GROW:
+            table = CellMaker(order.cells, info.box, info.pixel_size).of(table, cancel, report)
+        result = self._result(table, info, place.folder)
         whole = Part.of(0, result.table, heat)
         return Outcome(result, whole, None, run.n_tiles > 0, run.notes)
 

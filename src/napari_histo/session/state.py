@@ -14,6 +14,7 @@ from psygnal import SignalGroupDescriptor
 from napari_histo.core import ModelInfo, PixelSize, Progress, SlideReader, Thresholds
 from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.candidates import Result
+from napari_histo.session.cells_choice import CellsChoice
 from napari_histo.session.growing import Growing
 from napari_histo.session.pace import Pace
 
@@ -59,6 +60,9 @@ class ImageChoice:
         File of the image, where it has one.
     channel, nuclear_channel : int or None
         Of the reader's channels; None where there is no choice. See `SegmentRequest`.
+    cells_reader : SlideReader or None
+        What a second model sees that finds cells: their channel, perhaps with the nuclei's behind
+        it; None where it sees the same.
     """
 
     key: Hashable
@@ -67,6 +71,7 @@ class ImageChoice:
     path: Path | None = None
     channel: int | None = None
     nuclear_channel: int | None = None
+    cells_reader: SlideReader | None = None
 
     @property
     def is_large(self) -> bool:
@@ -104,6 +109,8 @@ class SegmentState:
         Of the objects to find, as the user typed it, for models that are scaled to it.
     colours : ColourChoice
         What is done to the image's colours before the model looks.
+    cells : CellsChoice
+        Whether the nuclei of the next run become cells.
     thresholds : Thresholds
         For the next run, and of the result while `is_live`.
     phase : Phase
@@ -132,6 +139,7 @@ class SegmentState:
     typed_um: float | None = None
     diameter_um: float | None = None
     colours: ColourChoice = field(default_factory=ColourChoice)
+    cells: CellsChoice = field(default_factory=CellsChoice)
     thresholds: Thresholds = field(default_factory=Thresholds)
     phase: Phase = Phase.IDLE
     progress: Progress | None = None
@@ -191,4 +199,4 @@ class SegmentState:
             return "Choose a model."
         if self.needs_pixel_size:
             return "Type the pixel size first."
-        return ""
+        return self.cells.blocker(self.pixel_size, is_slide_run=self.is_slide_run)
