@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_histo.core import ClassScheme, ModelInfo
 from napari_histo.errors import ModelError, ModelUnavailableError
 from napari_histo.models import (
     Addition,
@@ -25,12 +26,17 @@ from napari_histo.models import (
     get_info,
     is_available,
     list_models,
+    list_prompt_models,
+    list_region_models,
     load_model,
+    load_prompt_model,
+    load_region_model,
     notes,
     registry,
     remove_model,
     verify,
 )
+from napari_histo.models._region import NetShape, TorchRegionSegmenter, save_region_model
 from support.model_folders import cellpose_file, stardist_folder
 
 
@@ -95,6 +101,20 @@ class TestAdding:
         add_model(Addition(str(mine)))
         kept = sorted(p.name for p in (home / "mine" / "model").iterdir())
         assert kept == ["card.json", "config.json", "thresholds.json", "weights_best.h5"]
+
+    def test_region_and_click_models_are_listed_with_their_kind(self, tmp_path):
+        shape = NetShape(3, 3, guided=False, width=4)
+        classes = ClassScheme.of("Tumor", "Stroma")
+        card = ModelInfo("areas", "regions", 4.0, channels="rgb", classes=classes)
+        net = TorchRegionSegmenter(shape.build(), shape, card, device="cpu")
+        save_region_model(tmp_path / "areas", net)
+        add_model(Addition(str(tmp_path / "areas")))
+        add_model(Addition(str(registry.model_folder("click")), name="my-click"))
+        assert not {"areas", "my-click"} & set(names())
+        assert [i.name for i in list_region_models()] == ["areas"]
+        assert [i.name for i in list_prompt_models()] == ["click", "my-click"]
+        assert load_region_model("areas", device="cpu").info.pixel_size_um == 4.0
+        assert load_prompt_model("my-click", device="cpu").info.name == "my-click"
 
     @pytest.mark.parametrize(
         "name",

@@ -81,7 +81,9 @@ def train_command(
 @app.command("predict")
 def predict_command(
     image: Annotated[Path, typer.Argument(help="Image or slide.")],
-    model: Annotated[Path, typer.Option(help="Folder of a region model.")],
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="A region model: as added, or its folder.")
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -104,7 +106,7 @@ def predict_command(
     series: Annotated[int, typer.Option(min=0, help="Which image of a file, from 0.")] = 0,
 ) -> None:
     """Tell the tissue of every pixel, and write areas or pixels."""
-    from napari_histo.models._region import load_region_model
+    from napari_histo.models import load_region_model
     from napari_histo.pipeline.regions import RegionRequest, find_regions
     from napari_histo.slides import open_slide
     from napari_histo.store.regions import check_regions_output, save_regions

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from napari_histo.core import Contours, ModelInfo, ObjectTable, Proposals, Thresholds
+from napari_histo.core import Contours, ModelInfo, Proposals, Thresholds
 from napari_histo.models._device import room
+from napari_histo.models._proposing import OutlinedSegmenter, no_proposals
 from napari_histo.models._watershed import contrasts, local_otsu, means, noise, part
 from napari_histo.ops.finite import finite
 from napari_histo.ops.stain import brightest, is_gray, nuclear_density, optical_density
@@ -60,7 +61,7 @@ class _Signal:
     top: float
 
 
-class ClassicalSegmenter:
+class ClassicalSegmenter(OutlinedSegmenter):
     """Thresholding and watershed behind the same protocol as the networks.
 
     The probability is a score of contrast ``c / (c + c0)``: 0.5 is the least contrast with its
@@ -81,16 +82,12 @@ class ClassicalSegmenter:
     batch_size = 1
 
     def __init__(self, polarity: Polarity = "auto", *, coloured: bool | None = None) -> None:
+        super().__init__(CLASSICAL_INFO)
         self.polarity = polarity
         self.coloured = coloured
 
     def __repr__(self) -> str:
         return f"<ClassicalSegmenter polarity={self.polarity}>"
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model's card."""
-        return CLASSICAL_INFO
 
     @property
     def margin_px(self) -> int:
@@ -127,40 +124,18 @@ class ClassicalSegmenter:
 
     def _propose_one(self, image: NDArray[np.float32], min_prob: float) -> Proposals:
         if not image.size:
-            return _no_proposals()
+            return no_proposals()
         signal = nuclear_signal(finite(image), self.polarity, self.coloured)
         labels, prob = _label(signal)
         keep = prob > min_prob
         if not keep.any():
-            return _no_proposals()
+            return no_proposals()
         kept = np.where(keep, np.cumsum(keep), 0)[labels]
         return Proposals(
             centres(kept),
             prob[keep].astype(np.float32),
             contours=_outlines(kept),
         )
-
-    def select(self, proposals: Proposals, thresholds: Thresholds) -> NDArray[np.int64]:
-        """See `Segmenter.select`; the objects of a watershed never overlap."""
-        return np.flatnonzero(proposals.prob > thresholds.prob)
-
-    def reach_px(self, proposals: Proposals) -> float:
-        """See `Segmenter.reach_px`; nothing is compared across tiles."""
-        return 0.0
-
-    def draw(self, proposals: Proposals) -> ObjectTable:
-        """See `Segmenter.draw`."""
-        return ObjectTable.build(
-            proposals.contours or Contours.empty(),
-            det_prob=proposals.prob,
-            classes=CLASSICAL_INFO.classes,
-            source=CLASSICAL_INFO.name,
-        )
-
-    def segment(self, images: NDArray[np.float32]) -> list[ObjectTable]:
-        """See `Segmenter.segment`."""
-        found = self.propose(images, CLASSICAL_INFO.thresholds.prob)
-        return [self.draw(p) for p in found]
 
 
 def nuclear_signal(
@@ -228,11 +203,6 @@ def _outlines(labels: NDArray[np.integer]) -> Contours:
         corner = np.array([where[1].start, where[0].start]) - 0.5
         rings.append(longest[:, ::-1] + corner)
     return Contours.from_rings(rings)
-
-
-def _no_proposals() -> Proposals:
-    nothing = np.zeros(0, np.float32)
-    return Proposals(nothing.reshape(0, 2), nothing, contours=Contours.empty())
 
 
 def _pixel_um() -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from napari_histo.errors import ModelError
 from napari_histo.models._bioimage import Description, read_description
 from napari_histo.models._device import room
 from napari_histo.models._foreign_run import Run, check_sum, run_onnx, run_script
+from napari_histo.models._proposing import ProposingSegmenter
 from napari_histo.models._star_polygons import StarPolygons, pad_to
 from napari_histo.ops.finite import finite
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["FOREIGN_FAMILIES", "ForeignNet", "ForeignStars", "load_foreign"]
+__all__ = ["FOREIGN_FAMILIES", "ForeignNet", "ForeignSegmenter", "ForeignStars", "load_foreign"]
 
 FOREIGN_FAMILIES = ("onnx", "torchscript")
 #: Memory for a pixel on its way through a U-Net of the usual width.
@@ -164,8 +165,8 @@ class ForeignNet:
         )
 
 
-class ForeignStars(StarPolygons):
-    """StarDist in ONNX or TorchScript: probability, rays, and perhaps classes.
+class ForeignSegmenter(ProposingSegmenter):
+    """What segmenters share that run a `ForeignNet`.
 
     Parameters
     ----------
@@ -177,14 +178,39 @@ class ForeignStars(StarPolygons):
 
     batch_size = 1
 
-    def __init__(self, net: ForeignNet, info: ModelInfo, on_cpu: Any) -> None:
+    def __init__(self, net: ForeignNet, info: ModelInfo, on_cpu: Callable[[], Segmenter]) -> None:
         super().__init__(info)
         self._net, self._on_cpu = net, on_cpu
         self.device, self.percentiles = net.device, net.words.percentiles
-        self.margin_px, self.align_px = net.words.margin_px, net.words.align_px
 
     def __repr__(self) -> str:
-        return f"<ForeignStars {self._info.name} ({self._info.family}) on {self.device}>"
+        return f"<{type(self).__name__} {self._info.name} ({self._info.family}) on {self.device}>"
+
+    @property
+    def margin_px(self) -> int:
+        """Context of a pixel."""
+        return self._net.words.margin_px
+
+    @property
+    def align_px(self) -> int:
+        """Where tiles may start."""
+        return self._net.words.align_px
+
+    def room(self, side_px: int) -> int:
+        """See `Segmenter.room`."""
+        return room(self.device, side_px**2 * _BYTES_A_PX)
+
+    def adapt(self, samples: NDArray[np.float32]) -> Self:
+        """See `Segmenter.adapt`: mean and deviation are those of the whole region."""
+        return type(self)(self._net.fit(samples), self._info, self._on_cpu)
+
+    def on_cpu(self) -> Segmenter:
+        """See `Segmenter.on_cpu`."""
+        return cast("Segmenter", self) if self.device == "cpu" else self._on_cpu()
+
+
+class ForeignStars(ForeignSegmenter, StarPolygons):
+    """StarDist in ONNX or TorchScript: probability, rays, and perhaps classes."""
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -205,18 +231,6 @@ class ForeignStars(StarPolygons):
     def n_classes(self) -> int | None:
         """Beside the background; None where there is no such answer."""
         return self._net.words.n_classes
-
-    def room(self, side_px: int) -> int:
-        """See `Segmenter.room`."""
-        return room(self.device, side_px**2 * _BYTES_A_PX)
-
-    def adapt(self, samples: NDArray[np.float32]) -> Self:
-        """See `Segmenter.adapt`."""
-        return type(self)(self._net.fit(samples), self._info, self._on_cpu)
-
-    def on_cpu(self) -> Segmenter:
-        """See `Segmenter.on_cpu`."""
-        return self if self.device == "cpu" else self._on_cpu()
 
     def _forward(
         self, images: NDArray[np.float32]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Contours, ModelInfo, ObjectTable, Proposals, Thresholds
+from napari_histo.core import Contours, ObjectTable, Proposals, Thresholds
 from napari_histo.errors import ModelError
+from napari_histo.models._proposing import ProposingSegmenter
 from napari_histo.models._stardist_nms import star_polygons, suppress
 
 if TYPE_CHECKING:
@@ -25,16 +26,13 @@ _LEAST_DIST = 1e-3
 _EDGE_CELLS = 2
 
 
-class StarPolygons(ABC):
+class StarPolygons(ProposingSegmenter):
     """What StarDist's models share, wherever their network runs.
 
     Parameters
     ----------
     info : ModelInfo
     """
-
-    def __init__(self, info: ModelInfo) -> None:
-        self._info = info
 
     @property
     @abstractmethod
@@ -61,11 +59,6 @@ class StarPolygons(ABC):
         self, images: NDArray[np.float32]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Probabilities (b, gh, gw), distances (b, rays, gh, gw) and class shares, float32."""
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model's card."""
-        return self._info
 
     @property
     def edge_px(self) -> int:
@@ -142,12 +135,6 @@ class StarPolygons(ABC):
             classes=self._info.classes,
             source=self._info.name,
         )
-
-    def segment(self, images: NDArray[np.float32]) -> list[ObjectTable]:
-        """See `Segmenter.segment`."""
-        thresholds = self._info.thresholds
-        found = self.propose(images, thresholds.prob)
-        return [self.draw(p.take(self.select(p, thresholds))) for p in found]
 
 
 def pad_to(images: NDArray[np.float32], divisor: tuple[int, int]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from napari_histo.core import ModelInfo, PromptSegmenter, Segmenter
+from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.models import _adding
 from napari_histo.models._adding import Addition
@@ -35,6 +36,7 @@ __all__ = [
     "list_region_models",
     "load_model",
     "load_prompt_model",
+    "load_region_model",
     "model_folder",
     "notes",
     "origin_of",
@@ -255,6 +257,19 @@ def load_prompt_model(
         names = ", ".join(i.name for i in list_prompt_models())
         raise ModelError(f"The model {name!r} does not answer clicks. Models that do: {names}.")
     return load_click(model_folder(name), info, device=device, precision=precision)
+
+
+def load_region_model(name: str, *, device: str = "auto") -> RegionSegmenter:
+    """A model that tells tissues apart, by name or from a folder.
+
+    Raises
+    ------
+    ModelError
+        Unknown name, damaged files, a model of another kind, or no such device.
+    """
+    from napari_histo.models import _region
+
+    return _region.load_region_model(model_folder(name), device=device)
 
 
 # -- cards -----------------------------------------------------------------------------------------
