@@ -37,6 +37,19 @@ def test_nuclei_are_found_in_other_colours(cli, h_dab, tmp_path, words, says):
 
 
 @pytest.mark.parametrize(
+    ("words", "is_shown"),
+    [((), True), (("--stain", "none"), False), (("--channel", 0), False)],
+    ids=["by default", "but not", "nor where a channel is named"],
+)
+def test_a_model_of_one_channel_is_shown_haematoxylin(cli, h_dab, tmp_path, words, is_shown):
+    out = tmp_path / "o.parquet"
+    ran = cli("segment", h_dab, "-o", out, "--model", "fluo-nuclei", "--device", "cpu", *words)
+    assert ran.code == 0, ran.err
+    assert ("haematoxylin alone" in ran.err) == is_shown
+    assert not is_shown or 70 < len(load_objects(out)) < 130
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         (("--model", "he-nuclei", "--stain", "he"), "looks at the colours themselves"),

@@ -116,6 +116,29 @@ def test_facts_of_a_run(he):
     assert said != ColourChoice("reinhard", "auto").fit(he).describe()
 
 
+def rgb(colour):
+    """Noise around nuclei of a colour, as a picture."""
+    rng = np.random.default_rng(0)
+    ground = 30 if max(colour) == 255 else 235
+    pixels = np.full((80, 80, 3), ground) + rng.normal(0, 3, (80, 80, 3))
+    pixels[20:40, 20:40] = colour
+    return ArrayReader(np.clip(pixels, 0, 255).astype(np.uint8), is_rgb=True)
+
+
+@pytest.mark.parametrize(
+    ("reader", "expected"),
+    [
+        pytest.param(rgb((110, 70, 150)), True, id="stained"),
+        pytest.param(rgb((40, 60, 255)), False, id="fluorescence in colours"),
+        pytest.param(rgb((90, 90, 90)), False, id="grey saved as colours"),
+        pytest.param(ArrayReader(np.zeros((20, 20), np.uint16)), False, id="one channel"),
+    ],
+)
+def test_haematoxylin_by_default_where_there_is_any(reader, expected):
+    colours = ColourChoice(stains="default").fit(reader)
+    assert (colours is not None and colours.stains == HE) == expected
+
+
 def test_as_they_are(he):
     assert ColourChoice().is_none
     assert ColourChoice().fit(he) is None

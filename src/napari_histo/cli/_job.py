@@ -92,8 +92,15 @@ class Job:
         if self.colours is None:
             return self.request
         colours = self.colours.fit(reader)
-        if colours is not None and self.colours.stains.startswith("auto") and colours.stains:
-            found = colours.stains.describe()
+        stains = None if colours is None else colours.stains
+        if stains is not None and self.colours.stains == "default":
+            err.print(
+                f"{reader.info.name}: {self.model.info.name} is shown the haematoxylin alone "
+                "(--stain chooses; 'none' averages the colours).",
+                markup=False,
+            )
+        elif stains is not None and self.colours.stains.startswith("auto"):
+            found = stains.describe()
             err.print(f"Stains found, as QuPath takes them: {found}", markup=False)
         return replace(self.request, colours=colours)
 

@@ -120,10 +120,11 @@ def segment_command(
     stain: Annotated[
         str | None,
         typer.Option(
-            metavar="he|hdab|auto|auto-hdab|TEXT|FILE",
-            help="Show the model one stain of a brightfield image, by default its haematoxylin: "
-            "with QuPath's vectors, with those estimated from the slide, or with what QuPath's "
-            "setColorDeconvolutionStains takes.",
+            metavar="he|hdab|auto|auto-hdab|none|TEXT|FILE",
+            help="Show the model one stain of a brightfield image, the haematoxylin unless "
+            "--channel says otherwise: with QuPath's vectors (for models of one grey channel the "
+            "default), with those estimated from the slide, or with what QuPath's "
+            "setColorDeconvolutionStains takes; 'none' for the colours as they are.",
         ),
     ] = None,
     normalize: Annotated[
@@ -191,6 +192,8 @@ def segment_command(
     if workers or scheduler:
         cluster = Cluster(model, device.value, scheduler, workers)
     names = _parse_classes(classes, segmenter)
+    grey = info.channels == "gray" and channel is None
+    stain = {"none": "", None: "default" if grey else ""}.get(stain, stain)
     if stain and info.channels == "rgb":
         raise typer.BadParameter(
             f"The model {info.name!r} looks at the colours themselves. Leave --stain out, or "

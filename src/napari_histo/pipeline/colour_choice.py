@@ -10,7 +10,13 @@ from napari_histo.core import SlideReader
 from napari_histo.errors import StainError
 from napari_histo.ops.stain_transfer import TRAINED_ON, MacenkoNormalizer, ReinhardNormalizer
 from napari_histo.ops.stain_vectors import H_DAB, HE, StainVectors
-from napari_histo.pipeline.colours import NormalizedReader, StainReader, normalizer_of, stains_of
+from napari_histo.pipeline.colours import (
+    NormalizedReader,
+    StainReader,
+    is_brightfield,
+    normalizer_of,
+    stains_of,
+)
 
 __all__ = ["ColourChoice", "Colours", "Normalization", "stain_vectors"]
 
@@ -54,7 +60,8 @@ class ColourChoice:
     ----------
     normalize : {"none", "reinhard", "macenko"}
     stains : str
-        Empty for the colours; else see `stain_vectors`.
+        Empty for the colours; "default" for haematoxylin where the image is brightfield in
+        colours, else as it is; else see `stain_vectors`.
     reference : Path or None
         Slide whose colours are taken; None for those of the H&E models' training images.
     """
@@ -89,7 +96,11 @@ class ColourChoice:
         if self.normalize != "none":
             normalizer = self._normalizer(reader)
             reader = NormalizedReader(reader, normalizer)
-        return Colours(normalizer, stain_vectors(self.stains, reader) if self.stains else None)
+        if self.stains == "default":
+            stains = HE if is_brightfield(reader) else None
+        else:
+            stains = stain_vectors(self.stains, reader) if self.stains else None
+        return None if normalizer is stains is None else Colours(normalizer, stains)
 
     def _normalizer(self, reader: SlideReader) -> Any:
         from napari_histo.slides import open_slide

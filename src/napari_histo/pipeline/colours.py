@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Box, SlideReader, SlideView
 from napari_histo.errors import ImageError
-from napari_histo.ops.stain import is_gray
+from napari_histo.ops.stain import brightest, is_gray
 from napari_histo.ops.stain_estimate import estimate_stains
 from napari_histo.ops.stain_transfer import (
     Appearance,
@@ -27,6 +27,7 @@ __all__ = [
     "NormalizedReader",
     "StainReader",
     "default_stains",
+    "is_brightfield",
     "normalizer_of",
     "sample_colours",
     "stains_of",
@@ -34,6 +35,8 @@ __all__ = [
 
 _WHOLE_PX = 1 << 21
 _SAMPLES = 1 << 20
+#: Half of the pixels of stained tissue let more light through than this in their brightest colour.
+_BRIGHT = 0.4
 
 
 def sample_colours(reader: SlideReader) -> NDArray[np.uint8]:
@@ -67,6 +70,14 @@ def default_stains(reader: SlideReader) -> StainVectors | None:
     if not reader.info.is_rgb or is_gray(sample_colours(reader) / np.float32(255)):
         return None
     return HE
+
+
+def is_brightfield(reader: SlideReader) -> bool:
+    """True for stains on bright glass; False for fluorescence, also as a coloured picture."""
+    if not reader.info.is_rgb:
+        return False
+    pixels = sample_colours(reader) / np.float32(255)
+    return not is_gray(pixels) and bool(np.median(brightest(pixels)) > _BRIGHT)
 
 
 def stains_of(reader: SlideReader, kind: StainVectors = HE) -> StainVectors:

@@ -17,6 +17,7 @@ __all__ = ["ChannelRows", "ColourRows"]
 
 _SWATCH_PX = 12
 _STAINS = (
+    ("automatic", "default"),
     ("none, colours averaged", ""),
     ("Hematoxylin in H&E", "he"),
     ("Hematoxylin in H&E, vectors of this slide", "auto"),
@@ -86,12 +87,15 @@ class ColourRows(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.stain_box = combo("One stain for models of one channel: it is bright where dense.")
+        self.stain_box = combo(
+            "One stain for models that need no colours: it is bright where dense. Automatic is the "
+            "hematoxylin of brightfield images for models of one grey channel, else none."
+        )
         self.colour_box = combo(
             "The whole slide in the colours of the H&E models' training images, before the model "
             "looks. Helps with some stains and harms with others: look at the preview."
         )
-        self.is_busy = False
+        self.is_busy = self._is_gray = False
         self.preview_box = QCheckBox("Preview")
         self.preview_box.setToolTip("A layer that shows what the model sees; its eye compares.")
         show_choices(self.stain_box, _STAINS)
@@ -119,6 +123,7 @@ class ColourRows(QWidget):
         """
         own = [("Hematoxylin, vectors of the QuPath project", vectors)] if vectors else []
         show_choices(self.stain_box, [*_STAINS, *own])
+        self._is_gray = model is not None and model.channels == "gray"
         one = model is not None and model.channels != "rgb"
         self._rows[0].setVisible(is_colour and one)
         self._rows[1].setVisible(is_colour)
@@ -133,6 +138,8 @@ class ColourRows(QWidget):
     def choice(self) -> ColourChoice:
         """As the boxes stand; rows that are hidden want nothing."""
         stain = "" if self._rows[0].isHidden() else str(self.stain_box.currentData() or "")
+        if stain == "default" and not self._is_gray:
+            stain = ""
         normal: Normalization = "none"
         if not self._rows[1].isHidden():
             normal = self.colour_box.currentData()
