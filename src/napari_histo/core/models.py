@@ -26,6 +26,7 @@ __all__ = [
     "Proposals",
     "ScaledSegmenter",
     "Segmenter",
+    "SizingSegmenter",
     "Thresholds",
 ]
 
@@ -273,6 +274,21 @@ class ScaledSegmenter(Segmenter, Protocol):
         ------
         ModelError
             Not above 0.
+        """
+        ...
+
+
+@runtime_checkable
+class SizingSegmenter(Segmenter, Protocol):
+    """A segmenter that can tell how large the objects of an image are."""
+
+    def guess_diameter_px(self, images: Sequence[NDArray[np.float32]]) -> float | None:
+        """Diameter of the objects, px of these images; None where it cannot tell.
+
+        Parameters
+        ----------
+        images : sequence of (height, width, channels) float32
+            Of one picture at one scale, normalised.
         """
         ...
 

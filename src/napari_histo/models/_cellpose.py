@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, Contours, ModelInfo, ObjectTable, Proposals, Thresholds, Tile
 from napari_histo.errors import ModelError
 from napari_histo.models._cellpose_dynamics import find_masks
-from napari_histo.models._cellpose_windows import Answers, Lattice, average
+from napari_histo.models._cellpose_size import SizeModel
+from napari_histo.models._cellpose_windows import Answers, Lattice, Windows, average, cut
 from napari_histo.models._device import pick_device, room
 from napari_histo.ops.finite import finite
 from napari_histo.ops.trace import trace
@@ -72,14 +73,24 @@ class CellposeSegmenter:
     net : FlowNet
     info : ModelInfo
     device : {"auto", "cpu", "cuda", "mps"}
+    size : SizeModel or float, optional
+        What tells the diameter of an image's objects where nobody else does, or that diameter, px.
     """
 
     align_px = 1
     edge_px = 0
 
-    def __init__(self, net: FlowNet, info: ModelInfo, *, device: str = "auto") -> None:
+    def __init__(
+        self,
+        net: FlowNet,
+        info: ModelInfo,
+        *,
+        device: str = "auto",
+        size: SizeModel | float | None = None,
+    ) -> None:
         self.device = pick_device(device)
         self._info = info
+        self._size = size
         self._net: FlowNet = net.to(self.device)
         self._answers = self._asking(keep_bytes=0)
 
@@ -122,7 +133,7 @@ class CellposeSegmenter:
 
     def adapt(self, samples: NDArray[np.float32]) -> CellposeSegmenter:
         """See `Segmenter.adapt`; it remembers windows of the image, which tiles share."""
-        fit = CellposeSegmenter(self._net, self._info, device=self.device)
+        fit = CellposeSegmenter(self._net, self._info, device=self.device, size=self._size)
         fit._answers = fit._asking(keep_bytes=_KEEP_BYTES)
         return fit
 
@@ -132,13 +143,13 @@ class CellposeSegmenter:
             raise ModelError(f"The diameter of objects is {diameter_um} µm; it must be above 0.")
         size_um = diameter_um / float(self._net.diam_mean)
         info = replace(self._info, pixel_size_um=size_um, pixel_size_nominal=False)
-        return CellposeSegmenter(self._net, info, device=self.device)
+        return CellposeSegmenter(self._net, info, device=self.device, size=self._size)
 
     def on_cpu(self) -> CellposeSegmenter:
         """See `Segmenter.on_cpu`."""
         if self.device == "cpu":
             return self
-        return CellposeSegmenter(self._net, self._info, device="cpu")
+        return CellposeSegmenter(self._net, self._info, device="cpu", size=self._size)
 
     # -- what the network says -------------------------------------------------------------------
 
@@ -176,13 +187,32 @@ class CellposeSegmenter:
         return Answers(self._maps, self._net.lattice, keep_bytes=keep_bytes, batch=batch)
 
     def _maps(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._ask(windows, 0)
+
+    def _ask(self, windows: NDArray[np.float32], answer: int) -> NDArray[np.float32]:
+        """Maps (0) or styles (1) of windows (n, h, w, c)."""
         import torch
 
         with torch.inference_mode():
             batch = torch.from_numpy(windows).permute(0, 3, 1, 2)
             batch = batch.to(self.device, self._net.dtype)
-            maps: NDArray[np.float32] = self._net(batch)[0].float().cpu().numpy()
-        return maps
+            found: NDArray[np.float32] = self._net(batch)[answer].float().cpu().numpy()
+        return found
+
+    def guess_diameter_px(self, images: Sequence[NDArray[np.float32]]) -> float | None:
+        """See `SizingSegmenter.guess_diameter_px`; a network's own files have one for all."""
+        if not isinstance(self._size, SizeModel):
+            return self._size
+        styles = []
+        for image in images:
+            image = self._checked(image[None])[0]
+            extent = Box(0, 0, image.shape[1], image.shape[0])
+            styles += [
+                self._ask(cut(image, extent, box)[None], 1)[0]
+                for box in Windows.of(extent, self._net.lattice).touching(extent)
+            ]
+        style = np.asarray(styles, np.float64).sum(axis=0)
+        return self._size.diameter_px(style / np.linalg.norm(style))
 
     # -- objects ---------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from napari_histo.models._model_folder import CELLPOSE_WEIGHTS
 if TYPE_CHECKING:
     from napari_histo.core.models import Channels
     from napari_histo.models._cellpose import CellposeSegmenter, FlowNet
+    from napari_histo.models._cellpose_size import SizeModel
 
 __all__ = [
     "CELLPOSE_FAMILY",
@@ -141,8 +142,21 @@ def load_cellpose(
 
     net, info = _load_net(path, info, pick_precision(precision, pick_device(device)))
     info = replace(info, diameter_px=float(net.diam_mean))
-    model = CellposeSegmenter(net, info, device=device)
+    model = CellposeSegmenter(net, info, device=device, size=_size_of(path, net))
     return model if diameter_um is None else model.at_diameter(diameter_um)
+
+
+def _size_of(path: Path, net: FlowNet) -> SizeModel | float | None:
+    """What tells the size of objects in images of which nobody knows it, as in the package."""
+    from napari_histo.models._cellpose_net import CellposeNet
+    from napari_histo.models._cellpose_size import find_size_file, read_size_model
+
+    if not isinstance(net, CellposeNet):
+        return None
+    size_file = find_size_file(path)
+    if size_file is not None:
+        return read_size_model(size_file, net.shape.widths[-1])
+    return float(net.diam_labels)
 
 
 def _load_net(path: Path, info: ModelInfo, precision: str) -> tuple[FlowNet, ModelInfo]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Box
 
-__all__ = ["CONVOLUTION", "TRANSFORMER", "Answers", "Lattice", "Windows", "average"]
+__all__ = ["CONVOLUTION", "TRANSFORMER", "Answers", "Lattice", "Windows", "average", "cut"]
 
 _BLOCK_PX = 16
 _OVERLAP = 0.1
@@ -155,7 +155,7 @@ def average(
     total = np.zeros((3, want.height, want.width), np.float32)
     weight = np.zeros((want.height, want.width))
     boxes = list(windows.touching(want))
-    for box, answer in answers.of(boxes, lambda box: _cut(image, read, box)):
+    for box, answer in answers.of(boxes, lambda box: cut(image, read, box)):
         part = box.intersect(want)
         here, there = _slices(part, want), _slices(part, box)
         total[:, *here] += answer[:, *there] * fade[there]
@@ -164,7 +164,7 @@ def average(
     return total
 
 
-def _cut(image: NDArray[np.float32], read: Box, box: Box) -> NDArray[np.float32]:
+def cut(image: NDArray[np.float32], read: Box, box: Box) -> NDArray[np.float32]:
     """A window's pixels; zeros beyond what was read."""
     part = box.intersect(read)
     out = np.zeros((box.height, box.width, image.shape[2]), np.float32)

@@ -60,6 +60,7 @@ class Frame:
         *,
         region: Box | None = None,
         pixel_size: PixelSize | None = None,
+        known_scale: float | None = None,
     ) -> Frame:
         """Choose level and scale for a model.
 
@@ -69,6 +70,8 @@ class Frame:
             In full-resolution px; the whole image by default.
         pixel_size : PixelSize, optional
             The user's word; it wins over the file's.
+        known_scale : float, optional
+            Full-resolution px per model px, where nobody knows the pixel size.
 
         Raises
         ------
@@ -83,7 +86,10 @@ class Frame:
                 f"{info.name} has {info.width} x {info.height} pixels; there is nothing to segment."
             )
         known = pixel_size or info.pixel_size
-        wished = _scale(info.name, model, known)
+        if known_scale is None:
+            wished = _scale(info.name, model, known)
+        else:
+            wished = known_scale, known_scale
         level = info.best_level(min(wished))
         down_x, down_y = info.level_scale(level)
         level_scale = (wished[0] / down_x, wished[1] / down_y)

@@ -31,6 +31,7 @@ from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.ids import anchored_ids
 from napari_histo.pipeline.proposing import WHOLE_PX, KeptFields, Plan, Proposer, fit
 from napari_histo.pipeline.seams import choose
+from napari_histo.pipeline.sizing import frame_for
 
 __all__ = ["SegmentRequest", "Segmentation", "segment"]
 
@@ -189,7 +190,7 @@ def segment(
     if request.min_prob is not None and not isinstance(model, FieldSegmenter):
         floor = min(floor, request.min_prob)
     pick = request.pick_channels(reader.info, model.info)
-    frame = Frame.of(reader, model.info, region=request.region, pixel_size=request.pixel_size)
+    frame = frame_for(reader, model, pick, region=request.region, pixel_size=request.pixel_size)
     grid = _grid(frame, model, request.tile_px)
     yield Progress(0, len(grid), "Reading the image")
     normalizer, model = fit(frame, model, pick)

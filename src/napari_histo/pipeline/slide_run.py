@@ -20,7 +20,6 @@ from napari_histo.core import (
 )
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.pipeline.drawing import draw
-from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.heap import give_back_large_blocks, trim_heap
 from napari_histo.pipeline.ids import anchored_ids
 from napari_histo.pipeline.proposing import Plan, Proposer, fit
@@ -28,6 +27,7 @@ from napari_histo.pipeline.rehearsal import rehearse
 from napari_histo.pipeline.run_request import TILES_PX, RunRequest, SlideRun, facts_of
 from napari_histo.pipeline.segment import SegmentRequest
 from napari_histo.pipeline.settling import OnPart, Settling
+from napari_histo.pipeline.sizing import frame_for
 from napari_histo.pipeline.tissue import save_tissue
 from napari_histo.store.run_folder import RunFolder
 
@@ -187,10 +187,10 @@ def plan_of(reader: SlideReader, model: Segmenter, asked: SegmentRequest) -> Pla
     """How a slide's tiles become proposals: the same in every process that asks."""
     reader = asked.view(reader)
     thresholds = asked.thresholds or model.info.thresholds
-    frame = Frame.of(reader, model.info, region=asked.region, pixel_size=asked.pixel_size)
+    pick = asked.pick_channels(reader.info, model.info)
+    frame = frame_for(reader, model, pick, region=asked.region, pixel_size=asked.pixel_size)
     tile_px = asked.tile_px or TILES_PX[0]
     grid = TileGrid(frame.extent, frame.region, tile_px, model.margin_px, model.align_px)
-    pick = asked.pick_channels(reader.info, model.info)
     normalizer, model = fit(frame, model, pick)
     return Plan(frame, grid, model, pick, normalizer, thresholds.prob)
 
