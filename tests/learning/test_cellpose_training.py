@@ -106,6 +106,11 @@ class TestTargets:
         other[..., 0] += 1
         assert not torch.equal(loss_terms(other, batch(known))["flow"], here["flow"])
 
+    def test_images_with_and_without_a_nuclear_channel_make_one_batch(self):
+        mask, flow = np.zeros((8, 8), bool), torch.zeros(2, 8, 8)
+        some = [Patch(torch.ones(n, 8, 8), flow, mask, mask, mask) for n in (1, 2)]
+        assert Batch.of(some).image.sum((2, 3)).tolist() == [[64.0, 0.0], [64.0, 64.0]]
+
     def test_a_teacher_is_matched_by_its_own_answers_alone(self):
         told = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(2))
         assert distillation(told, told).abs().max() < 1e-6
@@ -198,7 +203,7 @@ class TestTraining:
 
     def test_a_model_that_goes_on_is_judged_before_its_first_step(self, tmp_path):
         taught(tmp_path / "a", [example(0)], validation=[example(5)])
-        _, done = train(
+        _, done = taught(
             tmp_path / "b", [example(1)], parent=tmp_path / "a", validation=[example(5)]
         )
         assert [point.step for point in done.curve] == [0, 2, 4]

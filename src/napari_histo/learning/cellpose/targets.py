@@ -67,13 +67,15 @@ class Batch:
 
     @classmethod
     def of(cls, patches: Sequence[Patch]) -> Self:
-        """Stacked."""
+        """Stacked; of images with fewer channels than others the missing ones are dark."""
+        most = max(len(p.image) for p in patches)
+        images = [F.pad(p.image, (0, 0, 0, 0, 0, most - len(p.image))) for p in patches]
 
         def masks(name: str) -> Tensor:
             return torch.from_numpy(np.stack([getattr(p, name) for p in patches])).float()
 
         return cls(
-            torch.stack([p.image for p in patches]).contiguous(memory_format=torch.channels_last),
+            torch.stack(images).contiguous(memory_format=torch.channels_last),
             torch.stack([p.flow for p in patches]),
             masks("inside"),
             masks("known"),
