@@ -110,6 +110,10 @@ def test_points_of_qupath_are_examples_and_truth(cli, folder):
     assert (found["n"], found["accuracy"]) == (6, pytest.approx(5 / 6))
     ran = cli("classify", "evaluate", folder / "cells", folder / "new.geojson", *where)
     assert "accuracy 0.833" in ran.out
+    target = folder / "out.geojson"
+    ran = cli("classify", "apply", folder / "cells", folder / "new.geojson", *where, "-o", target)
+    assert "20 Small, 20 Large" in ran.out
+    assert len(load_objects(target)) == 46
 
 
 def test_measured_objects_need_no_image(cli, folder):

@@ -296,7 +296,9 @@ def _figure(value: float | None) -> str:
 
 
 def _counts(table: ObjectTable) -> str:
-    ids = table.class_id[table.class_id >= 0]
+    from napari_histo.learning.cells.features import is_object
+
+    ids = table.class_id[is_object(table) & (table.class_id >= 0)]
     n = np.bincount(ids, minlength=len(table.classes))
     named = [f"{k:,} {c.name}" for c, k in zip(table.classes, n.tolist(), strict=True) if k]
     return ", ".join(named) or "no objects"
