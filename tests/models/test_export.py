@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_histo.core import ClassScheme
-from napari_histo.errors import ModelError, WriteError
+from napari_histo.errors import MissingDependencyError, ModelError, WriteError
 from napari_histo.models import export_model, get_info, load_model
 from support.foreign_nets import stars_onnx
 from support.model_folders import cellpose_file
@@ -66,7 +66,18 @@ class TestStock:
         assert ours == {tuple(p) for p in theirs["points"].tolist()}
 
 
+def test_without_the_package_onnx_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_histo.models._export_onnx.find_spec", lambda _name: None)
+    with pytest.raises(MissingDependencyError, match="pip install"):
+        export_model("he-nuclei-fast", tmp_path / "out", "onnx")
+    assert not list(tmp_path.iterdir())
+
+
 class TestOnnx:
+    @pytest.fixture(autouse=True)
+    def needs_onnx(self):
+        pytest.importorskip("onnx")
+
     def test_onnx_runtime_answers_as_torch_does(self, tmp_path):
         pytest.importorskip("onnxruntime")
         done = export_model("he-nuclei-fast", tmp_path / "out", "onnx")

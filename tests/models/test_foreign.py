@@ -27,6 +27,7 @@ from napari_histo.testing.segmenter import speckled
 from support.foreign_nets import as_script, edit, maps_onnx, stars_onnx
 from support.lattice import finish
 
+pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 

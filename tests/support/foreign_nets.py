@@ -6,6 +6,7 @@ import hashlib
 import json
 import warnings
 
+import pytest
 import torch
 import yaml
 from torch import nn
@@ -46,6 +47,7 @@ def edit(folder, change):
 
 def stars_onnx(folder, **words):
     """What this package exports, of a small StarDist."""
+    pytest.importorskip("onnx")
     net = eager_net(**words)
     own = folder.with_name(f"{folder.name}-own")
     save_shipped(own, net, Thresholds(0.5, 0.4))
@@ -82,6 +84,7 @@ def as_script(folder):
 
 def maps_onnx(folder, *, n_answers=1, logits=False):
     """A description of format 0.4, as of the models of bioimage.io's first years."""
+    pytest.importorskip("onnx")
     folder.mkdir(parents=True)
     net = Foreground(n_answers, logits=logits)
     sizes = {"x": {2: "h", 3: "w"}, "y": {2: "h", 3: "w"}}

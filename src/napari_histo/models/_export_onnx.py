@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_histo.errors import ModelError
+from napari_histo.errors import MissingDependencyError, ModelError
 from napari_histo.models._export_description import describe_onnx
 from napari_histo.models._stardist_net import StarDistNet, fold_batch_norm
 
@@ -42,7 +43,11 @@ def write_onnx(work: Path, parts: Parts, target: Path) -> float | None:
     ------
     ModelError
         ONNX Runtime answers otherwise than torch.
+    MissingDependencyError
+        torch cannot write ONNX without the package ``onnx``.
     """
+    if find_spec("onnx") is None:
+        raise MissingDependencyError("Writing ONNX needs: pip install 'napari-histo[onnx]'")
     file = work / f"{parts.file_name}.onnx"
     image, answer = _convert(parts, file)
     np.save(work / "test_input.npy", image)
