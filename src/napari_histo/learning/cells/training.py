@@ -17,7 +17,8 @@ from napari_histo.learning.cells.features import ObjectFeatures
 __all__ = ["cross_validate", "judge", "scores", "train_cells", "train_on"]
 
 #: Inverse strength of the penalty, shared out among the standardised features: with the same number
-#: of examples, a wide table needs more of it. On breast cells 1 to 10 made no difference.
+#: of examples, a wide table needs more of it. On breast cells accuracy moved
+#: by a point at most from 1 to 10.
 _C_SHARED = 3.0
 _FOLDS = 5
 
