@@ -14,6 +14,7 @@ from uuid import UUID
 
 import napari
 import numpy as np
+from _five_pictures import five_views
 from _learning_picture import learning_view
 from _window import IMAGES, SLIDE, settle, take, wait
 
@@ -72,6 +73,7 @@ def main() -> None:
         project_view(Path(work), options.slide, options.model, options.out)
     with tempfile.TemporaryDirectory() as work:
         learning_view(Path(work), options.slide, options.out / "learning-dock.png")
+    five_views(options.out)
 
 
 def project_view(work: Path, slide: Path, model: str, out: Path) -> None:

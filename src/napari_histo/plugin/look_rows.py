@@ -47,7 +47,7 @@ class ChannelRows(QWidget):
         self.plane_box.addItem("brightest of all planes", userData=True)
         self._rows = [
             LabelledRow("Channel", self.channel_box),
-            LabelledRow("Nuclei", self.nuclear_box),
+            LabelledRow("Nuclei in", self.nuclear_box),
             LabelledRow("Planes", self.plane_box),
         ]
         _stack(self, self._rows)
@@ -60,7 +60,7 @@ class ChannelRows(QWidget):
         if many and stack is not None:
             _fill(self.channel_box, stack, channels.first)
             _fill(self.nuclear_box, stack, channels.nuclei, none="none")
-        self._rows[0].label.setText("Cells" if is_cells else "Channel")
+        self._rows[0].label.setText("Cells in" if is_cells else "Channel")
         self._rows[0].setVisible(many)
         self._rows[1].setVisible(many and is_cells)
         self._rows[2].setVisible(stack is not None and stack.n_planes > 1)
