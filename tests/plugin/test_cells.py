@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_histo.core import ClassScheme, Contours, Edit, ObjectTable, ObjectType
+from napari_histo.core import ClassScheme, Contours, Edit, ModelInfo, ObjectTable, ObjectType
 from napari_histo.plugin.annotate import AnnotateDock
+from napari_histo.plugin.cells_row import CellsRow
 from napari_histo.plugin.layers import table_of
 from napari_histo.plugin.objects_view import ObjectsView
+from napari_histo.plugin.segment import SegmentDock
 from napari_histo.plugin.writers import table_of_layer
-from napari_histo.session import AnnotationTools, EditableObjects, Outline
+from napari_histo.session import (
+    AnnotationTools,
+    CellsBy,
+    CellsChoice,
+    EditableObjects,
+    Outline,
+    Phase,
+)
 from napari_histo.session.document import Document
 from napari_histo.store import load_objects
 from support.discs import Discs
@@ -25,6 +34,7 @@ pytestmark = pytest.mark.gui
 
 IDS = ("8d9d7a2c-52d2-4a4c-9a6d-0c2f2f6f0a01", "8d9d7a2c-52d2-4a4c-9a6d-0c2f2f6f0a02")
 CELL = [[[20, 20], [60, 20], [60, 50], [20, 50], [20, 20]]]
+DOTS = ModelInfo("dots", "fake")
 NUCLEUS = [[[30.25, 28.5], [45, 28.5], [45, 41.75], [30.25, 41.75], [30.25, 28.5]]]
 
 
@@ -197,3 +207,50 @@ def test_the_nucleus_is_drawn_within_the_cell():
     assert len(at) == 4
     assert np.abs(at + 0.5) == pytest.approx([13.5, 6.5, 6.5, 13.5], abs=1)
     assert {view.row_at(int(v)) for v in line[line > 0]} == {0}
+
+
+# -- the Segment panel ---------------------------------------------------------------------------
+
+
+def test_segment_panel_makes_cells(make_napari_viewer_proxy, qtbot):
+    """Nuclei are expanded, shown as cells, and follow the probability slider."""
+    viewer = make_napari_viewer_proxy(show=True)
+    pixels = np.full((120, 160, 3), (236, 190, 215), np.uint8)
+    y, x = np.mgrid[:120, :160]
+    for column in (40, 110):
+        pixels[np.hypot(x - column, y - 60) < 7] = (90, 60, 140)
+    place = {"scale": (0.5, 0.5), "units": ("um", "um")}
+    viewer.add_image(pixels, rgb=True, **place)
+    dock = SegmentDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment nuclei")
+    form, state = dock.form, dock.controller.state
+    form.model_box.setCurrentIndex(form.model_box.findText("classical"))
+    form.cells.by_box.setCurrentIndex(form.cells.by_box.findData(CellsBy.GROW))
+    form.cells.um_box.setValue(3)
+    assert not form.cells.um_box.isHidden()
+    assert state.cells == CellsChoice(CellsBy.GROW, 3.0)
+    form.run_button.click()
+    qtbot.waitUntil(lambda: state.phase is Phase.IDLE and state.result is not None, timeout=60_000)
+    table = table_of(viewer.layers[-1])
+    assert table.object_type.tolist() == [ObjectType.CELL] * 2
+    radius = np.sqrt([table.nuclei.areas_px, table.areas_px]) / np.sqrt(np.pi)
+    assert radius[1] - radius[0] == pytest.approx(6, abs=0.7)
+    assert ">2</b> cells" in form.summary.text()
+    qtbot.waitUntil(lambda: len(state.devices) > 1, timeout=60_000)
+
+
+def test_rows_of_cells_show_what_they_need(qtbot):
+    row = CellsRow()
+    qtbot.addWidget(row)
+    row.show_models([DOTS])
+    row.show_channels(("DAPI", "Actin", "CD3"), 0)
+    told = []
+    row.changed.connect(told.append)
+    row.by_box.setCurrentIndex(row.by_box.findData(CellsBy.MODEL))
+    assert told == [CellsChoice(CellsBy.MODEL, 5.0, DOTS, 1)]
+    assert not row.model_box.isHidden()
+    assert row.um_box.isHidden()
+    row.show_channels(("Gray",), 0)
+    assert row.choice == CellsChoice(CellsBy.MODEL, 5.0, DOTS)
+    row.by_box.setCurrentIndex(row.by_box.findData(CellsBy.NONE))
+    assert row.choice == CellsChoice()

@@ -13,10 +13,11 @@ from napari_histo.session.cells_choice import CellsBy, CellsChoice
 
 __all__ = ["CellsRow"]
 
+_UM_PX = 132
 _WORDS = {
-    CellsBy.NONE: "none, nuclei alone",
-    CellsBy.GROW: "nuclei expanded by",
-    CellsBy.MODEL: "from a second model",
+    CellsBy.NONE: "none",
+    CellsBy.GROW: "expand by",
+    CellsBy.MODEL: "second model",
 }
 
 
@@ -33,15 +34,18 @@ class CellsRow(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.by_box = combo(
-            "Cells around the nuclei: each cell is one object with two outlines, as in QuPath."
+            "Cells around the nuclei, one object with two outlines as in QuPath: nuclei expanded, "
+            "or matched to what a second model finds."
         )
         for by, words in _WORDS.items():
             self.by_box.addItem(words, by)
+        self.by_box.setMinimumContentsLength(8)
         self.um_box = QDoubleSpinBox()
         self.um_box.setRange(0.5, 50)
         self.um_box.setDecimals(1)
         self.um_box.setSingleStep(0.5)
         self.um_box.setSuffix(" µm")
+        self.um_box.setMinimumWidth(_UM_PX)
         self.um_box.setToolTip("At most so far, and to the middle between two nuclei.")
         self.um_box.setKeyboardTracking(False)
         self.model_box = combo(

@@ -135,7 +135,8 @@ def add_objects(
     """
     options = labels_options(table) | placement_of(image)
     layer = viewer.add_labels(label_levels(table, plane_shape(image)), name=name, **options)
-    layer.contour = outline_px
+    # With nuclei each line is one of two: theirs run on both sides of the gap around a nucleus.
+    layer.contour = outline_px if table.nuclei is None else min(outline_px, 1)
     return layer
 
 
