@@ -55,9 +55,10 @@ def test_a_model_of_one_channel_is_shown_haematoxylin(cli, h_dab, tmp_path, word
         (("--model", "he-nuclei", "--stain", "he"), "looks at the colours themselves"),
         (("--model", "classical", "--stain", "purple"), "setColorDeconvolutionStains"),
         (("--model", "classical", "--z", "best"), "no focal plane"),
+        (("--model", "classical", "--reference", "a.tif"), "needs --normalize"),
         (("--model", "classical", "--normalize", "vahadane"), "macenko"),
     ],
-    ids=["model of colours", "stains", "plane", "normalisation"],
+    ids=["model of colours", "stains", "plane", "reference alone", "normalisation"],
 )
 def test_what_cannot_be_done_is_said(cli, h_dab, tmp_path, words, says):
     ran = cli("segment", h_dab, "-o", tmp_path / "o.geojson", *words)

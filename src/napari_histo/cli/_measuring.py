@@ -99,21 +99,16 @@ class MeasureJob:
 
 def stains_of_word(reader: SlideReader, text: str | None) -> StainVectors | None:
     """The user's word on stains; None where `measure` decides."""
-    from napari_histo.ops.stain_vectors import H_DAB, HE, StainVectors
-    from napari_histo.pipeline.colours import stains_of
+    from napari_histo.pipeline.colour_choice import stain_vectors
 
-    known = {"he": HE, "hdab": H_DAB, "none": None, "channels": None}
-    if text is None or text.lower() in known:
-        return known[(text or "none").lower()]
-    if text.lower() in ("auto", "auto-hdab"):
-        if not reader.info.is_rgb:
-            return None
-        found = stains_of(reader, H_DAB if text.lower().endswith("hdab") else HE)
+    word = (text or "none").lower()
+    estimates = word in ("auto", "auto-hdab")
+    if text is None or word in ("none", "channels") or (estimates and not reader.info.is_rgb):
+        return None
+    found = stain_vectors(text, reader)
+    if estimates:
         err.print(f"Stains found, as QuPath takes them: {found.describe()}", markup=False)
-        return found
-    if not text.lstrip().startswith("{") and Path(text).is_file():
-        text = Path(text).read_text(encoding="utf-8")
-    return StainVectors.parse(text)
+    return found
 
 
 def _in_other_colours(slide: SlideReader, kind: str | None, reference: Path | None) -> SlideReader:

@@ -199,6 +199,8 @@ def segment_command(
             f"The model {info.name!r} looks at the colours themselves. Leave --stain out, or "
             "choose a model of one channel, for example 'fluo-nuclei'."
         )
+    if reference is not None and normalize is NormalizationName.NONE:
+        raise typer.BadParameter("--reference needs --normalize reinhard or macenko.")
     colours = ColourChoice(normalize.value, stain or "", reference)
     job = Job(
         segmenter,
