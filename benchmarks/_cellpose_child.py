@@ -88,13 +88,14 @@ def main() -> None:
     else:
         work = ours(job, image, job["tile"] if mode == "tiled" else None)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
-    before, start = memory_mb("VmRSS"), time.perf_counter()
+    before, start, cpu = memory_mb("VmRSS"), time.perf_counter(), time.process_time()
     labels = work()
-    seconds, peak = time.perf_counter() - start, memory_mb("VmHWM")
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    peak = memory_mb("VmHWM")
     np.save(folder / f"{mode}.npy", np.asarray(labels).astype(np.int32))
     n = len(np.unique(labels)) - 1
-    found = {"seconds": seconds, "objects": n, "peak_mb": peak, "more_mb": peak - before}
-    print(json.dumps(found))
+    memory = {"peak_mb": peak, "more_mb": peak - before}
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "objects": n, **memory}))
 
 
 if __name__ == "__main__":

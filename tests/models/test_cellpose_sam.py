@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_histo.core import Box, ModelInfo
+from napari_histo.core import Box, ModelInfo, Tile
 from napari_histo.errors import MissingDependencyError, ModelError
 from napari_histo.models._cellpose import CellposeSegmenter
 from napari_histo.models._cellpose_files import file_info, load_cellpose
@@ -72,10 +72,14 @@ def test_same_masks_as_the_package(path, shape, channels, precision):
     )
     pixels = picture(*shape, channels)
     given = {} if channels == 1 else {"channel_axis": 2}
-    theirs, *_ = package.eval(pixels.squeeze(), **given)
+    theirs, (_, flows, logits), _ = package.eval(pixels.squeeze(), batch_size=1, **given)
     model = load(path, precision)
+    extent = Box(0, 0, *shape[::-1])
+    seen = cellpose_module("transforms").normalize_img(pixels.astype(np.float32))
+    (fields,) = model.fields(seen[None], [Tile(0, extent, extent)], extent)
+    assert np.array_equal(fields, [*flows, logits])
     words = {} if channels != 2 else {"channel": 0, "nuclear_channel": 1}
-    ours = rasterise(run(model, pixels, **words), Box(0, 0, *shape[::-1]))
+    ours = rasterise(run(model, pixels, **words), extent)
     assert model.precision == precision
     assert theirs.max() > 3
     assert np.array_equal(canonical(ours), canonical(theirs))
