@@ -50,6 +50,16 @@ class TestCellpose:
         assert ("nothing is downloaded" in ran.err) == (name == "cyto3")
         assert not (tmp_path / "o.geojson").exists()
 
+    def test_a_batch_goes_on_at_the_same_diameter_alone(self, cli, gray_tiff, file, tmp_path):
+        images, out = tmp_path / "images", tmp_path / "out"
+        images.mkdir()
+        gray_tiff.rename(images / "a.tif")
+        words = ("segment", images, "-o", out, "--model", file, "--device", "cpu", "--resume")
+        assert cli(*words, "--diameter", 12).code == 0
+        ran = cli(*words, "--diameter", 15)
+        assert ran.code == 1
+        assert "parameters.diameter_um" in ran.err
+
     def test_models_of_their_own_pixel_size_take_no_diameter(self, cli, gray_tiff, tmp_path):
         words = ("--model", "fluo-nuclei", "--diameter", 8)
         ran = cli("segment", gray_tiff, "-o", tmp_path / "o.geojson", *words)

@@ -204,6 +204,8 @@ def settings_of(job: Job) -> dict[str, Any]:
         parameters["colours"] = {k: str(v) for k, v in asdict(job.colours).items()}
     if job.cells is not None:
         parameters["cells"] = job.cells.facts()
+    if job.diameter_um is not None:
+        parameters["diameter_um"] = job.diameter_um
     info = job.model.info
     return {
         "image": {},

@@ -141,7 +141,7 @@ def load_cellpose(
     from napari_histo.models._cellpose import CellposeSegmenter
 
     net, info = _load_net(path, info, pick_precision(precision, pick_device(device)))
-    info = replace(info, diameter_px=float(net.diam_mean))
+    info = replace(info, takes_diameter=True, diameter_px=float(net.diam_mean))
     model = CellposeSegmenter(net, info, device=device, size=_size_of(path, net))
     return model if diameter_um is None else model.at_diameter(diameter_um)
 

@@ -104,10 +104,10 @@ def read_info(folder: Path) -> ModelInfo:
             f"thresholds.json and {STOCK_WEIGHTS} (or {SHIPPED_WEIGHTS})."
         )
     config, card = read_json(folder / "config.json"), _card(folder)
-    weights = folder / SHIPPED_WEIGHTS
+    weights, family = folder / SHIPPED_WEIGHTS, str(card.get("family", "stardist"))
     return ModelInfo(
         str(card.get("name", folder.name)),
-        str(card.get("family", "stardist")),
+        family,
         card.get("pixel_size_um"),
         bool(card.get("pixel_size_nominal", False)),
         card.get("channels", "rgb" if config.get("n_channel_in") == 3 else "gray"),
@@ -118,6 +118,7 @@ def read_info(folder: Path) -> ModelInfo:
         weights.stat().st_size if weights.is_file() else None,
         read_thresholds(folder),
         str(card.get("description", "")),
+        takes_diameter=family == "cellpose",
     )
 
 
