@@ -131,6 +131,14 @@ REFUSED = {
         set_input(preprocessing=[{"name": "scale_mean_variance"}]),
         "scale_mean_variance",
     ),
+    "figures of other images": (
+        set_input(
+            preprocessing=[
+                {"name": "zero_mean_unit_variance", "kwargs": {"mode": "fixed", "mean": [7.0]}}
+            ]
+        ),
+        "figures of other images",
+    ),
     "no preparation": (set_input(preprocessing=[]), "prepared by nothing"),
     "unknown afterthought": (
         set_output(postprocessing=[{"name": "cellpose_flow_dynamics"}]),
@@ -226,6 +234,7 @@ def test_format_0_4_and_0_5_say_the_same(tmp_path):
     channel = [{"type": "batch"}, {"type": "channel", "channel_names": ["a"]}]
     scale = {"min_percentile": 1, "max_percentile": 99.8, "axes": ["channel", "y", "x"]}
     words["format_version"] = "0.5.3"
+    del space[1]["id"]  # x unless named
     words["inputs"] = [
         {"id": "x", "axes": channel + space, "preprocessing": [{"id": "scale_range"}]}
     ]

@@ -292,6 +292,11 @@ class _Reader:
                 "zero_mean_unit_variance."
             )
         words = steps[0].get("kwargs") or {}
+        if words.get("mode") == "fixed" or words.get("reference_tensor"):
+            raise self._refuse(
+                "its input is prepared with figures of other images, in their units. Known is what "
+                "is taken from the image itself."
+            )
         axes = words.get("axes") or ["channel"]
         each_channel = not any(axis in ("c", "channel") for axis in axes)
         if name_of(steps[0]) == "zero_mean_unit_variance":

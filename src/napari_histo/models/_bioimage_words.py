@@ -35,7 +35,9 @@ def axes_of(tensor: Mapping[str, Any]) -> str:
 
 
 def _letter(axis: Mapping[str, Any]) -> str:
-    return _AXES_V5.get(str(axis.get("type")), str(axis.get("id", "?")))
+    """A space axis without a name is x."""
+    kind = str(axis.get("type"))
+    return _AXES_V5.get(kind) or str(axis.get("id") or ("x" if kind == "space" else "?"))
 
 
 def axis_of(tensor: Mapping[str, Any], letter: str) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ __all__ = [
     "USER_VARIABLE",
     "Place",
     "describe",
+    "find_place",
     "find_places",
     "sha256_of",
     "shared_folders",
@@ -118,6 +119,20 @@ def find_places(taken: Iterable[str] = ()) -> tuple[dict[str, Place], list[str]]
         found[place.name] = place
         owners[place.name.lower()] = str(place.path)
     return found, notes
+
+
+def find_place(name: str) -> Place | None:
+    """Where the model of this name lies, the user's before a lab's; looks at no other model."""
+    record = user_folder() / name / RECORD
+    if Path(name).name != name or name.startswith("."):
+        return None
+    if isinstance(where := _read(record).get("path"), str):
+        return Place(name, record.parent / where, record=_read(record))
+    for folder in shared_folders():
+        for path in (folder / f"{name}{suffix}" for suffix in ("", ".pt", ".pth")):
+            if _is_model(path):
+                return Place(name, path, shared=folder)
+    return None
 
 
 def describe(path: Path) -> ModelInfo:

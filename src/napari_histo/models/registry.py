@@ -22,7 +22,14 @@ from napari_histo.models._cellpose_files import (
 from napari_histo.models._foreign import FOREIGN_FAMILIES, load_foreign
 from napari_histo.models._loading import PROMPT_FAMILY, load_click, load_stardist
 from napari_histo.models._model_folder import read_info
-from napari_histo.models._places import Place, describe, find_places, shared_folders, write_shared
+from napari_histo.models._places import (
+    Place,
+    describe,
+    find_place,
+    find_places,
+    shared_folders,
+    write_shared,
+)
 from napari_histo.models._published import PUBLISHED, download, unpacked
 from napari_histo.models._region import REGION_FAMILY
 
@@ -55,16 +62,13 @@ def list_models() -> list[ModelInfo]:
 
     Of Cellpose's networks those that are on this machine; of a lab's folders all.
     """
-    shipped = [info for info in _shipped().values() if info.family not in _NOT_SEGMENTERS]
-    cellpose = [file_info(path, name=name) for name, path in find_published().items()]
-    own = [*shipped, _classical_info(), *PUBLISHED.values(), *cellpose]
-    return own + [info for info in _added() if info.family not in _NOT_SEGMENTERS]
+    every = [*_own(), *_added()]
+    return [info for info in every if info.family not in _NOT_SEGMENTERS]
 
 
 def list_prompt_models() -> list[ModelInfo]:
     """All models that answer a person's gestures."""
-    every = [*_shipped().values(), *_added()]
-    return [info for info in every if info.family == PROMPT_FAMILY]
+    return [info for info in [*_own(), *_added()] if info.family == PROMPT_FAMILY]
 
 
 def list_region_models() -> list[ModelInfo]:
@@ -88,7 +92,7 @@ def origin_of(name: str) -> str:
         return "published"
     if name in _own_names():
         return "shipped"
-    place = places().get(name)
+    place = _place(name)
     if place is None:
         return "a path"
     return "added" if place.shared is None else "shared"
@@ -143,15 +147,16 @@ def get_info(name: str) -> ModelInfo:
     ModelError
         No such model; the message lists the names.
     """
-    known = [*list_models(), *list_prompt_models(), *list_region_models()]
-    for info in known:
-        if info.name == name:
-            return info
+    own = {info.name: info for info in _own()}
+    if name in own:
+        return own[name]
+    if place := _place(name):
+        return place.info
     if Path(name).exists():
         return describe(Path(name))
     if name in PUBLISHED_FILES:
         raise unavailable(name)
-    names = ", ".join(info.name for info in known)
+    names = ", ".join([*own, *(info.name for info in _added())])
     raise ModelError(
         f"There is no model {name!r}. Known models: {names}. "
         "A folder with config.json and weights works too, and a file of Cellpose: give its path, "
@@ -165,7 +170,7 @@ def is_available(name: str) -> bool:
         return unpacked(PUBLISHED[name]) is not None
     if name in _shipped() or name == _classical_info().name or name in find_published():
         return True
-    place = places().get(name)
+    place = _place(name)
     return Path(name).exists() if place is None else place.path.exists()
 
 
@@ -220,7 +225,7 @@ def load_model(
             "'napari-histo regions predict', or choose another model here."
         )
     if info.family in FOREIGN_FAMILIES:
-        place = places().get(name)
+        place = _place(name)
         record = {} if place is None else place.record
         return load_foreign(model_folder(name), info, device=device, record=record)
     return load_stardist(model_folder(name), info, device=device, precision=precision)
@@ -238,7 +243,7 @@ def model_folder(name: str) -> Path:
         return download(PUBLISHED[name])
     if name in _shipped():
         return _SHIPPED / name
-    place = places().get(name)
+    place = _place(name)
     return Path(name) if place is None else place.path
 
 
@@ -287,6 +292,16 @@ def _classical_info() -> ModelInfo:
     from napari_histo.models._classical import CLASSICAL_INFO
 
     return CLASSICAL_INFO
+
+
+def _own() -> list[ModelInfo]:
+    """Shipped, classical, published, and those of Cellpose's that are here."""
+    cellpose = [file_info(path, name=name) for name, path in find_published().items()]
+    return [*_shipped().values(), _classical_info(), *PUBLISHED.values(), *cellpose]
+
+
+def _place(name: str) -> Place | None:
+    return None if name in _own_names() else find_place(name)
 
 
 def _added() -> list[ModelInfo]:
