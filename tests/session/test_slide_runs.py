@@ -11,10 +11,20 @@ from functools import partial
 import numpy as np
 import pytest
 
-from napari_histo.core import Box, Contours, Progress, Thresholds
+from napari_histo.core import Box, Contours, ObjectType, Progress, Thresholds
 from napari_histo.errors import ImageError, WriteError
 from napari_histo.ops.tissue import TissueMask
-from napari_histo.session import ImageChoice, Phase, Region, Scope, segmentation, slide_order, state
+from napari_histo.session import (
+    CellsBy,
+    CellsChoice,
+    ImageChoice,
+    Phase,
+    Region,
+    Scope,
+    segmentation,
+    slide_order,
+    state,
+)
 from napari_histo.session.pace import Clock
 from napari_histo.session.run_place import Found, find_place
 from napari_histo.slides import ArrayReader
@@ -97,6 +107,25 @@ def test_objects_come_tile_by_tile_and_are_the_files_in_the_end(bench, slide):
     assert len(rows) == 400
     assert result.statistics.count == 400
     assert not b.state.is_live
+
+
+def test_nuclei_of_a_slide_become_cells_in_the_end(bench, slide):
+    """The run keeps nuclei: another distance finds it finished."""
+    b = bench()
+    b.controller.choose_image(slide)
+    b.controller.type_pixel_size(0.5)
+    tables = []
+    for um in (1.0, 2.0):
+        b.controller.choose_cells(CellsChoice(CellsBy.GROW, um))
+        tables.append(run(b, slide).table)
+    assert b.state.error == ""
+    assert [set(t.object_type.tolist()) for t in tables] == [{ObjectType.CELL}] * 2
+    assert ids(tables[0]) == ids(tables[1])
+    assert (tables[1].areas_px > tables[0].areas_px).all()
+    assert tables[0].nuclei.areas_px == pytest.approx(tables[1].nuclei.areas_px)
+    (whole, rows) = next(b.state.growing.near(Box(0, 0, SIZE, SIZE)))
+    assert whole.part.table is tables[1]
+    assert len(rows) == 400
 
 
 def test_cancel_keeps_what_is_done_and_run_goes_on_in_the_same_picture(bench, slide):
