@@ -14,6 +14,7 @@ from uuid import UUID
 
 import napari
 import numpy as np
+from _classify_picture import classify_view, threshold_view
 from _five_pictures import five_views
 from _learning_picture import learning_view
 from _window import IMAGES, SLIDE, settle, take, wait
@@ -73,6 +74,10 @@ def main() -> None:
         project_view(Path(work), options.slide, options.model, options.out)
     with tempfile.TemporaryDirectory() as work:
         learning_view(Path(work), options.slide, options.out / "learning-dock.png")
+    with tempfile.TemporaryDirectory() as work:
+        classify_view(Path(work), options.slide, options.out / "classify.png")
+    with tempfile.TemporaryDirectory() as work:
+        threshold_view(Path(work), options.out / "classify-threshold.png")
     five_views(options.out)
 
 

@@ -254,22 +254,38 @@ def test_saving_gives_the_classes_and_keeps_the_classifier(taught):
     assert known.recipe == {}
 
 
-def test_a_classifier_of_another_image_is_used_until_it_is_forgotten(taught, tmp_path):
-    folder = tmp_path / "lab"
-    taught.session.save_classifier(folder)
+@pytest.fixture
+def lab(taught, tmp_path):
+    """A classifier's folder, and another image."""
+    taught.session.save_classifier(tmp_path / "lab")
     taught.settle()
     taught.session.close()
     (tmp_path / "b").mkdir()
-    other = Desk(tmp_path / "b")
+    return tmp_path / "lab", Desk(tmp_path / "b")
+
+
+def test_a_classifier_of_another_image_goes_on_learning_here(lab):
+    folder, other = lab
     other.session.load_classifier(folder)
     other.settle()
     assert other.known.loaded == folder
     assert other.shown() == TRUTH
-    other.give("Stroma", 0)
-    assert other.shown() == ["Stroma", *TRUTH[1:]]
+    other.give("Stroma", 8)
+    counts = other.session._learned.classifier.counts
+    assert counts == {"Tumor": 2, "Stroma": 3}
     other.session.forget_loaded()
     other.settle()
     assert other.shown().count(None) == N - 1
+
+
+def test_a_classifier_without_its_examples_is_used_as_it_is(lab):
+    folder, other = lab
+    (folder / "examples.safetensors").unlink()
+    other.session.load_classifier(folder)
+    other.settle()
+    other.give("Stroma", 0)
+    assert other.shown() == ["Stroma", *TRUTH[1:]]
+    assert other.session._learned.classifier.counts == {"Tumor": 2, "Stroma": 2}
 
 
 def test_a_folder_without_a_classifier_is_told(taught, tmp_path):

@@ -14,7 +14,7 @@ from napari_histo.errors import HistoError
 from napari_histo.plugin.annotate_chips import free_colour
 from napari_histo.plugin.annotate_keys import Keys
 from napari_histo.plugin.annotate_start import Beginning
-from napari_histo.plugin.annotate_words import kept_text, object_facts, review_text
+from napari_histo.plugin.annotate_words import kept_text, review_text
 from napari_histo.plugin.classify_form import ClassifyForm
 from napari_histo.plugin.classify_scene import ClassifyScene
 from napari_histo.plugin.leaving import Leaving
@@ -321,11 +321,11 @@ class ClassifyDock(QWidget):
             self.form.show_message("")
 
     def _review_words(self) -> str | None:
-        review, session = self.controller.state.review, self.controller
-        if review is None:
+        review = self.controller.state.review
+        if review is None or self.scene is None:
             return None
-        row = session.objects.get([review.object_id])
-        facts = object_facts(row, session.pixel_size) if len(row) else ""
+        known = review.object_id in self.controller.objects
+        facts = self.scene.facts_of(review.object_id) if known else ""
         return review_text(review.position, review.total, facts)
 
 

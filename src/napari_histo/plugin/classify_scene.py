@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
+
+import numpy as np
 
 from napari_histo.plugin.annotate_canvas import Stroke
+from napari_histo.plugin.annotate_words import object_facts
 from napari_histo.plugin.objects_scene import ObjectsScene
 from napari_histo.session.classify import ClassifyController
 
@@ -31,6 +35,15 @@ class ClassifyScene(ObjectsScene):
         """As `ObjectsScene.close`."""
         self._session.recoloured.disconnect(self.view.recolour)
         super().close(keeps_objects=keeps_objects)
+
+    def facts_of(self, object_id: UUID) -> str:
+        """With the class that the object is shown in."""
+        session = self._session
+        row = session.objects.row_of(object_id)
+        table = session.objects.get([object_id])
+        shown = session.ledger.class_ids(np.array([row]))
+        table = table.with_columns(class_id=shown, classes=session.ledger.classes)
+        return object_facts(table, session.pixel_size)
 
     def _on_stroke(self, stroke: Stroke) -> None:
         if stroke.is_click:

@@ -38,12 +38,10 @@ def hint(state: AnnotationState, known: ClassifyState) -> str:
 
 def examples_text(known: ClassifyState) -> str:
     """How many examples there are."""
-    if known.loaded is not None:
-        return f"by {known.loaded.name}"
-    if not known.n_examples:
-        return "no examples yet"
     parts = [f"{name} {n:,}" for name, n in known.examples.items()]
-    return " · ".join(parts)
+    if known.loaded is not None:
+        parts = [f"those of {known.loaded.name}", *parts]
+    return " · ".join(parts) or "no examples yet"
 
 
 def quality_text(known: ClassifyState) -> str:
@@ -52,7 +50,8 @@ def quality_text(known: ClassifyState) -> str:
     if known.learning:
         return "learning…"
     if quality is not None and quality.get("accuracy") is not None:
-        return f"{quality['accuracy']:.0%} right · F1 {quality['macro_f1']:.2f}"
+        right = f"{quality['accuracy']:.0%} of {quality['n']:,} right"
+        return f"{right} · F1 {quality['macro_f1']:.2f}"
     if not known.has_classifier:
         return "two classes with examples are needed"
     return f"told from {FEWEST_TO_PROVE} examples of each class on"

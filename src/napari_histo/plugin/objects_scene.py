@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from napari_histo.core import Box
 from napari_histo.plugin.annotate_canvas import Listener, Mouse, Stroke
@@ -122,6 +123,10 @@ class ObjectsScene:
         """Bring an object into the middle, large enough to be judged."""
         look_at(self._viewer, self.layer, box)
 
+    def facts_of(self, object_id: UUID) -> str:
+        """Class, size and score of an object that is there."""
+        return object_facts(self._desk.objects.get([object_id]), self._desk.pixel_size)
+
     # -- the mouse -------------------------------------------------------------------------------
 
     def _draws(self) -> bool:
@@ -139,7 +144,7 @@ class ObjectsScene:
         found = self._desk.objects.at(x, y)
         before, self._facts = self._facts, ""
         if found is not None:
-            self._facts = object_facts(self._desk.objects.get([found]), self._desk.pixel_size)
+            self._facts = self.facts_of(found)
         if self._facts != before and isinstance(self._viewer.status, str):
             self._viewer.status = self._facts  # napari says nothing of layers itself
         self._amend_status()

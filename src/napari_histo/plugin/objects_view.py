@@ -35,7 +35,7 @@ _PATCHED_SHARE = 0.25
 #: Frames of regions are at least so wide, px of the level.
 _FRAME_PX = 2
 #: Outlines of examples are so many times as wide as others.
-_BOLD = 3
+_BOLD = 2
 
 
 class Colouring(Protocol):

@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from napari_histo.errors import LearningError
 from napari_histo.learning.cells.classifier import review_order
 from napari_histo.session.classify_state import Way
-from napari_histo.session.classify_work import ClassifyTools, Learned, classifier_folder, judge_by
-from napari_histo.session.jobs import Job, Lane, Post
+from napari_histo.session.classify_work import (
+    ClassifyTools,
+    Learned,
+    Loaded,
+    classifier_folder,
+    judge_by,
+)
+from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.judging import Judging
 from napari_histo.session.reviewing import Walk
 
@@ -139,7 +145,8 @@ class ClassifyController(Judging):
         self.apply()
         super().save(path, overwrite=overwrite)
         target = path or self.state.kept.target
-        if target is not None and self._learned is not None and self.classify.loaded is None:
+        learned_here = self.classify.loaded is None or self.classify.n_examples
+        if target is not None and self._learned is not None and learned_here:
             self.save_classifier(classifier_folder(target))
 
     def save_classifier(self, folder: Path) -> None:
@@ -150,10 +157,15 @@ class ClassifyController(Judging):
             self.fail(LearningError("There is no classifier yet. Give examples of two classes."))
             return
         known = self._learned.classifier.with_quality(self.classify.quality or {})
-        self._files.submit(Job(lambda _: save_classifier(folder, known), failed=self.fail))
+        lesson = self._lesson
+
+        def write(_: Report) -> None:
+            save_classifier(folder, known, None if lesson is None else lesson.examples())
+
+        self._files.submit(Job(write, failed=self.fail))
 
     def load_classifier(self, folder: Path) -> None:
-        """Use a classifier from a folder instead of the examples here."""
+        """Use a classifier from a folder; examples that are given here are added to its own."""
         sheet, image = self._sheet, self.state.image
         if sheet is None or image is None:
             self.fail(LearningError("The objects are not measured yet. Try again in a moment."))
@@ -161,20 +173,23 @@ class ClassifyController(Judging):
         table, reader, cancel = self._first_table(), image.reader, self._cancel
         work = Job(
             lambda _: judge_by(folder, table, sheet, reader, cancel),
-            lambda learned: self._loaded(folder, learned),
+            lambda loaded: self._use(folder, loaded),
             self.fail,
         )
         self._files.submit(work)
 
-    def _loaded(self, folder: Path, learned: Learned) -> None:
+    def _use(self, folder: Path, loaded: Loaded) -> None:
         self._lessons.drop()
         self._proofs.drop()
         known = self.classify
+        self._loaded = loaded
         known.loaded, known.learning = folder, False
-        known.quality = learned.classifier.quality or None
-        self._took_in(learned)
+        known.quality = loaded.learned.classifier.quality or None
+        self._took_in(loaded.learned)
+        if known.n_examples and loaded.kept is not None:
+            self._refresh_classes()
 
     def forget_loaded(self) -> None:
-        """Learn from the examples here again."""
-        self.classify.loaded = None
+        """Learn from the examples here alone again."""
+        self.classify.loaded = self._loaded = None
         self._refresh_classes()

@@ -84,7 +84,7 @@ class ClassifyState:
     quality : mapping or None
         What cross-validation found; see `learning.cells.training.cross_validate`.
     loaded : Path or None
-        The classifier in use is that of a folder, not of the examples here.
+        Folder of the classifier that is in use, or gone on with.
     has_classifier : bool
     n_pending : int
         Objects whose class is shown but not given yet: `apply` does.

@@ -18,7 +18,9 @@ from napari_histo.core import (
     SlideReader,
     result_of,
 )
+from napari_histo.errors import LearningError
 from napari_histo.learning.cells.classifier import CellClassifier, Prediction
+from napari_histo.learning.cells.examples import Examples
 from napari_histo.learning.cells.features import ObjectFeatures
 from napari_histo.ops.region_counts import Places
 from napari_histo.session.classify_state import Spread, Stains
@@ -29,6 +31,7 @@ __all__ = [
     "ClassifyTools",
     "Learned",
     "Lesson",
+    "Loaded",
     "Sheet",
     "classifier_folder",
     "judge_by",
@@ -82,12 +85,35 @@ class Lesson:
     classes : ClassScheme
     recipe : mapping
         How the features were made.
+    image : str
+        Name of the image.
+    kept : Examples, optional
+        Of other images, learned from as well.
     """
 
     features: ObjectFeatures
     given: NDArray[np.int32]
     classes: ClassScheme
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    image: str = ""
+    kept: Examples | None = None
+
+    def examples(self) -> Examples:
+        """All that is learned from.
+
+        Raises
+        ------
+        LearningError
+            There are none.
+        """
+        here = Examples.of(self.features, self.given, self.classes, group=self.image)
+        return Examples.join([here] if self.kept is None else [self.kept, here])
+
+    @property
+    def has_two_classes(self) -> bool:
+        """Whether there is something to tell apart."""
+        names = {self.classes.name_of(i) for i in np.unique(self.given[self.given >= 0]).tolist()}
+        return len(names | set(self.kept.counts() if self.kept is not None else ())) >= 2
 
     def learn(self) -> Learned:
         """Train, and judge all objects.
@@ -96,20 +122,18 @@ class Lesson:
         ------
         LearningError
         """
-        from napari_histo.learning.cells.training import train_cells
+        from napari_histo.learning.cells.training import train_on
 
-        known = train_cells(self.features, self.given, classes=self.classes, recipe=self.recipe)
-        return Learned.of(known, self.features)
+        return Learned.of(train_on(self.examples(), recipe=self.recipe), self.features)
 
     def prove(self) -> dict[str, Any]:
         """Cross-validate; empty where a class has too few examples for that to mean something."""
-        from napari_histo.learning.cells.examples import Examples
         from napari_histo.learning.cells.training import cross_validate
 
-        n = np.bincount(self.given[self.given >= 0])
-        if n[n > 0].min() < FEWEST_TO_PROVE:
+        examples = self.examples()
+        if min(examples.counts().values()) < FEWEST_TO_PROVE:
             return {}
-        return cross_validate(Examples.of(self.features, self.given, self.classes))
+        return cross_validate(examples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +191,27 @@ def warm_up() -> None:
     Lesson(features, np.array([0, 1], np.int32), ClassScheme.of("A", "B")).learn()
 
 
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A classifier of a folder, at work on other objects.
+
+    Attributes
+    ----------
+    learned : Learned
+    features : ObjectFeatures
+        Of the objects here, as its recipe makes them.
+    kept : Examples or None
+        What it learned from; None where the folder does not tell.
+    """
+
+    learned: Learned
+    features: ObjectFeatures
+    kept: Examples | None
+
+
 def judge_by(
     folder: Path, table: ObjectTable, sheet: Sheet, reader: SlideReader, cancel: CancelToken
-) -> Learned:
+) -> Loaded:
     """What a classifier of a folder says of objects; in a thread.
 
     Features that the sheet lacks are made as the classifier's recipe tells.
@@ -178,18 +220,35 @@ def judge_by(
     ------
     LearningError, HistoError, Cancelled
     """
-    from napari_histo.learning.cells.files import load_classifier
-    from napari_histo.learning.cells.recipe import FeatureRecipe, check_pixel_size, make_features
+    from napari_histo.learning.cells.files import load_classifier, load_examples
+    from napari_histo.learning.cells.recipe import check_pixel_size
 
-    known = load_classifier(folder)
-    check_pixel_size(known.pixel_sizes_um, sheet.features.pixel_size_um)
-    if known.recipe == sheet.recipe and set(known.names) <= set(sheet.features.names):
-        return Learned.of(known, sheet.features)
+    known, features = load_classifier(folder), sheet.features
+    check_pixel_size(known.pixel_sizes_um, features.pixel_size_um)
+    if known.recipe != sheet.recipe or not set(known.names) <= set(features.names):
+        features = _features_by(known, table, reader, cancel)
+    try:
+        kept = load_examples(folder)
+    except LearningError:  # it can be used all the same
+        kept = None
+    return Loaded(Learned.of(known, features), features, kept)
+
+
+def _features_by(
+    known: CellClassifier, table: ObjectTable, reader: SlideReader, cancel: CancelToken
+) -> ObjectFeatures:
+    from napari_histo.learning.cells.network import load_network
+    from napari_histo.learning.cells.recipe import FeatureRecipe, make_features
+
     recipe = FeatureRecipe.from_dict(known.recipe)
+    model = None
+    if recipe.network is not None:
+        model = load_network(recipe.network, recipe.network_sha256)
+    bare = table.with_columns(measurements={})
     steps = make_features(
-        table.with_columns(measurements={}), recipe, reader=reader, names=known.names, cancel=cancel
+        bare, recipe, reader=reader, model=model, names=known.names, cancel=cancel
     )
-    return Learned.of(known, result_of(steps, lambda _: None).features)
+    return result_of(steps, lambda _: None).features
 
 
 def _is_intensity(name: str) -> bool:

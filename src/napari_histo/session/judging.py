@@ -12,7 +12,14 @@ from napari_histo.core import Edit, ObjectTable
 from napari_histo.errors import HistoError
 from napari_histo.session.class_edits import add_classes
 from napari_histo.session.classify_state import Way
-from napari_histo.session.classify_work import ClassifyTools, Learned, Lesson, Sheet, warm_up
+from napari_histo.session.classify_work import (
+    ClassifyTools,
+    Learned,
+    Lesson,
+    Loaded,
+    Sheet,
+    warm_up,
+)
 from napari_histo.session.document import Document
 from napari_histo.session.exampling import Exampling
 from napari_histo.session.grading import Grading
@@ -28,6 +35,7 @@ class Judging(Exampling):
     def __init__(self, post: Post, tools: ClassifyTools | None = None) -> None:
         super().__init__(post, tools)
         self._learned: Learned | None = None
+        self._loaded: Loaded | None = None
         self._grading: Grading | None = None
         self._lessons = Lane(post, "learn classes")
         self._proofs = Lane(post, "cross-validate")
@@ -37,7 +45,7 @@ class Judging(Exampling):
         super()._renew()
         self._lessons.drop()
         self._proofs.drop()
-        self._learned = self._grading = None
+        self._learned = self._loaded = self._grading = None
         known = self.classify
         known.quality = known.loaded = known.measurement = known.spread = None
         known.learning = known.has_classifier = False
@@ -73,27 +81,38 @@ class Judging(Exampling):
         """What is shown, after examples, thresholds or the way have changed."""
         if self.classify.way is Way.THRESHOLD:
             self._show_grades()
-        elif self.classify.loaded is None:
+        elif self._loaded is None or self._loaded.kept is not None:
             self._learn()
         else:
             self._show_learned()
         self._count()
 
+    @property
+    def _lesson(self) -> Lesson | None:
+        """All examples as they stand; None where there is nothing to tell apart."""
+        sheet, loaded, image = self._sheet, self._loaded, self.state.image
+        if sheet is None or image is None:
+            return None
+        given = np.where(self.ledger.judged, self.ledger.given, -1)
+        features, recipe, kept = sheet.features, sheet.recipe, None
+        if loaded is not None:
+            features, recipe = loaded.features, loaded.learned.classifier.recipe
+            kept = loaded.kept
+        name = image.reader.info.name
+        lesson = Lesson(features, given, self.objects.classes, recipe, name, kept)
+        return lesson if lesson.has_two_classes else None
+
     def _learn(self) -> None:
-        sheet, ledger = self._sheet, self.ledger
-        given = np.where(ledger.judged, ledger.given, -1)
-        enough = len(np.unique(given[given >= 0])) >= 2
-        if sheet is None or not enough:
+        lesson = self._lesson
+        self._proofs.drop()
+        if lesson is None:
             self._lessons.drop()
-            self._proofs.drop()
             self._learned = None
             self.classify.learning = self.classify.has_classifier = False
             self.classify.quality = None
             self._show_learned()
             return
-        lesson = Lesson(sheet.features, given, self.objects.classes, sheet.recipe)
         self.classify.learning = True
-        self._proofs.drop()
 
         def taught(learned: Learned) -> None:
             self._took_in(learned)  # colours first
