@@ -158,6 +158,15 @@ def test_a_stopped_run_goes_on(cli, blob_tiff, tmp_path, monkeypatch):
     assert len(calls) > before
 
 
+def test_a_run_of_nuclei_is_not_replaced(cli, blob_tiff, tmp_path):
+    segment(cli, blob_tiff, tmp_path / "run")
+    words = ("--model", "classical", "--cells", 2)
+    ran = cli("segment", blob_tiff, "-o", tmp_path / "run", *words)
+    assert ran.code == 1
+    assert "a run of another kind" in ran.err
+    assert load_objects(tmp_path / "run" / "objects.parquet").nuclei is None
+
+
 def test_batches_make_cells_too(cli, blob_tiff, tmp_path):
     segment(cli, blob_tiff, tmp_path / "all/", "--format", "geojson", "--cells", 2)
     (found,) = (tmp_path / "all").glob("*.geojson")

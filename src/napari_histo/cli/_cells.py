@@ -14,7 +14,7 @@ from napari_histo.cli._slide import folder_beside
 from napari_histo.cli._targets import is_run_folder
 from napari_histo.core import Box, CancelToken, ObjectTable, PixelSize, Segmenter
 from napari_histo.core.cell_join import Alone, JoinRequest
-from napari_histo.errors import PixelSizeUnknownError, WriteError
+from napari_histo.errors import PixelSizeUnknownError, RunFolderError, WriteError
 
 if TYPE_CHECKING:
     from napari_histo.cli._job import Done, Job
@@ -90,6 +90,11 @@ class CellsJob:
         from napari_histo.cli._batch import keep_settings
         from napari_histo.store.write import make_folder
 
+        if (folder / "run.json").exists():
+            raise RunFolderError(
+                f"{folder} holds a run of another kind, which cells would replace. Name another "
+                "folder with -o, or make cells of its objects: napari-histo cells."
+            )
         make_folder(folder)
         keep_settings(folder, replace(nuclei, cells=self))
 

@@ -21,12 +21,12 @@ def cells_command(
     nuclei: Annotated[
         Path, typer.Argument(help="Nuclei: GeoJSON, GeoParquet, labels, or a run folder.")
     ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Result: .geojson, .geojson.gz or .parquet.")
+    ],
     cells: Annotated[
         Path | None, typer.Argument(help="Cells of the same image; without them nuclei are grown.")
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Result: .geojson, .geojson.gz or .parquet.")
-    ] = Path("cells.geojson"),
     min_overlap: Annotated[
         float,
         typer.Option(min=0.01, max=1, help="Share of a nucleus that must lie in its cell."),
