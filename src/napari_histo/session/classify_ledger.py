@@ -9,7 +9,8 @@ from napari_histo.core import ClassScheme, Edit, ObjectState, ObjectTable
 from napari_histo.learning.cells.examples import PLACEHOLDERS, examples_of
 from napari_histo.ops.positivity import Stained
 from napari_histo.session.objects import EditableObjects
-from napari_histo.session.rows import GrowingArray, RowsById
+from napari_histo.session.row_ids import RowsById
+from napari_histo.session.rows import GrowingArray
 
 __all__ = ["Ledger"]
 

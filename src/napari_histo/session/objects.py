@@ -13,7 +13,8 @@ from psygnal import Signal
 from napari_histo.core import Box, ClassScheme, Contours, Edit, ObjectTable, ObjectType
 from napari_histo.core.round_regions import REGION_CLASSES, region_rows
 from napari_histo.errors import EditError
-from napari_histo.session.rows import Chunks, GrowingArray, NearRows, RowsById
+from napari_histo.session.row_ids import LatestRows, as_keys
+from napari_histo.session.rows import Chunks, GrowingArray, NearRows
 from napari_histo.store.labels import draw
 
 __all__ = ["EditableObjects"]
@@ -47,8 +48,7 @@ class EditableObjects:
         self.version = 0
         self._classes = base.classes
         self._chunks = Chunks(base)
-        self._base_rows = RowsById(base.object_id)
-        self._new_rows: dict[UUID, int] = {}
+        self._row_of = LatestRows(base.object_id)
         self._class_of = GrowingArray(base.class_id)
         self._alive = GrowingArray(np.ones(len(base), bool))
         self._bounds = GrowingArray(base.contours.bounds)
@@ -83,9 +83,7 @@ class EditableObjects:
 
     def row_of(self, object_id: UUID) -> int | None:
         """Row number of a living object."""
-        row = self._new_rows.get(object_id)
-        if row is None:
-            row = self._base_rows.find(object_id)
+        row = self._row_of.find(object_id)
         return row if row is not None and self._alive[row] else None
 
     def uuid(self, row: int) -> UUID | None:
@@ -214,30 +212,34 @@ class EditableObjects:
         self.version += 1
         self.changed.emit(edit)
 
-    def check(self, edit: Edit) -> list[int]:
+    def check(self, edit: Edit) -> NDArray[np.int64]:
         """Rows that an edit would strike out; raises as `apply` does."""
-        before, after = edit.before.uuids(), edit.after.uuids()
-        found = [self.row_of(i) for i in before]
-        missing = [i for i, row in zip(before, found, strict=True) if row is None]
-        if missing:
-            raise EditError(f"{edit.name}: the object {missing[0]} is not here (any more).")
-        gone = set(before)
-        if len(gone) != len(before) or len(set(after)) != len(after):
-            raise EditError(f"{edit.name}: an object is named twice in one edit.")
-        double = next((i for i in after if i not in gone and self.row_of(i) is not None), None)
-        if double is not None:
+        going = self._living(edit.before)
+        if (going < 0).any():
+            missing = edit.before.uuid(int(np.flatnonzero(going < 0)[0]))
+            raise EditError(f"{edit.name}: the object {missing} is not here (any more).")
+        for table in (edit.before, edit.after):
+            if len(np.unique(as_keys(table.object_id))) != len(table):
+                raise EditError(f"{edit.name}: an object is named twice in one edit.")
+        there = self._living(edit.after)
+        doubles = np.flatnonzero((there >= 0) & ~np.isin(there, going))
+        if len(doubles):
+            double = edit.after.uuid(int(doubles[0]))
             raise EditError(f"{edit.name}: there is already an object {double}.")
-        rows = [row for row in found if row is not None]
-        self._check_classes(edit, rows)
+        self._check_classes(edit, going)
+        return going
+
+    def _living(self, table: ObjectTable) -> NDArray[np.int64]:
+        """Row number of each object; -1 for those that are not here."""
+        rows = self._row_of.find_all(table.object_id)
+        known = rows >= 0
+        rows[known] = np.where(self._alive.values[rows[known]], rows[known], -1)
         return rows
 
-    def _check_classes(self, edit: Edit, going: list[int]) -> None:
+    def _check_classes(self, edit: Edit, going: NDArray[np.int64]) -> None:
         """A class can be taken back only when no object is left in it."""
         n = len(self._classes if edit.schemes is None else edit.schemes[1])
-        left = (
-            self._counts[n + 1 :].sum()
-            - (self._class_of.values[np.array(going, np.int64)] >= n).sum()
-        )
+        left = self._counts[n + 1 :].sum() - (self._class_of.values[going] >= n).sum()
         if left:
             raise EditError(
                 f"{edit.name}: {left} objects are still in classes that it would take away "
@@ -252,11 +254,10 @@ class EditableObjects:
         counts[:n] = self._counts[:n]
         self._counts = counts
 
-    def _strike_out(self, rows: list[int]) -> None:
-        for row in rows:
-            self._alive.values[row] = False
-            self._counts[self._class_of.values[row] + 1] -= 1
-            self._near.remove(row, self._bounds.values[row])
+    def _strike_out(self, rows: NDArray[np.int64]) -> None:
+        self._alive.values[rows] = False
+        self._counts -= np.bincount(self._class_of.values[rows] + 1, minlength=len(self._counts))
+        self._near.remove(rows, self._bounds.values[rows])
         self._n -= len(rows)
 
     def _add(self, table: ObjectTable) -> None:
@@ -273,7 +274,7 @@ class EditableObjects:
         self._alive.extend(np.ones(len(table), bool))
         self._bounds.extend(table.contours.bounds)
         self._near.add(first, table.contours.bounds)
-        self._new_rows.update({i: first + k for k, i in enumerate(table.uuids())})
+        self._row_of.add(first, table.object_id)
         self._counts += np.bincount(table.class_id + 1, minlength=len(self._counts))
         self._n += len(table)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, ObjectState, ObjectTable
 from napari_histo.session.annotation_state import Review
 from napari_histo.session.objects import EditableObjects
+from napari_histo.session.row_ids import as_keys
 
 __all__ = ["Walk"]
 
@@ -49,7 +50,7 @@ class Walk:
     def with_rest(self, object_id: NDArray[np.uint8]) -> Walk:
         """The same walk up to where it stands; then `object_id`, without what was passed."""
         passed = self._ids[: self._at + 1]
-        new = ~np.isin(_as_keys(object_id), _as_keys(passed))
+        new = ~np.isin(as_keys(object_id), as_keys(passed))
         walk = Walk(np.concatenate([passed, object_id[new]]))
         walk._at = self._at
         return walk
@@ -78,8 +79,3 @@ class Walk:
         left, top, right, bottom = objects.get([object_id]).contours.bounds[0].tolist()
         box = Box.from_edges(floor(left), floor(top), ceil(right), ceil(bottom))
         return Review(self._at + 1, len(self._ids), object_id, box)
-
-
-def _as_keys(object_id: NDArray[np.uint8]) -> NDArray[np.void]:
-    """(n,) ids that can be compared as a whole."""
-    return np.ascontiguousarray(object_id).view("V16").ravel()

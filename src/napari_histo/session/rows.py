@@ -1,4 +1,4 @@
-"""What keeps rows under edits: tables behind each other, rows by id, rows by place.
+"""What keeps rows under edits: tables behind each other, rows by place.
 
 One thread writes; others may read meanwhile: what they read is put in place whole.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, ClassScheme, Contours, Details, ObjectTable
 from napari_histo.core.grid_index import GridIndex, meets
 
-__all__ = ["Chunks", "GrowingArray", "NearRows", "RowsById"]
+__all__ = ["Chunks", "GrowingArray", "NearRows"]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -161,48 +161,6 @@ def _joined(tables: list[ObjectTable]) -> ObjectTable:
     return joined.with_columns(details=details)
 
 
-class RowsById:
-    """Row of an id among many, by binary search: a dictionary of a million UUIDs takes seconds.
-
-    Parameters
-    ----------
-    object_id : (n, 16) uint8
-    """
-
-    def __init__(self, object_id: NDArray[np.uint8]) -> None:
-        halves = np.ascontiguousarray(object_id).view(np.uint64).reshape(-1, 2)
-        self._order = np.argsort(halves[:, 0], kind="stable")
-        self._first = halves[self._order, 0]
-        self._second = halves[:, 1]
-
-    def find(self, object_id: UUID) -> int | None:
-        """Row of an id; None where it is not here."""
-        first, second = np.frombuffer(object_id.bytes, np.uint64)
-        start = int(np.searchsorted(self._first, first))
-        while start < len(self._first) and self._first[start] == first:
-            row = int(self._order[start])
-            if self._second[row] == second:
-                return row
-            start += 1
-        return None
-
-    def find_all(self, object_id: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Rows of (m, 16) ids at once; -1 for those that are not here."""
-        halves = np.ascontiguousarray(object_id).view(np.uint64).reshape(-1, 2)
-        found = np.full(len(halves), -1, np.int64)
-        if not len(self._first):
-            return found
-        at = np.minimum(np.searchsorted(self._first, halves[:, 0]), len(self._first) - 1)
-        row = self._order[at]
-        alike = self._first[at] == halves[:, 0]
-        same = alike & (self._second[row] == halves[:, 1])
-        found[same] = row[same]
-        for i in np.flatnonzero(alike & ~same):  # of ids that begin alike the first was looked at
-            other = self.find(UUID(bytes=object_id[i].tobytes()))
-            found[i] = -1 if other is None else other
-        return found
-
-
 class NearRows:
     """Rows near a box: indices of what came at once, and cells of what came since, one by one.
 
@@ -214,6 +172,7 @@ class NearRows:
 
     def __init__(self, bounds: NDArray[np.float32]) -> None:
         self._indices = [(0, GridIndex(bounds))]
+        self._indexed = [(0, len(bounds))]
         self._cells: dict[tuple[int, int], list[int]] = {}
         self._large: list[int] = []
 
@@ -221,6 +180,7 @@ class NearRows:
         """Rows that came, the first of them `first`; rows with NaN are never found."""
         if len(bounds) >= _MANY:
             self._indices = [*self._indices, (first, GridIndex(bounds))]
+            self._indexed.append((first, len(bounds)))
             return
         for row, edges in enumerate(bounds, start=first):
             cells = _cells_of(edges)
@@ -229,14 +189,18 @@ class NearRows:
             for cell in cells or ():
                 self._cells[cell] = [*self._cells.get(cell, ()), row]
 
-    def remove(self, row: int, edges: NDArray[np.float32]) -> None:
-        """A row that goes; what is in an index stays there."""
-        cells = _cells_of(edges)
-        if cells is None:
-            self._large = [r for r in self._large if r != row]
-        for cell in cells or ():
-            if cell in self._cells:
-                self._cells[cell] = [r for r in self._cells[cell] if r != row]
+    def remove(self, rows: NDArray[np.int64], bounds: NDArray[np.float32]) -> None:
+        """Rows that go, with their bounds; what is in an index stays there."""
+        late = np.ones(len(rows), bool)
+        for first, n in self._indexed:
+            late &= (rows < first) | (rows >= first + n)
+        for row, edges in zip(rows[late].tolist(), bounds[late], strict=True):
+            cells = _cells_of(edges)
+            if cells is None:
+                self._large = [r for r in self._large if r != row]
+            for cell in cells or ():
+                if cell in self._cells:
+                    self._cells[cell] = [r for r in self._cells[cell] if r != row]
 
     def query(self, box: Box, bounds: GrowingArray[np.float32]) -> NDArray[np.int64]:
         """Rows whose bounds meet `box`, ascending; some of them may be gone."""

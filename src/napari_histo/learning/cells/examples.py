@@ -165,8 +165,10 @@ def rows_at(
     from scipy.spatial import cKDTree
 
     out = np.full(len(points), -1, np.int64)
+    if not len(points):
+        return out
     rows = np.flatnonzero(is_object(table) & np.isfinite(table.centroids).all(axis=1))
-    if not len(points) or not len(rows):
+    if not len(rows):
         return out
     centroids = table.centroids[rows]
     if within_px > 0:
