@@ -90,6 +90,30 @@ class TestAdding:
         assert get_info("my_cyto").licence == "CC-BY-4.0"
         assert load_model("my_cyto", device="cpu").info.family == "cellpose"
 
+    def test_a_size_model_goes_with_its_network(self, tmp_path, home):
+        import numpy as np
+
+        file = cellpose_file(tmp_path / "my_cyto")
+        words = {"A": np.zeros(16), "smean": np.zeros(16), "ymean": 3.0, "diam_mean": 17.0}
+        np.save(tmp_path / "size_my_cyto.npy", words)
+        add_model(Addition(str(file)))
+        kept = sorted(p.name for p in (home / "my_cyto" / "model").iterdir())
+        assert kept == ["my_cyto", "size_my_cyto.npy"]
+        (home / "my_cyto" / "model" / "size_my_cyto.npy").unlink()
+        assert state_of("my_cyto") == "damaged"
+
+    def test_a_folder_of_cellpose_as_training_here_makes_it(self, tmp_path):
+        folder = tmp_path / "tuned"
+        folder.mkdir()
+        cellpose_file(folder / "weights.pt")
+        (folder / "config.json").write_text("{}")
+        sha256 = hashlib.sha256((folder / "weights.pt").read_bytes()).hexdigest()
+        card = {"family": "cellpose", "sha256": sha256, "channels": "gray"}
+        (folder / "card.json").write_text(json.dumps(card))
+        assert state_of(str(folder)) == "whole"
+        add_model(Addition(str(folder)))
+        assert load_model("tuned", device="cpu").info.family == "cellpose"
+
     def test_only_the_weights_that_count_are_copied(self, mine, home):
         from napari_histo.models._stardist_files import load_shipped, save_stock
 

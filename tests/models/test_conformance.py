@@ -53,6 +53,8 @@ class TestStarDist(SegmenterConformance):
 
 
 class TestStarDistGrayWithClasses(SegmenterConformance):
+    huge_px = 256
+
     def make(self, device="cpu"):
         net = eager_net(n_channel_in=1, n_classes=3, grid=(1, 1), unet_batch_norm=True)
         card = info("stardist", "gray", classes=ClassScheme.of("A", "B", "C"))

@@ -13,6 +13,7 @@ from typing import Any
 
 from napari_histo.core import ModelInfo
 from napari_histo.errors import ModelError
+from napari_histo.models._cellpose_size import find_size_file
 from napari_histo.models._fetching import fetch, is_url
 from napari_histo.models._model_folder import stock_weights
 from napari_histo.models._places import (
@@ -119,9 +120,13 @@ def remove(name: str) -> None:
 
 
 def files_of(path: Path) -> dict[str, Path]:
-    """Files that make a model, by their name in its folder: of several weights, those loaded."""
+    """Files that make a model, by their name in its folder: of several weights, those loaded.
+
+    With a file of Cellpose goes the size model beside it.
+    """
     if path.is_file():
-        return {path.name: path}
+        size_model = find_size_file(path)
+        return {p.name: p for p in (path, size_model) if p is not None}
     inside = [p for folder in (path, path / "guide") for p in sorted(folder.glob("[!.]*"))]
     weights = [p for p in inside if p.suffix == ".h5"]
     if len(weights) > 1:

@@ -14,7 +14,7 @@ from napari_histo.errors import ModelError
 from napari_histo.models import registry
 from napari_histo.models._adding import files_of
 from napari_histo.models._bioimage import has_description, read_description
-from napari_histo.models._model_folder import SHIPPED_WEIGHTS, stock_weights
+from napari_histo.models._model_folder import CELLPOSE_WEIGHTS, SHIPPED_WEIGHTS, stock_weights
 from napari_histo.models._places import Place, sha256_of
 from napari_histo.models._published import PUBLISHED, archive_of, unpacked
 
@@ -48,24 +48,19 @@ def verify(names: Iterable[str] = ()) -> Iterator[Verdict]:
     ModelError
         A name is unknown.
     """
-    infos = [
-        *registry.list_models(),
-        *registry.list_prompt_models(),
-        *registry.list_region_models(),
-    ]
-    wanted = [registry.get_info(name) for name in names] or infos
+    every = (registry.list_models, registry.list_prompt_models, registry.list_region_models)
+    wanted = list(names) or [info.name for listed in every for info in listed()]
     places = registry.places()
-    for info in wanted:
-        yield _verify_one(info, places.get(info.name))
+    for name in wanted:
+        yield _verify_one(name, registry.get_info(name), places.get(name))
 
 
-def _verify_one(info: ModelInfo, place: Place | None) -> Verdict:
-    if info.name in PUBLISHED:
+def _verify_one(name: str, info: ModelInfo, place: Place | None) -> Verdict:
+    if name in PUBLISHED:
         return _published(info)
     if place is not None and place.record:
         return _added(place)
-    path = registry.model_folder(info.name) if place is None else place.path
-    return _by_card(info, path)
+    return _by_card(info, registry.model_folder(name) if place is None else place.path)
 
 
 def _added(place: Place) -> Verdict:
@@ -101,8 +96,9 @@ def _weights(path: Path) -> Path | None:
 
     if has_description(path):
         return read_description(path).weights
-    if (path / SHIPPED_WEIGHTS).is_file():
-        return path / SHIPPED_WEIGHTS
+    for name in (SHIPPED_WEIGHTS, CELLPOSE_WEIGHTS):
+        if (path / name).is_file():
+            return path / name
     try:
         return stock_weights(path)
     except ModelError:
