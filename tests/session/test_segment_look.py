@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import tifffile
 
 from napari_histo.core import Box
 from napari_histo.pipeline.colour_choice import ColourChoice
-from napari_histo.session import ImageChoice, Phase, Region
+from napari_histo.session import ImageChoice, Phase, Region, state
 from napari_histo.slides import ArrayReader
 from support.five_images import SAMPLES
 
@@ -45,8 +46,6 @@ def test_channels_reach_the_run(bench, choice):
 
 
 def test_colours_are_fitted_to_the_slide_and_not_to_the_region(bench):
-    import tifffile
-
     pixels = tifffile.imread(SAMPLES / "he_tile.ome.tif")[200:400, 200:400]
     reader = ArrayReader(pixels, name="he")
     wanted = ColourChoice("macenko", "he")
@@ -54,6 +53,24 @@ def test_colours_are_fitted_to_the_slide_and_not_to_the_region(bench):
     seen, request = ask(bench, ImageChoice("a", reader), wanted, corner)
     assert seen is reader
     assert request.colours == wanted.fit(reader)
+
+
+def test_colours_reach_runs_of_whole_slides(bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(state, "_LARGE_PX", 100)
+    pixels = tifffile.imread(SAMPLES / "he_tile.ome.tif")[200:400, 200:400]
+    reader, wanted, asked = ArrayReader(pixels, name="he"), ColourChoice("reinhard"), []
+
+    def segment_slide(reader, model, folder, request, cancel, **rest):
+        asked.append(request.segment.colours)
+        raise AskedError
+        yield
+
+    b = bench(segment_slide=segment_slide, data_folder=tmp_path)
+    b.controller.choose_image(ImageChoice("a", reader))
+    b.controller.choose_colours(wanted)
+    b.controller.run(Region.of_box(reader.info.box))
+    b.wait(lambda: b.state.phase is Phase.IDLE)
+    assert asked == [wanted.fit(reader)]
 
 
 def test_colours_that_are_not_there_are_told(bench):
