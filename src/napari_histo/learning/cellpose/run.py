@@ -58,6 +58,8 @@ class CellposeRun(ObjectCourse[CellposeNet, Batch, CellposeTraining]):
 
     # Another probability is another shape, and would want its own run of the dynamics.
     glances = (0.5,)
+    # All objects: flows come right late, and would hide for long that outlines get better.
+    glance_nms = 1.0
     most_judges = 8
     _parent_counts = False
 

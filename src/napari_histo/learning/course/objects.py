@@ -31,6 +31,8 @@ class ObjectCourse(Course[Net, Batch, Params]):
 
     #: Thresholds of probability that are tried in between.
     glances: ClassVar[tuple[float, ...]] = (0.4, 0.5, 0.6)
+    #: The second threshold in between.
+    glance_nms: ClassVar[float] = 0.3
 
     slides: Slides
     batches: Batches[Any, Batch]
@@ -55,7 +57,8 @@ class ObjectCourse(Course[Net, Batch, Params]):
     def glance(self) -> tuple[Thresholds, Agreement]:
         """Thresholds and agreement of the averaged weights on some of the regions that judge."""
         exams = [self.exams[i] for i in self.often]
-        return best_thresholds(exams, self.model(self.state.ema), self.glances)
+        model = self.model(self.state.ema)
+        return best_thresholds(exams, model, self.glances, middle=self.glance_nms)
 
     def _drawn(self) -> AbstractContextManager[Iterator[Batch]]:
         return self.batches.ahead(self.state.step, self.params.workers)
