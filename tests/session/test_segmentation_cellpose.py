@@ -7,6 +7,7 @@ import pytest
 
 from napari_histo.core import Box, ModelInfo, PixelSize, Thresholds
 from napari_histo.models._cellpose import CellposeSegmenter
+from napari_histo.models._cellpose_windows import CONVOLUTION, TRANSFORMER
 from napari_histo.session import ImageChoice, Phase, Region
 from napari_histo.slides import ArrayReader
 from support.cellpose_nets import SpotNet
@@ -70,6 +71,21 @@ def test_a_diameter_scales_the_image_and_loads_nothing(b, spots):
     assert len(scaled.table) == 2
     assert not (scaled.table.contours.xy % 2).any()
     assert b.loads == 1
+
+
+@pytest.mark.parametrize(
+    ("lattice", "n_tiles"), [(CONVOLUTION, 1), (TRANSFORMER, 4)], ids=["quick", "slow"]
+)
+def test_a_slow_network_can_be_stopped_more_often(bench, lattice, n_tiles):
+    made = bench(CellposeSegmenter(SpotNet(lattice=lattice), CARD, device="cpu"))
+    totals = set()
+    made.state.events.progress.connect(lambda p: totals.add(p.total if p else 0))
+    pixels = np.zeros((300, 300), np.uint8)
+    reader = ArrayReader(pixels, name="dark", pixel_size=PixelSize.square(0.5))
+    made.controller.choose_image(ImageChoice("dark", reader))
+    made.controller.run(Region.of_box(Box(0, 0, 300, 300)))
+    made.wait(lambda: made.state.phase is Phase.IDLE, timeout=30)
+    assert max(totals) == n_tiles
 
 
 def test_a_diameter_in_um_needs_a_pixel_size(b, spots):

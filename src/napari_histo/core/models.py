@@ -302,6 +302,11 @@ class FieldSegmenter(Segmenter, Protocol):
     is both for images that are whole.
     """
 
+    @property
+    def patient_px(self) -> int:
+        """Side of tiles after which someone who waits can stop the run, model px."""
+        ...
+
     def fields(
         self, images: NDArray[np.float32], tiles: Sequence[Tile], extent: Box
     ) -> list[NDArray[np.float32]]:

@@ -123,6 +123,12 @@ class CellposeSegmenter:
         return self.halo_px + self._net.lattice.window_px
 
     @property
+    def patient_px(self) -> int:
+        """See `FieldSegmenter.patient_px`; a transformer's window takes seconds on a processor."""
+        slow = self._net.lattice.always_whole and self.device == "cpu"
+        return 256 if slow else 1024
+
+    @property
     def batch_size(self) -> int:
         """Tiles at once; a tile has many windows already."""
         return 1
@@ -183,6 +189,7 @@ class CellposeSegmenter:
         return finite(images)
 
     def _asking(self, *, keep_bytes: int) -> Answers:
+        keep_bytes *= 4 if self._net.lattice.always_whole else 1  # dear windows
         batch = 8 if self.device == "cuda" else 1
         return Answers(self._maps, self._net.lattice, keep_bytes=keep_bytes, batch=batch)
 

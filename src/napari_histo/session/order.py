@@ -15,7 +15,7 @@ from napari_histo.core import (
     SlideReader,
     result_of,
 )
-from napari_histo.core.models import ScaledSegmenter
+from napari_histo.core.models import FieldSegmenter, ScaledSegmenter
 from napari_histo.pipeline import Segmentation, SegmentRequest
 from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.candidates import Candidates, Result
@@ -91,7 +91,7 @@ class Order:
         cancel: CancelToken,
         report: Report,
     ) -> list[Segmentation]:
-        parts = []
+        parts, request = [], replace(request, tile_px=_tile_px(model, request))
         for i, box in enumerate(self.region.boxes):
             steps = segment(self.image.reader, model, replace(request, region=box), cancel)
             parts.append(result_of(steps, _shares(report, i, len(self.region.boxes))))
@@ -139,6 +139,13 @@ class Order:
             self.region,
             candidates,
         )
+
+
+def _tile_px(model: Segmenter, request: SegmentRequest) -> int | None:
+    """Smaller tiles for slow networks: a run can be stopped between them alone."""
+    if request.tile_px is None or not isinstance(model, FieldSegmenter):
+        return request.tile_px
+    return min(request.tile_px, model.patient_px)
 
 
 def _shares(report: Report, part: int, n_parts: int) -> Report:
