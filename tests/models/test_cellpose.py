@@ -17,6 +17,7 @@ from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader
 from support.cellpose_nets import SpotNet, random_net
 from support.lattice import finish
+from support.same import same_objects
 
 INFO = ModelInfo("spots", "cellpose", 0.5, channels="gray", thresholds=Thresholds(0.5, 0.4))
 
@@ -44,15 +45,6 @@ def run(pixels, net=None, *, um=0.5, **request):
     request.setdefault("seed", 7)
     reader = ArrayReader(pixels, name="spots", pixel_size=PixelSize.square(um), is_rgb=False)
     return finish(segment(reader, model(net), SegmentRequest(**request)))[0]
-
-
-def same_objects(a, b):
-    rows_a, rows_b = (np.lexsort(t.object_id.T) for t in (a, b))
-    return (
-        len(a) == len(b)
-        and (a.object_id[rows_a] == b.object_id[rows_b]).all()
-        and np.array_equal(a.contours.take(rows_a).xy, b.contours.take(rows_b).xy)
-    )
 
 
 def test_it_keeps_the_protocol():

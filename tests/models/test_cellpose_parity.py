@@ -13,6 +13,7 @@ from napari_histo.models._cellpose import CellposeSegmenter
 from napari_histo.models._cellpose_dynamics import find_masks, flow_errors
 from support.cellpose_nets import SpotNet, formula_weights
 from support.cellpose_package import cellpose_module
+from support.same import canonical
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +41,6 @@ def noisy_fields(dynamics, labels, seed, *, noise):
     cells = ndi.gaussian_filter(np.where(labels > 0, 4.0, -4.0), 1)
     cells += ndi.gaussian_filter(rng.normal(size=labels.shape), 2) * 5
     return np.concatenate([5 * (flow + blur), cells[None]]).astype(np.float32)
-
-
-def canonical(labels):
-    """Numbered by first pixel, so that the order of numbers does not count."""
-    values, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    number = np.where(values == 0, 0, first + 1)
-    return number[inverse].reshape(labels.shape)
 
 
 def ours(fields, threshold, flow_threshold):

@@ -20,6 +20,7 @@ from napari_histo.store.labels import rasterise
 from support.cellpose_nets import SpotNet
 from support.cellpose_package import cellpose_module
 from support.lattice import finish
+from support.same import canonical, same_objects
 from support.tiny_sam import picture, shrink, taught_weights
 
 
@@ -45,19 +46,6 @@ def load(path, precision="float32"):
 def run(model, pixels, **request):
     reader = ArrayReader(pixels, name="x", pixel_size=None, is_rgb=pixels.shape[2] == 3)
     return finish(segment(reader, model, SegmentRequest(seed=1, **request)))[0].table
-
-
-def same_objects(a, b):
-    rows_a, rows_b = (np.lexsort(t.object_id.T) for t in (a, b))
-    return np.array_equal(a.object_id[rows_a], b.object_id[rows_b]) and np.array_equal(
-        a.contours.take(rows_a).xy, b.contours.take(rows_b).xy
-    )
-
-
-def canonical(labels):
-    """Numbered by first pixel, so that the order of numbers does not count."""
-    values, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.where(values == 0, 0, first + 1)[inverse].reshape(labels.shape)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

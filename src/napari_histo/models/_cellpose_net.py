@@ -24,6 +24,7 @@ from napari_histo.models._cellpose_windows import CONVOLUTION
 __all__ = [
     "CellposeNet",
     "CellposeShape",
+    "check_whole",
     "damaged",
     "is_sam",
     "load_cellpose_net",
@@ -213,12 +214,7 @@ def load_cellpose_net(path: Path, weights: Mapping[str, Tensor] | None = None) -
         raise _another(path, weights) from error
     except (RuntimeError, ValueError, IndexError) as error:
         raise damaged(path, error) from error
-    # Files of before Cellpose 2 do not say which diameter they were trained at.
-    missing = [key for key in missing if not key.startswith("diam_")]
-    if missing or unknown:
-        raise damaged(path, f"missing {missing[:3]}, not understood {unknown[:3]}")
-    if bad := [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]:
-        raise damaged(path, f"{bad[0]} holds values that are not finite")
+    check_whole(path, weights, missing, unknown)
     if shape.n_out != 3:
         raise ModelError(
             f"{path} gives {shape.n_out} maps; a network that segments gives 3 (two flows and the "
@@ -276,6 +272,18 @@ def _read_safetensors(path: Path) -> Any:
 def _first_line(error: BaseException) -> str:
     lines: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:200]
+
+
+def check_whole(
+    path: Path, weights: Mapping[str, Tensor], missing: Sequence[str], unknown: Sequence[str]
+) -> None:
+    """Raise ModelError where weights are missing, not understood, or not finite."""
+    # Files of before Cellpose 2 do not say which diameter they were trained at.
+    missing = [key for key in missing if not key.startswith("diam_")]
+    if missing or unknown:
+        raise damaged(path, f"missing {missing[:3]}, not understood {unknown[:3]}")
+    if bad := [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]:
+        raise damaged(path, f"{bad[0]} holds values that are not finite")
 
 
 def damaged(path: Path, why: object) -> ModelError:

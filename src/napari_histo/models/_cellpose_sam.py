@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_histo.errors import MissingDependencyError, ModelError
-from napari_histo.models._cellpose_net import damaged
+from napari_histo.models._cellpose_net import check_whole, damaged
 from napari_histo.models._cellpose_windows import TRANSFORMER
 
 if TYPE_CHECKING:
@@ -87,13 +87,8 @@ def load_sam_net(path: Path, weights: Mapping[str, Tensor], *, precision: str) -
         missing, unknown = net.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise damaged(path, error) from error
-    # Files say the diameters, or do not.
-    missing = [key for key in missing if not key.startswith("diam_")]
     # The package's own loader leaves what is missing at random.
-    if missing or unknown:
-        raise damaged(path, f"missing {missing[:3]}, not understood {unknown[:3]}")
-    if bad := [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]:
-        raise damaged(path, f"{bad[0]} holds values that are not finite")
+    check_whole(path, weights, missing, unknown)
     return SamNet(net.to(net.dtype)).eval()
 
 
