@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,12 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set NAPARI_HISTO_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_models_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Models that somebody added here are no part of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_HISTO_MODELS", str(tmp_path_factory.mktemp("models")))
+        patch.delenv("NAPARI_HISTO_SHARED_MODELS", raising=False)
+        yield

@@ -20,7 +20,7 @@ def models(tmp_path, monkeypatch):
     """One of the user's own, one of a lab."""
     monkeypatch.setenv("NAPARI_HISTO_MODELS", str(tmp_path / "home"))
     monkeypatch.setenv("NAPARI_HISTO_SHARED_MODELS", str(tmp_path / "lab"))
-    add_model(Addition(str(stardist_folder(tmp_path / "mine"))))
+    add_model(Addition(str(stardist_folder(tmp_path / "mine", pixel_size_um=None))))
     stardist_folder(tmp_path / "lab" / "ours")
 
 
@@ -38,7 +38,9 @@ def test_in_the_panel_segment(make_napari_viewer_proxy, qtbot):
     dock._choose_model()
     assert "CC0" in dock.form.model_facts.text()
     dock.run()
-    qtbot.waitUntil(lambda: dock.controller.state.result is not None, timeout=60_000)
+    state = dock.controller.state
+    qtbot.waitUntil(lambda: state.result is not None or bool(state.error), timeout=60_000)
+    assert not state.error
     assert dock.controller.state.result.model.name == "mine"
     qtbot.waitUntil(lambda: len(dock.controller.state.devices) > 1, timeout=60_000)
 
