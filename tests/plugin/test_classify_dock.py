@@ -231,12 +231,14 @@ def test_objects_change_hands_between_panels_without_loss(panel):
     panel.teach("1", "Tumor", 2)
     other = AnnotateDock(panel.viewer, AnnotationTools(open_document=panel.document))
     panel.viewer.window.add_dock_widget(other, name="Annotate")
-    panel.form.close_button.click()
-    settle(20)
-    assert panel.form.start.isVisible()
+    key = panel.image.unique_id
+    box = other.form.start.image_box
+    box.setCurrentIndex(box.findData(key))
     other.form.start.start_button.click()
     panel.wait(lambda: other.controller.state.is_open or bool(other.controller.state.error))
     assert other.controller.state.counts["Tumor"] == 2
+    assert not panel.state.is_open
+    assert panel.form.start.isVisible()
     panel.form.start.start_button.click()
     panel.wait(lambda: panel.known.is_measured or bool(panel.state.error))
     assert not other.controller.state.is_open

@@ -12,12 +12,11 @@ from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_histo.core import ClassScheme, ObjectTable
-from napari_histo.errors import HistoError
 from napari_histo.plugin.annotate_chips import free_colour
 from napari_histo.plugin.annotate_form import AnnotateForm
 from napari_histo.plugin.annotate_keys import Keys
 from napari_histo.plugin.annotate_scene import Scene
-from napari_histo.plugin.annotate_start import Beginning, beginnings, source_path
+from napari_histo.plugin.annotate_start import Beginning, source_path
 from napari_histo.plugin.annotate_words import (
     SIZE_UNKNOWN,
     TOOLS,
@@ -27,11 +26,11 @@ from napari_histo.plugin.annotate_words import (
     object_facts,
     review_text,
 )
-from napari_histo.plugin.geometry import hint_um, pixel_size_of
-from napari_histo.plugin.layers import image_layers, reader_of
+from napari_histo.plugin.geometry import hint_um
+from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.leaving import Leaving
-from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.settings import AnnotateSettings
+from napari_histo.plugin.start_choice import StartChoice, let_go_of
 from napari_histo.plugin.theme import style_sheet, theme_colour
 from napari_histo.plugin.threads import AtEnd, Mailbox
 from napari_histo.plugin.warm_up import warm_up
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotateDock"]
 
-_OPEN_FILTER = "Objects (*.geojson *.geojson.gz *.json *.parquet *.geoparquet)"
 _SAVE_FILTER = (
     "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
 )
@@ -83,6 +81,13 @@ class AnnotateDock(QWidget):
         self.controller = AnnotationController(Mailbox(self).post, tools)
         self.settings = AnnotateSettings.load()
         self.keys = Keys(self.settings.keys)
+        self.choice = StartChoice(
+            self.viewer,
+            self.form.start,
+            lambda: ClassScheme.of(*self.settings.class_names),
+            allows_none=True,
+            size_unknown=SIZE_UNKNOWN,
+        )
         self.scene: Scene | None = None
         self._leaving = Leaving(self, self.viewer)
         self._is_replaced = False
@@ -131,8 +136,6 @@ class AnnotateDock(QWidget):
 
     def _connect_form(self) -> None:
         form, session = self.form, self.controller
-        form.start.image_box.currentIndexChanged.connect(self._refresh_beginnings)
-        form.start.objects_box.currentIndexChanged.connect(self._render_start)
         form.start.start_button.clicked.connect(self.start)
         form.start.segment_button.clicked.connect(self._open_segment_panel)
         form.close_button.clicked.connect(session.close)
@@ -204,68 +207,20 @@ class AnnotateDock(QWidget):
 
     # -- starting --------------------------------------------------------------------------------
 
-    def _images(self) -> list[Image]:
-        return image_layers(self.viewer)[::-1]
-
-    def _image(self) -> Image | None:
-        key = self.form.start.image_box.currentData()
-        return next((layer for layer in self._images() if layer.unique_id == key), None)
-
     def _refresh_images(self) -> None:
-        if self.scene is not None:  # nobody chooses while an image is annotated
-            return
-        items = [(layer.name, layer.unique_id) for layer in self._images()]
-        show_choices(self.form.start.image_box, items)
-        self._refresh_beginnings()
-
-    def _refresh_beginnings(self) -> None:
-        image = self._image()
-        names = ClassScheme.of(*self.settings.class_names)
-        found = [] if image is None else beginnings(self.viewer, image, names)
-        box = self.form.start.objects_box
-        known = {box.itemData(i) for i in range(box.count())}
-        show_choices(box, [(b.title, b) for b in found])
-        fresh = [i for i, b in enumerate(found) if b.layer is not None and b not in known]
-        if fresh:  # what was just segmented or opened is what people go on with
-            box.setCurrentIndex(fresh[0])
-        self._render_start()
-
-    def _render_start(self) -> None:
-        chosen: Beginning | None = self.form.start.objects_box.currentData()
-        image = self._image()
-        facts = "Open an image first." if chosen is None else chosen.facts
-        if image is not None and pixel_size_of(image) is None:
-            facts = f"{facts} {SIZE_UNKNOWN}".strip()
-        self.form.start.facts.setText(facts)
-        self.form.start.facts.setVisible(bool(facts))
-        # Long names do not fit.
-        self.form.start.objects_box.setToolTip("" if chosen is None else chosen.title)
-        self.form.start.start_button.setEnabled(chosen is not None)
-        self.form.start.segment_button.setEnabled(chosen is not None)
+        if self.scene is None:  # nobody chooses while an image is annotated
+            self.choice.refresh()
 
     def start(self) -> None:
         """Open the chosen image and objects; `state.is_open` tells when they are there."""
-        image, chosen = self._image(), self.form.start.objects_box.currentData()
-        if image is None or chosen is None:
-            return
-        target = self._ask_for_file() if chosen.asks else chosen.target
-        if chosen.asks and target is None:
-            return
-        try:
-            reader = reader_of(image, self.viewer.dims.point)
-        except HistoError as error:
-            self.controller.fail(error)
-            return
-        self._begun_with = chosen
-        choice = ImageChoice(image.unique_id, reader, hint_um(image))
-        path = source_path(image)
-        self.controller.open(choice, table=chosen.table, target=target, image_path=path)
+        self._begun_with = self.choice.begin(self.controller) or self._begun_with
 
     def work_on(
         self, image: Image, target: Path, *, classes: ClassScheme, tool: Tool | None = None
     ) -> None:
         """Open the objects of a file over an image; `classes` are for one that is not there yet."""
         self._begun_with = None
+        let_go_of(self.viewer, image, but=self.controller)
         table = None if target.exists() else ObjectTable.empty(classes)
         choice = ImageChoice(
             image.unique_id, reader_of(image, self.viewer.dims.point), hint_um(image)
@@ -288,7 +243,7 @@ class AnnotateDock(QWidget):
         if not is_open or image is None:
             self._refresh_images()
             return
-        self._hide_layer_begun_with()
+        self.choice.hide_layer(self._begun_with)
         self.scene = Scene(self.viewer, image, self.controller)
         self.scene.bind(self.keys, self._actions)
         self.controller.objects.changed.connect(self._render_soon)
@@ -309,15 +264,7 @@ class AnnotateDock(QWidget):
 
     def _image_of_session(self) -> Image | None:
         choice = self.controller.state.image
-        key = None if choice is None else choice.key
-        return next((x for x in self._images() if x.unique_id == key), None)
-
-    def _hide_layer_begun_with(self) -> None:
-        """Its outlines would lie under those that are edited."""
-        key = None if self._begun_with is None else self._begun_with.layer
-        for layer in self.viewer.layers:
-            if key is not None and layer.unique_id == key:
-                layer.visible = False
+        return None if choice is None else self.choice.image_of(choice.key)
 
     def _on_removed(self, event: Any) -> None:
         if self.scene is not None and event.value.unique_id in self.scene.layer_keys:
@@ -391,10 +338,6 @@ class AnnotateDock(QWidget):
             path = with_suffix(Path(chosen), kind)
             # The dialog has asked whether to replace a file that is there.
             self.controller.save(path, overwrite=True)
-
-    def _ask_for_file(self) -> Path | None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Objects to annotate", "", _OPEN_FILTER)
-        return Path(chosen) if chosen else None
 
     def _ask_and_import_classes(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(

@@ -10,7 +10,6 @@ from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_histo.core import ClassScheme
-from napari_histo.errors import HistoError
 from napari_histo.plugin.annotate_chips import free_colour
 from napari_histo.plugin.annotate_keys import Keys
 from napari_histo.plugin.annotate_start import Beginning
@@ -19,7 +18,7 @@ from napari_histo.plugin.classify_form import ClassifyForm
 from napari_histo.plugin.classify_scene import ClassifyScene
 from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.settings import AnnotateSettings
-from napari_histo.plugin.start_choice import StartChoice, let_go_of
+from napari_histo.plugin.start_choice import StartChoice
 from napari_histo.plugin.theme import style_sheet, theme_colour
 from napari_histo.plugin.threads import AtEnd, Mailbox
 from napari_histo.session.classify import ClassifyController
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClassifyDock"]
 
+_SIZE_UNKNOWN = "The image tells no pixel size: neighbours will not be looked at."
 _SAVE_FILTER = (
     "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
 )
@@ -60,7 +60,10 @@ class ClassifyDock(QWidget):
         self.keys = Keys(self.settings.keys)
         self.scene: ClassifyScene | None = None
         self.choice = StartChoice(
-            self.viewer, self.form.start, ClassScheme.of(*self.settings.class_names)
+            self.viewer,
+            self.form.start,
+            lambda: ClassScheme.of(*self.settings.class_names),
+            size_unknown=_SIZE_UNKNOWN,
         )
         self._begun_with: Beginning | None = None
         self._leaving = Leaving(self, self.viewer)
@@ -176,22 +179,7 @@ class ClassifyDock(QWidget):
 
     def start(self) -> None:
         """Open the chosen image and objects; `state.is_open` tells when they are there."""
-        image, chosen = self.choice.image, self.choice.chosen
-        try:
-            opening = self.choice.opening()
-        except HistoError as error:
-            self.controller.fail(error)
-            return
-        if opening is None or image is None:
-            return
-        let_go_of(self.viewer, image, self.controller)
-        self._begun_with = chosen
-        self.controller.open(
-            opening.image,
-            table=opening.table,
-            target=opening.target,
-            image_path=opening.image_path,
-        )
+        self._begun_with = self.choice.begin(self.controller) or self._begun_with
 
     def _on_open(self, is_open: bool) -> None:
         self._close_scene()
