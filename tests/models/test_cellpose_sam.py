@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 
 import numpy as np
@@ -11,12 +12,15 @@ import torch
 
 from napari_histo.core import Box, ModelInfo, Tile
 from napari_histo.errors import MissingDependencyError, ModelError
+from napari_histo.models import load_model
 from napari_histo.models._cellpose import CellposeSegmenter
 from napari_histo.models._cellpose_files import file_info, load_cellpose
 from napari_histo.models._cellpose_windows import TRANSFORMER, Windows
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader
 from napari_histo.store.labels import rasterise
+from napari_histo.testing.model_files import ModelFilesConformance
+from napari_histo.testing.segmenter import SegmenterConformance
 from support.cellpose_nets import SpotNet
 from support.cellpose_package import cellpose_module
 from support.lattice import finish
@@ -136,6 +140,31 @@ class TestFiles:
         assert "CC-BY-NC" in info.licence
         model = load_cellpose(path, file_info(path), device="cpu", diameter_um=15.0)
         assert model.info.pixel_size_um == pytest.approx(0.5)
+
+
+class TestConformance(SegmenterConformance):
+    huge_px = 256
+
+    @pytest.fixture(autouse=True)
+    def small(self, path):
+        self.path = path
+
+    def make(self, device="cpu"):
+        words = {"device": device, "precision": "float32"}
+        return load_cellpose(self.path, file_info(self.path), **words)
+
+
+class TestFileConformance(ModelFilesConformance):
+    @pytest.fixture(autouse=True)
+    def small(self, path):
+        self.path = path
+
+    def save(self, folder):
+        shutil.copy(self.path, folder / "mine")
+        return folder / "mine", folder / "mine"
+
+    def load(self, path):
+        return load_model(str(path), device="cpu")
 
 
 class TestWithoutThePackage:
