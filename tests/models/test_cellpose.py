@@ -131,6 +131,30 @@ class TestWholeObjects:
         assert same_objects(run(pixels, tile_px=110).table, roomy.table)
 
 
+class TestTwoChannels:
+    def test_the_network_sees_cells_before_nuclei_each_in_its_own_range(self):
+        class Watched(SpotNet):
+            def forward(self, images):
+                self.seen = images.clone()
+                return super().forward(images)
+
+        nuclei, cells = scattered(60, 70, 9), 9 * scattered(60, 70, 5, seed=1)
+        net, card = Watched(), ModelInfo("x", "cellpose", channels="cells")
+        reader = ArrayReader(
+            np.concatenate([nuclei, cells], axis=2),
+            name="two",
+            pixel_size=None,
+            is_rgb=False,
+            channel_names=("DAPI", "Actin"),
+        )
+        net_model = CellposeSegmenter(net, card, device="cpu")
+        finish(segment(reader, net_model, SegmentRequest()))
+        inside = net.seen[0, :, 10:70, 13:83].numpy()  # within the frame of zeros
+        for seen, channel in zip(inside, (cells, nuclei), strict=True):
+            low, high = np.percentile(channel, (1, 99))
+            assert seen == pytest.approx((channel[..., 0] - low) / (high - low), abs=1e-5)
+
+
 class TestThresholds:
     """They move without the network."""
 

@@ -11,6 +11,7 @@ from scipy.special import logit
 from napari_histo.core import Box, ModelInfo, Thresholds, Tile
 from napari_histo.models._cellpose import CellposeSegmenter
 from napari_histo.models._cellpose_dynamics import find_masks, flow_errors
+from napari_histo.ops.normalize import Normalizer
 from support.cellpose_nets import SpotNet, formula_weights
 from support.cellpose_package import cellpose_module
 from support.same import canonical
@@ -111,6 +112,18 @@ def test_same_masks_through_the_whole_segmenter(dynamics):
 
 def _tidy(masks):
     return cellpose_module("utils").fill_holes_and_remove_small_masks(masks, min_size=15)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3])
+def test_same_range_of_each_channel(n_channels):
+    rng = np.random.default_rng(n_channels)
+    image = rng.gamma(2, (200, 5, 1000)[:n_channels], (90, 80, n_channels)).astype(np.float32)
+    image[..., 1:2] = 7  # shows nothing, and becomes background
+    ours = Normalizer.from_samples(
+        image.reshape(-1, n_channels), (1, 99), is_8bit_rgb=False, each_channel=True
+    )
+    theirs = cellpose_module("transforms").normalize_img(image.copy())
+    assert np.array_equal(ours.apply(image), theirs)
 
 
 def test_the_package_still_cuts_the_image_as_we_do():
