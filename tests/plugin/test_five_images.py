@@ -61,6 +61,7 @@ def test_segment_annotate_export(make_napari_viewer_proxy, qtbot, tmp_path, imag
 
     desk = AnnotateDock(viewer)
     viewer.window.add_dock_widget(desk, name="Annotate")
+    assert desk.form.start.image_box.currentText().endswith(wanted.channel)
     desk.form.start.start_button.click()
     qtbot.waitUntil(lambda: desk.controller.state.is_open, timeout=20_000)
     first, second = found.uuid(0), found.uuid(1)

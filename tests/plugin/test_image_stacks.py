@@ -82,6 +82,11 @@ def test_the_likely_channel_is_chosen_first(names, model, expected):
     assert stack.channels_for(model) == expected
 
 
+def test_who_annotates_begins_with_the_nuclei():
+    (stack,) = image_stacks(panel(["a CD3", "a DAPI", "a CD8"]))
+    assert [layer.name for layer in stack.nuclear_first] == ["a DAPI", "a CD3", "a CD8"]
+
+
 @pytest.mark.parametrize("all_planes", [False, True], ids=["plane shown", "all planes"])
 def test_a_reader_shows_the_chosen_channels_alone(all_planes):
     (stack,) = image_stacks(panel(["a CD3", "a DAPI", "a Phalloidin"]))

@@ -85,6 +85,15 @@ class ImageStack:
         data = first.data[0] if first.multiscale else first.data
         return int(data.shape[-3]) if first.ndim > 2 and not first.rgb else 1
 
+    @property
+    def nuclear_first(self) -> tuple[Image, ...]:
+        """The layers, with the one that most likely shows nuclei in front."""
+        try:
+            first = self.channels_for(ModelInfo("", "", channels="gray")).first
+        except ImageError:
+            return self.layers
+        return self.layers[first], *self.layers[:first], *self.layers[first + 1 :]
+
     def channels_for(self, model: ModelInfo | None) -> Channels:
         """What a model most likely wants, by the channels' names; the first where they say nothing.
 

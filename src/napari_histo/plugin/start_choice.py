@@ -13,6 +13,7 @@ from napari_histo.errors import HistoError
 from napari_histo.plugin.annotate_form import StartPanel
 from napari_histo.plugin.annotate_start import Beginning, beginnings, source_path
 from napari_histo.plugin.geometry import hint_um, pixel_size_of
+from napari_histo.plugin.image_stacks import image_stacks
 from napari_histo.plugin.layers import image_layers, reader_of
 from napari_histo.plugin.parts import show_choices
 from napari_histo.session import ImageChoice
@@ -75,7 +76,8 @@ class StartChoice:
 
     def refresh(self) -> None:
         """Layers came, went or got other names."""
-        images = image_layers(self._viewer)[::-1]
+        stacks = image_stacks(self._viewer)
+        images = [layer for stack in stacks for layer in stack.nuclear_first]
         show_choices(self._panel.image_box, [(x.name, x.unique_id) for x in images])
         self._refresh_objects()
 
