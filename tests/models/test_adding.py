@@ -77,6 +77,17 @@ class TestAdding:
         assert state_of("mine") == "whole"
         assert left(home) == ["mine"]
 
+    def test_weights_that_are_not_the_cards_are_refused(self, mine, home):
+        card = json.loads((mine / "card.json").read_text())
+        (mine / "card.json").write_text(json.dumps(card | {"sha256": "0" * 64}))
+        with pytest.raises(ModelError, match="that its card names"):
+            add_model(Addition(str(mine)))
+        assert left(home) == []
+
+    def test_what_is_kept_of_a_run_names_the_weights(self, mine):
+        right = hashlib.sha256((mine / "weights.safetensors").read_bytes()).hexdigest()
+        assert add_model(Addition(str(mine))).sha256 == right
+
     def test_a_linked_one_stays_where_it_is(self, mine, home):
         add_model(Addition(str(mine), link=True))
         assert sorted(p.name for p in (home / "mine").iterdir()) == ["added.json"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,12 +142,14 @@ def _keep(asked: Addition, path: Path, home: Path, taken: Collection[str]) -> Pl
     name = _name_for(asked, info, path, taken)
     with atomic_path(home / name, folder=True) as work:
         at = path if asked.link else _copy(path, work / _INSIDE)
-        record = {
+        files = {key: sha256_of(file) for key, file in files_of(at).items()}
+        _check_sum(info, files)
+        record: dict[str, Any] = {
             "path": str(at) if asked.link else at.relative_to(work).as_posix(),
             "source": asked.source if is_url(asked.source) else str(path),
             "licence": licence,
             "added": datetime.now(UTC).isoformat(timespec="seconds"),
-            "files": {key: sha256_of(file) for key, file in files_of(at).items()},
+            "files": files,
             "trusted": asked.trust,
         }
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
@@ -163,6 +165,14 @@ def _check_licence(asked: Addition, info: ModelInfo, licence: str) -> None:
         f"The model {info.name!r} from {asked.source} is under this licence: {licence}. Nothing "
         "was kept. If it suits you, repeat the command with --accept-licence."
     )
+
+
+def _check_sum(info: ModelInfo, files: Mapping[str, str]) -> None:
+    if info.sha256 and info.sha256.lower() not in files.values():
+        raise ModelError(
+            f"No file of the model {info.name!r} has the SHA-256 {info.sha256} that its card names "
+            "for the weights. Copy or download the model again."
+        )
 
 
 def _name_for(asked: Addition, info: ModelInfo, path: Path, taken: Collection[str]) -> str:

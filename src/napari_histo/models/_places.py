@@ -38,6 +38,7 @@ USER_VARIABLE = "NAPARI_HISTO_MODELS"
 SHARED_VARIABLE = "NAPARI_HISTO_SHARED_MODELS"
 RECORD = "added.json"
 _SHARED = "shared.json"
+_WEIGHTS = {".safetensors", ".h5", ".pt", ".onnx"}
 #: How files that torch wrote begin: a zip archive, or a pickle.
 _TORCH_STARTS = (b"PK\x03\x04", b"\x80\x02")
 _TORCH_SUFFIXES = {"", ".pt", ".pth"}
@@ -68,7 +69,14 @@ class Place:
         """Its card, under its name here; raises ModelError where it is damaged."""
         info = describe(self.path)
         said = {k: self.record[k] for k in ("licence", "source") if self.record.get(k)}
-        return replace(info, name=self.name, **said)
+        sha256 = info.sha256 or self._recorded_sum()
+        return replace(info, name=self.name, sha256=sha256, **said)
+
+    def _recorded_sum(self) -> str | None:
+        """SHA-256 of the weights when they were added, for what is kept of a run."""
+        files = self.record.get("files") or {}
+        found = [v for k, v in files.items() if Path(k).suffix in _WEIGHTS or len(files) == 1]
+        return str(found[0]) if len(found) == 1 else None
 
 
 def user_folder() -> Path:
