@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_histo.core import ModelInfo, PixelSize
 from napari_histo.models._cellpose_net import save_cellpose_net
 from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.segment_words import diameter_hint
+from napari_histo.plugin.segment_words import pixel_hint as words_of_pixels
+from napari_histo.session import ImageChoice, SegmentState
+from napari_histo.slides import ArrayReader
 from support.cellpose_nets import random_net
 
 pytestmark = pytest.mark.gui
@@ -23,6 +28,25 @@ def dock(make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch):
     viewer.window.add_dock_widget(widget, name="Segment nuclei")
     yield widget
     qtbot.waitUntil(lambda: len(widget.controller.state.devices) > 1, timeout=60_000)
+
+
+@pytest.mark.parametrize(
+    ("um", "typed", "hint", "pixel_hint"),
+    [
+        pytest.param(0.5, None, "30 px of this image", "", id="its-own"),
+        pytest.param(0.5, 20.0, "40 px of this image", "", id="typed"),
+        pytest.param(None, None, "", "network judges how large", id="nobody-knows"),
+        pytest.param(None, 20.0, "", "does not say", id="needs-the-pixel-size"),
+    ],
+)
+def test_words(um, typed, hint, pixel_hint):
+    size = None if um is None else PixelSize.square(um)
+    reader = ArrayReader(np.zeros((9, 9), np.uint8), name="x", pixel_size=size)
+    card = ModelInfo("x", "cellpose", 0.5, True, takes_diameter=True, diameter_px=30.0)
+    state = SegmentState(ImageChoice("x", reader), card, diameter_um=typed)
+    assert diameter_hint(state) == hint
+    assert pixel_hint in words_of_pixels(state, "#fff")
+    assert bool(pixel_hint) == bool(words_of_pixels(state, "#fff"))
 
 
 def test_diameter_and_flow_error(dock):

@@ -54,7 +54,10 @@ def pixel_hint(state: SegmentState, link_colour: str) -> str:
         )
     if state.needs_pixel_size:
         return f"This image does not say. Usually 0.25 for a 40× scan, 0.5 for 20×.{link}"
-    return f"Unknown: the image is taken as it is, and areas are in px².{link}"
+    how = "the image is taken as it is"
+    if _judges_sizes(state.model):
+        how = "the network judges how large the objects are"
+    return f"Unknown: {how}, and areas are in px².{link}"
 
 
 def prob_tip(lowest: float, model: ModelInfo | None = None) -> str:
@@ -105,11 +108,14 @@ def diameter_hint(state: SegmentState) -> str:
     if model is None or not model.takes_diameter or state.image is None:
         return ""
     um = state.diameter_um or model.diameter_um
-    if um is None:
-        return "" if model.pixel_size_um else "The image is taken as it is."
-    if size is None:
-        return "" if state.diameter_um else "The pixel size is unknown: the image as it is."
-    return f"{um / size.mean_um:.0f} px of this image"
+    if um is None and not model.pixel_size_um:
+        return "The image is taken as it is."
+    return "" if um is None or size is None else f"{um / size.mean_um:.0f} px of this image"
+
+
+def _judges_sizes(model: ModelInfo | None) -> bool:
+    """True for networks that are asked for the size of objects where nobody knows it."""
+    return model is not None and model.takes_diameter and model.pixel_size_um is not None
 
 
 def _is_cellpose(model: ModelInfo | None) -> bool:
