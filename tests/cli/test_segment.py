@@ -252,12 +252,12 @@ class TestRefusals:
     def test_licence_is_shown_before_a_download(self, cli, blob_tiff, tmp_path, monkeypatch):
         import pooch
 
-        from napari_histo.models import registry
+        from napari_histo.models import _published
 
         def refuse(*_, **__):
             raise ConnectionError("no route to host")
 
-        monkeypatch.setattr(registry, "_cache", lambda: tmp_path / "cache")
+        monkeypatch.setattr(_published, "_cache", lambda: tmp_path / "cache")
         monkeypatch.setattr(pooch, "retrieve", refuse)
         out = tmp_path / "o.geojson"
         ran = cli("segment", blob_tiff, "-o", out, "--model", "2D_versatile_he")
@@ -315,9 +315,9 @@ class TestRefusals:
 
 
 def test_models_list_as_json(cli, tmp_path, monkeypatch):
-    from napari_histo.models import registry
+    from napari_histo.models import _published
 
-    monkeypatch.setattr(registry, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(_published, "_cache", lambda: tmp_path)
     ran = cli("models", "list", "--json")
     models = {m["name"]: m for m in json.loads(ran.out)}
     assert {"he-nuclei", "fluo-nuclei", "classical", "2D_versatile_he"} <= set(models)
