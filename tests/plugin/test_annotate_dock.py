@@ -439,7 +439,7 @@ def test_a_second_window_on_one_file_is_refused_with_one_message(
     desk, viewer, engine, qtbot, monkeypatch, tmp_path
 ):
     told = []
-    monkeypatch.setattr(annotate, "_notify", told.append)
+    monkeypatch.setattr(annotate, "notify", told.append)
     other = Desk(viewer, engine, qtbot, desk.image, tmp_path)
     other.form.start.image_box.setCurrentIndex(0)
     other.form.start.start_button.click()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_histo.core import ClassScheme, ObjectTable
 from napari_histo.plugin.annotate_chips import free_colour
@@ -26,6 +26,7 @@ from napari_histo.plugin.annotate_words import (
     object_facts,
     review_text,
 )
+from napari_histo.plugin.desk_files import ask_and_import_classes, ask_and_save, notify
 from napari_histo.plugin.geometry import hint_um
 from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.leaving import Leaving
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotateDock"]
 
-_SAVE_FILTER = (
-    "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
-)
 _SOME_FRAMES_MS = 400
 #: An answer comes within this time, most often: then the window is drawn once a gesture, not twice.
 _ANSWER_MS = 60
@@ -160,7 +158,7 @@ class AnnotateDock(QWidget):
         events = self.controller.state.events
         events.connect(self._render_soon)
         events.is_open.connect(self._on_open)
-        events.error.connect(_notify)
+        events.error.connect(notify)
         events.review.connect(self._look_at_review)
 
     def _connect_viewer(self) -> None:
@@ -328,23 +326,10 @@ class AnnotateDock(QWidget):
             self.controller.save()
 
     def _ask_and_save(self) -> None:
-        kept, choice = self.controller.state.kept, self.controller.state.image
-        name = "objects" if choice is None else Path(choice.reader.info.name).stem
-        proposed = kept.target or Path.cwd() / f"{name}.geojson"
-        chosen, kind = QFileDialog.getSaveFileName(
-            self, "Save objects", str(proposed), _SAVE_FILTER
-        )
-        if chosen:
-            path = with_suffix(Path(chosen), kind)
-            # The dialog has asked whether to replace a file that is there.
-            self.controller.save(path, overwrite=True)
+        ask_and_save(self, self.controller)
 
     def _ask_and_import_classes(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(
-            self, "QuPath's classes", "", "QuPath's classes (classes.json *.json)"
-        )
-        if chosen:
-            self.controller.import_classes(Path(chosen))
+        ask_and_import_classes(self, self.controller)
 
     # -- showing the state -----------------------------------------------------------------------
 
@@ -403,19 +388,3 @@ class AnnotateDock(QWidget):
         row = self.controller.objects.get([review.object_id])
         facts = object_facts(row, self.controller.pixel_size) if len(row) else ""
         return review_text(review.position, review.total, facts)
-
-
-def with_suffix(path: Path, kind: str) -> Path:
-    """The path with the suffix of the chosen kind, where it has none that is known."""
-    from napari_histo.store import format_of
-
-    if format_of(path) is not None:
-        return path
-    return path.with_name(path.name + kind.rpartition("*")[2].rstrip(")"))
-
-
-def _notify(error: str) -> None:
-    if error:
-        from napari.utils.notifications import show_error
-
-        show_error(error)

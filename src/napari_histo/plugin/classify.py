@@ -16,6 +16,7 @@ from napari_histo.plugin.annotate_start import Beginning
 from napari_histo.plugin.annotate_words import kept_text, review_text
 from napari_histo.plugin.classify_form import ClassifyForm
 from napari_histo.plugin.classify_scene import ClassifyScene
+from napari_histo.plugin.desk_files import ask_and_import_classes, ask_and_save, notify
 from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.settings import AnnotateSettings
 from napari_histo.plugin.start_choice import StartChoice
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["ClassifyDock"]
 
 _SIZE_UNKNOWN = "The image tells no pixel size: neighbours will not be looked at."
-_SAVE_FILTER = (
-    "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
-)
 
 
 class ClassifyDock(QWidget):
@@ -139,7 +137,7 @@ class ClassifyDock(QWidget):
         for events in (state, known):
             events.connect(self._render_soon)
         state.is_open.connect(self._on_open)
-        state.error.connect(_notify)
+        state.error.connect(notify)
         state.review.connect(self._look_at_review)
         layers = self.viewer.layers.events
         wires: list[tuple[Any, Any]] = [
@@ -243,17 +241,10 @@ class ClassifyDock(QWidget):
 
     def save(self) -> None:
         """Write the objects to their file; ask for one where there is none."""
-        kept, choice = self.controller.state.kept, self.controller.state.image
-        if kept.target is not None:
+        if self.controller.state.kept.target is None:
+            ask_and_save(self, self.controller)
+        else:
             self.controller.save()
-            return
-        name = "objects" if choice is None else Path(choice.reader.info.name).stem
-        proposed = Path.cwd() / f"{name}.geojson"
-        path, kind = QFileDialog.getSaveFileName(self, "Save objects", str(proposed), _SAVE_FILTER)
-        if path:
-            from napari_histo.plugin.annotate import with_suffix
-
-            self.controller.save(with_suffix(Path(path), kind), overwrite=True)
 
     def _ask_and_load(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Folder of a classifier")
@@ -268,11 +259,7 @@ class ClassifyDock(QWidget):
             self.controller.save_classifier(Path(path))
 
     def _ask_and_import_classes(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "QuPath's classes", "", "QuPath's classes (classes.json *.json)"
-        )
-        if path:
-            self.controller.import_classes(Path(path))
+        ask_and_import_classes(self, self.controller)
 
     # -- showing the state -----------------------------------------------------------------------
 
@@ -315,10 +302,3 @@ class ClassifyDock(QWidget):
         known = review.object_id in self.controller.objects
         facts = self.scene.facts_of(review.object_id) if known else ""
         return review_text(review.position, review.total, facts)
-
-
-def _notify(error: str) -> None:
-    if error:
-        from napari.utils.notifications import show_error
-
-        show_error(error)
