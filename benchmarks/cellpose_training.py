@@ -2,10 +2,11 @@
 
     python benchmarks/cellpose_training.py MODEL --data DIR --stain purple_on_purple
 
-``DIR`` holds ``splits.csv`` and ``dsb2018/``. Each seed draws its own images from the split
-``train``; a fifth of them is held out by the trainer, as it does for everyone, and says which
-weights and threshold are kept. Measured are the images of the split ``val``, of other groups. All
-are taken at the pixels they have.
+``MODEL`` is a file, a folder or a name; ``new`` learns from nothing, to compare with. ``DIR`` holds
+``splits.csv`` and ``dsb2018/``. Each seed draws its own images from the split ``train``; a fifth
+of them is held out by the trainer, as it does for everyone, and says which weights and threshold
+are kept. Measured are the images of the split ``val``, of other groups. All are taken at the
+pixels they have.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from napari_histo.learning.course.evaluation import evaluate_model, pooled
 from napari_histo.learning.simulation.truth_folder import read_examples
 from napari_histo.learning.training import Example
 from napari_histo.models import load_model
+from napari_histo.models._cellpose_net import CellposeShape
 
 
 def figures(model: Segmenter, examples: list[Example]) -> str:
@@ -45,9 +47,11 @@ def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         train, val = (read_examples(args.data, args.stain, s, stack) for s in ("train", "val"))
-        before = load_model(str(args.model), device=args.device)
-        print(f"{args.stain}, {len(val)} images")
-        print(f"  before: {figures(before, val)}", flush=True)
+        parent = CellposeShape() if args.model == "new" else args.model
+        print(f"{args.stain}, {len(val)} images, from {args.model}")
+        if parent is args.model:
+            before = load_model(args.model, device=args.device)
+            print(f"  before: {figures(before, val)}", flush=True)
         for seed in range(args.seeds):
             some = drawn(train, args.images, seed)
             params = CellposeTraining(
@@ -61,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
             )
             began = time.monotonic()
             place = Path(folder) / f"seed-{seed}"
-            done = result_of(train_cellpose(args.model, some, [], place, params))
+            done = result_of(train_cellpose(parent, some, [], place, params))
             took = time.monotonic() - began
             n = sum(len(e.labels.objects) for e in some)
             print(f"  seed {seed}, {len(some)} images, {n} nuclei, {args.steps} steps, ", end="")
@@ -70,7 +74,7 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", help="folder, file or name of a network of Cellpose 1 to 3")
+    parser.add_argument("model", help="network of Cellpose 1 to 3, or 'new'")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--stain", default="purple_on_purple")
     parser.add_argument("--images", type=int, default=5)
