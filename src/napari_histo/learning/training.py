@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from napari_histo.core import CancelToken, PixelSize, Progress, SlideReader
+from napari_histo.core import CancelToken, Contours, PixelSize, Progress, SlideReader
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.learning.course.params import PatchParams
 from napari_histo.ops.metrics import Agreement
@@ -53,6 +53,17 @@ class Example(NamedTuple):
     def kin(self) -> str:
         """The group, or else the image."""
         return self.group or self.labels.image
+
+    def by_nuclei(self) -> Example:
+        """Cells stand by the outlines of their nuclei; those without one, and the rest, as is."""
+        table = self.labels.objects
+        if table.nuclei is None:
+            return self
+        both = Contours.concat([table.contours, table.nuclei])
+        rows = np.arange(len(table))
+        outlines = both.take(np.where(table.nuclei.areas_px > 0, rows + len(table), rows))
+        table = table.with_columns(contours=outlines, nuclei=None)
+        return self._replace(labels=replace(self.labels, objects=table))
 
 
 Examples = Sequence[Example | tuple[SlideReader, LabelledRegion]]

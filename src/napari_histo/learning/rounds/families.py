@@ -37,6 +37,7 @@ class _Plan:
     trainer: Trainer
     params: CourseParams
     parent: Any
+    family: str
     from_scratch: bool = False
 
 
@@ -47,8 +48,8 @@ def train_job(
     plan = _plan(job, device)
     done = yield from plan.trainer(
         plan.parent,
-        job.regions,
-        job.replay,
+        _outlined_for(plan.family, job.regions),
+        _outlined_for(plan.family, job.replay),
         job.folder,
         plan.params,
         cancel,
@@ -71,6 +72,7 @@ def evaluate_regions(
     from napari_histo.learning.click.evaluation import evaluate_clicks
     from napari_histo.learning.course.evaluation import evaluate_model
 
+    examples = _outlined_for(model.info.family, examples)
     if model.info.family == CLICK_FAMILY:
         return evaluate_clicks(cast("PromptSegmenter", model), examples, cancel=cancel)
     return evaluate_model(cast("Segmenter", model), examples, cancel=cancel)
@@ -95,12 +97,12 @@ def _plan(job: TrainJob, device: str) -> _Plan:
     if family == CLICK_FAMILY:
         from napari_histo.learning.click.training import train_click
 
-        return _Plan(train_click, ClickTraining(**_known(words, ClickTraining)), job.parent)
+        return _Plan(train_click, ClickTraining(**_known(words, ClickTraining)), job.parent, family)
     if family == CELLPOSE_FAMILY:
         from napari_histo.learning.cellpose.training import train_cellpose
 
         params = CellposeTraining(**_known(words, CellposeTraining))
-        return _Plan(train_cellpose, params, job.parent)
+        return _Plan(train_cellpose, params, job.parent, family)
     from napari_histo.learning.stardist.start import small_config
     from napari_histo.learning.stardist.training import train_stardist
 
@@ -108,7 +110,12 @@ def _plan(job: TrainJob, device: str) -> _Plan:
     # A model without weights, such as the classical one, has nothing to go on from.
     channels = 3 if job.regions[0].reader.info.is_rgb else 1
     parent = job.parent if is_stardist else small_config(channels)
-    return _Plan(train_stardist, StarDistTraining(**words), parent, not is_stardist)
+    return _Plan(train_stardist, StarDistTraining(**words), parent, family, not is_stardist)
+
+
+def _outlined_for(family: str, examples: Sequence[Example]) -> list[Example]:
+    """Cells whole for Cellpose, which finds cells; for other models, of nuclei, their nuclei."""
+    return [e if family == CELLPOSE_FAMILY else e.by_nuclei() for e in examples]
 
 
 def _known(words: Mapping[str, Any], params: type[CourseParams]) -> dict[str, Any]:
