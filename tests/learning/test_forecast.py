@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_histo.learning.progress.forecast import Enough, LearningCurve, forecast
@@ -75,6 +75,7 @@ def test_the_sentence_names_what_was_measured():
 
 
 @given(ROUNDS, st.integers(1, 5000))
+@example(points=[(1, 0.21875), (332, 0.5), (1051, 0.5)], n_more=1)
 def test_the_interval_holds_the_estimate_and_chances_are_chances(points, n_more):
     told = forecast(points, n_more)
     assert 0 <= told.low <= told.high <= 1

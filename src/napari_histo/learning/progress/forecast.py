@@ -116,7 +116,7 @@ def forecast(points: Sequence[tuple[float, float]], n_more: int, measure: str = 
     now = max(n for n, _ in points)
     after = now + n_more
     low, high = curve.interval([after], LEVEL, next_model=True)[:, 0]
-    chance = curve.chance(now, after, WORTH_PQ)
+    chance = min(max(curve.chance(now, after, WORTH_PQ), 0.0), 1.0)  # sums end a hair beyond
     enough = Enough.GOES_ON if chance > 0.5 else Enough.OPEN if chance > 0.2 else Enough.ENOUGH
     pq, gain = curve.mean([after])[0], curve.mean([after])[0] - curve.mean([now])[0]
     figures = float(pq), float(low), float(high), float(gain), chance
