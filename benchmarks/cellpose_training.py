@@ -28,7 +28,7 @@ from napari_histo.learning.course.evaluation import evaluate_model, pooled
 from napari_histo.learning.simulation.truth_folder import read_examples
 from napari_histo.learning.training import Example
 from napari_histo.models import load_model
-from napari_histo.models._cellpose_net import CellposeShape
+from napari_histo.models.cellpose.net import CellposeShape
 
 
 def figures(model: Segmenter, examples: list[Example]) -> str:

@@ -35,7 +35,7 @@ class Desk:
         from qtpy.QtWidgets import QApplication
 
         from napari_histo.cli.demo import sample_folder
-        from napari_histo.plugin.annotate import AnnotateDock
+        from napari_histo.plugin.annotate.dock import AnnotateDock
         from napari_histo.plugin.readers import read_slide
         from napari_histo.slides import open_slide
         from napari_histo.store import load_objects

@@ -62,7 +62,7 @@ class Run:
 
     def next_part(self) -> Any:
         """As `SlideOrder` makes it, in the thread of the run."""
-        from napari_histo.session.growing import Part
+        from napari_histo.session.segment.growing import Part
 
         tile, table = self.done, self._tables[self.done % 8]
         offset = (tile % self.columns * TILE_PX, tile // self.columns * TILE_PX)

@@ -80,8 +80,8 @@ def bare(model: Any, n: int) -> Callable[[], object]:
     """The network alone on `n` ready patches, in batches as the model makes them."""
     import torch
 
-    from napari_histo.models._nuclick import _BATCH
-    from napari_histo.models._nuclick_net import CHANNELS
+    from napari_histo.models.nuclick.net import CHANNELS
+    from napari_histo.models.nuclick.segmenter import _BATCH
 
     side = model.patch_px
     patches = torch.rand(n, CHANNELS, side, side).to(model.device, model._dtype)

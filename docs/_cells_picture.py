@@ -15,10 +15,10 @@ from napari_histo.core import Box, ClassScheme, ObjectTable, result_of
 from napari_histo.models import load_model
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.pipeline.grow import grow_cells
-from napari_histo.plugin.annotate import AnnotateDock
+from napari_histo.plugin.annotate.dock import AnnotateDock
 from napari_histo.plugin.geometry import centre_view, screen_px
 from napari_histo.session import AnnotationTools, Outline, Tool
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 from napari_histo.slides import open_slide
 from napari_histo.store import save_objects
 

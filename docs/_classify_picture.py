@@ -31,13 +31,13 @@ from napari_histo.models import load_model
 from napari_histo.ops.stain_vectors import H_DAB
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.pipeline.colour_choice import Colours
-from napari_histo.plugin.classify import ClassifyDock
+from napari_histo.plugin.classify.dock import ClassifyDock
 from napari_histo.plugin.geometry import to_napari
 from napari_histo.plugin.layers import add_objects, reader_of
 from napari_histo.plugin.samples import ihc_tissue
-from napari_histo.session.classify_state import Stains, Way
-from napari_histo.session.classify_work import ClassifyTools
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.classify.state import Stains, Way
+from napari_histo.session.classify.work import ClassifyTools
 from napari_histo.slides import open_slide
 
 WINDOW_PX = (1400, 900)

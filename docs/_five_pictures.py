@@ -11,7 +11,7 @@ import napari
 from _window import DATA, settle, take, wait
 
 from napari_histo.plugin.geometry import show_whole
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.session import Phase
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))

@@ -37,10 +37,10 @@ from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.learning.rounds.tools import real_tools
 from napari_histo.learning.scoring import ScoreRequest, join, list_regions
-from napari_histo.plugin.learning import LearningDock
-from napari_histo.plugin.qupath_opening import annotate_dock
-from napari_histo.session.learning_state import LearningState, Task
-from napari_histo.session.learning_work import LearningTools
+from napari_histo.plugin.learning.dock import LearningDock
+from napari_histo.plugin.qupath.opening import annotate_dock
+from napari_histo.session.learning.state import LearningState, Task
+from napari_histo.session.learning.work import LearningTools
 from napari_histo.slides import open_slide
 from napari_histo.store.geojson import read_geojson, write_geojson
 

@@ -20,12 +20,12 @@ from _learning_picture import learning_view
 from _window import IMAGES, SLIDE, settle, take, wait
 
 from napari_histo.core import ObjectTable
-from napari_histo.plugin.annotate import AnnotateDock
+from napari_histo.plugin.annotate.dock import AnnotateDock
 from napari_histo.plugin.geometry import to_napari
 from napari_histo.plugin.layers import reader_of
-from napari_histo.plugin.qupath import QuPathDock
-from napari_histo.plugin.qupath_opening import annotate_dock
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.qupath.dock import QuPathDock
+from napari_histo.plugin.qupath.opening import annotate_dock
+from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.session import (
     AnnotationController,
     AnnotationTools,
@@ -33,9 +33,9 @@ from napari_histo.session import (
     Phase,
     Scope,
 )
-from napari_histo.session.document import Document
-from napari_histo.session.qupath import QuPathController
-from napari_histo.session.qupath_state import Step
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.qupath.controller import QuPathController
+from napari_histo.session.qupath.state import Step
 
 WINDOW_PX = (1400, 900)
 #: Middle of the view, x and y in full-resolution px, and canvas pixels per image pixel.
@@ -85,8 +85,8 @@ def project_view(work: Path, slide: Path, model: str, out: Path) -> None:
     """A project that is worked on at both sides: how its images stand, and what a sync would do."""
     from screenshot_project import CLASSES, SampleProject
 
-    from napari_histo.session.qupath_memory import Memory
-    from napari_histo.session.qupath_work import QuPathTools
+    from napari_histo.session.qupath.memory import Memory
+    from napari_histo.session.qupath.work import QuPathTools
 
     project = SampleProject.make(work / "skin cohort", slide, model)
     viewer = napari.Viewer()

@@ -23,7 +23,7 @@ from skimage.io import imsave
 from _cards import WEIGHTS
 from _prompt_cards import make_card, write_card
 from _prompt_data import gland_files
-from napari_histo.models._model_folder import SHIPPED_WEIGHTS
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
 from napari_histo.testing.synthetic import make_gland_field
 
 CLI = [str(Path(sys.executable).with_name("napari-histo")), "evaluate-prompts", "--json"]

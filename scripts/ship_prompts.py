@@ -15,9 +15,9 @@ import torch
 
 from _cards import WEIGHTS
 from _prompt_cards import make_card, write_card
-from napari_histo.models._model_folder import SHIPPED_WEIGHTS
-from napari_histo.models._nuclick import save_click_net
-from napari_histo.models._nuclick_net import CHANNELS, ClickNet
+from napari_histo.models.nuclick.net import CHANNELS, ClickNet
+from napari_histo.models.nuclick.segmenter import save_click_net
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
 
 
 def ship(args: argparse.Namespace) -> None:

@@ -19,9 +19,9 @@ from _images import LabelledImage, normalise
 from _stardist_loop import Score, best_thresholds, outline, predict
 from napari_histo.core import Thresholds
 from napari_histo.learning.stardist.norms import renew_batch_statistics
-from napari_histo.models._model_folder import SHIPPED_WEIGHTS
-from napari_histo.models._stardist_files import save_shipped
-from napari_histo.models._stardist_net import StarDistNet, fold_batch_norm
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
+from napari_histo.models.stardist.files import save_shipped
+from napari_histo.models.stardist.net import StarDistNet, fold_batch_norm
 from train_stardist import RECIPES, Recipe, batches
 
 

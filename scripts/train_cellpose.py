@@ -21,7 +21,7 @@ import torch
 from napari_histo.learning.cellpose.params import CellposeTraining
 from napari_histo.learning.cellpose.training import train_cellpose
 from napari_histo.learning.simulation.truth_folder import read_examples
-from napari_histo.models._cellpose_net import CellposeShape
+from napari_histo.models.cellpose.net import CellposeShape
 
 
 def main(args: argparse.Namespace) -> None:

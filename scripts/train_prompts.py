@@ -27,10 +27,10 @@ from _prompt_data import PERCENTILES, Batches, Source, read_sources, real_glands
 from napari_histo.core import PointPrompt
 from napari_histo.learning.click.learner import loss_terms, mend, seen
 from napari_histo.learning.course.state import update_ema
-from napari_histo.models._nuclick_maps import draw_maps, encode
-from napari_histo.models._nuclick_net import ClickNet
-from napari_histo.models._stardist_files import load_shipped
-from napari_histo.models._stardist_net import fold_batch_norm
+from napari_histo.models.nuclick.maps import draw_maps, encode
+from napari_histo.models.nuclick.net import ClickNet
+from napari_histo.models.stardist.files import load_shipped
+from napari_histo.models.stardist.net import fold_batch_norm
 from train_stardist import _HE_SCALE
 
 _PATCH = 128

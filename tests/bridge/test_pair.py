@@ -10,7 +10,7 @@ import pytest
 from napari_histo.core import ClassScheme, Contours, ObjectTable, new_ids, result_of
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError, DocumentLockedError, TargetChangedError
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.parquet import read_parquet, write_parquet
 from qupath_bridge.delta import Delta

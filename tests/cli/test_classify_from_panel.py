@@ -9,9 +9,9 @@ import numpy as np
 
 from napari_histo.core import ClassScheme, ObjectState
 from napari_histo.session import ImageChoice
-from napari_histo.session.classify import ClassifyController
-from napari_histo.session.classify_work import ClassifyTools
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.classify.controller import ClassifyController
+from napari_histo.session.classify.work import ClassifyTools
 from napari_histo.slides import open_slide
 from napari_histo.store import load_objects, save_objects
 from support.annotation_desk import Later

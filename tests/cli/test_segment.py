@@ -21,7 +21,7 @@ class TestCellpose:
 
     @pytest.fixture
     def file(self, tmp_path):
-        from napari_histo.models._cellpose_net import save_cellpose_net
+        from napari_histo.models.cellpose.net import save_cellpose_net
         from support.cellpose_nets import random_net
 
         save_cellpose_net(tmp_path / "my_cells", random_net(diam_mean_px=17.0))
@@ -252,7 +252,7 @@ class TestRefusals:
     def test_licence_is_shown_before_a_download(self, cli, blob_tiff, tmp_path, monkeypatch):
         import pooch
 
-        from napari_histo.models import _published
+        from napari_histo.models.shelf import published as _published
 
         def refuse(*_, **__):
             raise ConnectionError("no route to host")
@@ -315,7 +315,7 @@ class TestRefusals:
 
 
 def test_models_list_as_json(cli, tmp_path, monkeypatch):
-    from napari_histo.models import _published
+    from napari_histo.models.shelf import published as _published
 
     monkeypatch.setattr(_published, "_cache", lambda: tmp_path)
     ran = cli("models", "list", "--json")

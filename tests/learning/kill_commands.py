@@ -33,7 +33,7 @@ HEAVY = (
     "napari_histo.learning.scoring",
     "napari_histo.learning.stardist.training",
     "napari_histo.learning.strategies",
-    "napari_histo.models._stardist",
+    "napari_histo.models.stardist.segmenter",
     "napari_histo.pipeline.drawing",
     "pyarrow.parquet",
     "scipy.special",

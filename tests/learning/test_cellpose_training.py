@@ -30,14 +30,14 @@ from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, tra
 from napari_histo.learning.rounds.tools import real_tools
 from napari_histo.learning.training import Trainer
 from napari_histo.models import load_model
-from napari_histo.models._cellpose import CellposeSegmenter
-from napari_histo.models._cellpose_dynamics import FLOW_SCALE, ideal_flows
-from napari_histo.models._cellpose_net import (
+from napari_histo.models.cellpose.dynamics import FLOW_SCALE, ideal_flows
+from napari_histo.models.cellpose.net import (
     CellposeNet,
     CellposeShape,
     load_cellpose_net,
     save_cellpose_net,
 )
+from napari_histo.models.cellpose.segmenter import CellposeSegmenter
 from napari_histo.testing.synthetic import make_he_field
 from support import learning as support
 from support.labelled import drive, example, square

@@ -13,10 +13,10 @@ from napari_histo.errors import LearningError
 from napari_histo.learning.scoring import ScoreRequest, score_image
 from napari_histo.learning.strategies import strategy
 from napari_histo.models import get_info
-from napari_histo.models._stardist import StarDistSegmenter
-from napari_histo.models._stardist_files import load_shipped
-from napari_histo.models._stardist_net import StarDistNet
 from napari_histo.models.registry import model_folder
+from napari_histo.models.stardist.files import load_shipped
+from napari_histo.models.stardist.net import StarDistNet
+from napari_histo.models.stardist.segmenter import StarDistSegmenter
 from napari_histo.slides import ArrayReader
 from napari_histo.testing.synthetic import make_he_field
 from support.learning import drive

@@ -25,7 +25,7 @@ from napari_histo.learning.tissue.examples import (
     read_sheets,
 )
 from napari_histo.learning.tissue.training import RegionTraining, train_regions
-from napari_histo.models._region import load_region_model
+from napari_histo.models.region.segmenter import load_region_model
 from napari_histo.ops.regions import without_specks
 from napari_histo.pipeline.region_pixels import RegionPixels
 from napari_histo.pipeline.regions import find_regions

@@ -12,8 +12,8 @@ from napari_histo.learning.course.warping import PatchShape
 from napari_histo.learning.stardist.patches import cut_patch
 from napari_histo.learning.stardist.start import small_config
 from napari_histo.learning.training import Example
-from napari_histo.models._stardist import StarDistSegmenter
-from napari_histo.models._stardist_net import StarDistNet
+from napari_histo.models.stardist.net import StarDistNet
+from napari_histo.models.stardist.segmenter import StarDistSegmenter
 from napari_histo.slides import ArrayReader
 from support.labelled import CLASSES, ellipses, example, picture, region, square
 

@@ -36,7 +36,7 @@ from napari_histo.models import (
     remove_model,
     verify,
 )
-from napari_histo.models._region import NetShape, TorchRegionSegmenter, save_region_model
+from napari_histo.models.region.segmenter import NetShape, TorchRegionSegmenter, save_region_model
 from support.model_folders import cellpose_file, stardist_folder
 
 
@@ -126,7 +126,7 @@ class TestAdding:
         assert load_model("tuned", device="cpu").info.family == "cellpose"
 
     def test_only_the_weights_that_count_are_copied(self, mine, home):
-        from napari_histo.models._stardist_files import load_shipped, save_stock
+        from napari_histo.models.stardist.files import load_shipped, save_stock
 
         save_stock(mine, *load_shipped(mine))
         (mine / "weights.safetensors").unlink()
@@ -369,7 +369,8 @@ class TestUrls:
 _CHILD = """
 import os, shutil, signal, sys
 from pathlib import Path
-from napari_histo.models import Addition, _adding, add_model, registry
+from napari_histo.models.shelf import adding as _adding
+from napari_histo.models import Addition, add_model, registry
 from napari_histo.store import write
 
 def die(*_args, **_words):
@@ -420,7 +421,7 @@ def test_two_programs_do_not_add_at_once(mine, home):
 
 
 def test_the_users_folder_is_where_the_system_keeps_such_things(monkeypatch):
-    from napari_histo.models._places import user_folder
+    from napari_histo.models.shelf.places import user_folder
 
     monkeypatch.delenv("NAPARI_HISTO_MODELS")
     assert user_folder().name == "models"

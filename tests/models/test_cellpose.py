@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from napari_histo.core import Box, CancelToken, ModelInfo, PixelSize, Segmenter, Thresholds
 from napari_histo.core.models import FieldSegmenter
 from napari_histo.errors import Cancelled, ModelError
-from napari_histo.models._cellpose import CellposeSegmenter
+from napari_histo.models.cellpose.segmenter import CellposeSegmenter
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader
 from support.cellpose_nets import SpotNet, random_net
@@ -127,7 +127,7 @@ class TestWholeObjects:
     def test_little_room_for_windows_changes_nothing(self, monkeypatch):
         pixels = scattered(330, 330, 80)
         roomy = run(pixels, tile_px=110)
-        monkeypatch.setattr("napari_histo.models._cellpose._KEEP_BYTES", 700_000)
+        monkeypatch.setattr("napari_histo.models.cellpose.segmenter._KEEP_BYTES", 700_000)
         assert same_objects(run(pixels, tile_px=110).table, roomy.table)
 
 

@@ -14,13 +14,13 @@ from safetensors.torch import save_file
 from napari_histo.core import Box, ModelInfo, Tile
 from napari_histo.errors import ModelError, ModelUnavailableError
 from napari_histo.models import get_info, is_available, list_models, load_model
-from napari_histo.models._cellpose import CellposeSegmenter
-from napari_histo.models._cellpose_net import (
+from napari_histo.models.cellpose.net import (
     CellposeNet,
     CellposeShape,
     load_cellpose_net,
     save_cellpose_net,
 )
+from napari_histo.models.cellpose.segmenter import CellposeSegmenter
 from support.cellpose_nets import formula_weights, random_net
 
 

@@ -9,8 +9,8 @@ from scipy import ndimage as ndi
 from scipy.special import logit
 
 from napari_histo.core import Box, ModelInfo, Thresholds, Tile
-from napari_histo.models._cellpose import CellposeSegmenter
-from napari_histo.models._cellpose_dynamics import find_masks, flow_errors
+from napari_histo.models.cellpose.dynamics import find_masks, flow_errors
+from napari_histo.models.cellpose.segmenter import CellposeSegmenter
 from napari_histo.ops.normalize import Normalizer
 from support.cellpose_nets import SpotNet, formula_weights
 from support.cellpose_package import cellpose_module
@@ -129,7 +129,7 @@ def test_same_range_of_each_channel(n_channels):
 def test_the_package_still_cuts_the_image_as_we_do():
     """Its windows, as far as version 4 still has them."""
     transforms = cellpose_module("transforms")
-    from napari_histo.models._cellpose_windows import CONVOLUTION, Windows
+    from napari_histo.models.cellpose.windows import CONVOLUTION, Windows
 
     assert formula_weights()  # the network itself is held to figures: version 4 has none of it
     for height, width in [(10, 10), (208, 209), (224, 225), (500, 731), (1024, 333)]:

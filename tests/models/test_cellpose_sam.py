@@ -13,9 +13,9 @@ import torch
 from napari_histo.core import Box, ModelInfo, Tile
 from napari_histo.errors import MissingDependencyError, ModelError
 from napari_histo.models import load_model
-from napari_histo.models._cellpose import CellposeSegmenter
-from napari_histo.models._cellpose_files import file_info, load_cellpose
-from napari_histo.models._cellpose_windows import TRANSFORMER, Windows
+from napari_histo.models.cellpose.files import file_info, load_cellpose
+from napari_histo.models.cellpose.segmenter import CellposeSegmenter
+from napari_histo.models.cellpose.windows import TRANSFORMER, Windows
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader
 from napari_histo.store.labels import rasterise

@@ -11,8 +11,8 @@ from napari_histo.core import PixelSize
 from napari_histo.core.models import SizingSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.models import load_model
-from napari_histo.models._cellpose_net import save_cellpose_net
-from napari_histo.models._cellpose_size import SizeModel, read_size_model
+from napari_histo.models.cellpose.net import save_cellpose_net
+from napari_histo.models.cellpose.size import SizeModel, read_size_model
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader
 from support.cellpose_nets import random_net

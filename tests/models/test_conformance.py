@@ -8,19 +8,19 @@ import torch
 
 from napari_histo.core import ClassScheme, ModelInfo, Thresholds
 from napari_histo.models import load_model, load_prompt_model
-from napari_histo.models._cellpose import CellposeSegmenter
-from napari_histo.models._cellpose_net import save_cellpose_net
 from napari_histo.models._classical import ClassicalSegmenter
-from napari_histo.models._model_folder import SHIPPED_WEIGHTS, STOCK_WEIGHTS
-from napari_histo.models._region import (
+from napari_histo.models.cellpose.net import save_cellpose_net
+from napari_histo.models.cellpose.segmenter import CellposeSegmenter
+from napari_histo.models.region.segmenter import (
     NetShape,
     TorchRegionSegmenter,
     load_region_model,
     save_region_model,
 )
-from napari_histo.models._stardist import StarDistSegmenter
-from napari_histo.models._stardist_files import save_shipped, save_stock
 from napari_histo.models.registry import model_folder
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS, STOCK_WEIGHTS
+from napari_histo.models.stardist.files import save_shipped, save_stock
+from napari_histo.models.stardist.segmenter import StarDistSegmenter
 from napari_histo.testing.model_files import ModelFilesConformance
 from napari_histo.testing.prompt_segmenter import PromptSegmenterConformance
 from napari_histo.testing.region_segmenter import RegionSegmenterConformance

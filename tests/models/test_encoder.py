@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from napari_histo.errors import ModelError, ModelUnavailableError
-from napari_histo.models._encoder import FolderEncoder
-from napari_histo.models._encoder_card import EncoderCard
+from napari_histo.models.encoder.card import EncoderCard
+from napari_histo.models.encoder.encoder import FolderEncoder
 
 WORDS = {
     "name": "Tiny",

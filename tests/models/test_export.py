@@ -67,7 +67,7 @@ class TestStock:
 
 
 def test_without_the_package_onnx_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_histo.models._export_onnx.find_spec", lambda _name: None)
+    monkeypatch.setattr("napari_histo.models.export.onnx_file.find_spec", lambda _name: None)
     with pytest.raises(MissingDependencyError, match="pip install"):
         export_model("he-nuclei-fast", tmp_path / "out", "onnx")
     assert not list(tmp_path.iterdir())
@@ -179,7 +179,7 @@ class TestBoth:
 
 
 def test_class_names_of_a_card_that_does_not_fit(tmp_path):
-    from napari_histo.models._export_onnx import _class_names
+    from napari_histo.models.export.onnx_file import _class_names
 
     class Parts:
         info = get_info("he-nuclei")

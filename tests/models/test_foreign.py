@@ -20,7 +20,7 @@ from napari_histo.models import (
     load_model,
     verify,
 )
-from napari_histo.models._bioimage import read_description
+from napari_histo.models.foreign.description import read_description
 from napari_histo.pipeline import SegmentRequest, segment
 from napari_histo.slides import ArrayReader
 from napari_histo.testing.segmenter import speckled
@@ -256,7 +256,7 @@ def test_without_onnx_runtime_it_says_what_to_install(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("order", ["byxc", "bxyc", "bcxy"])
 def test_any_order_of_axes(order):
-    from napari_histo.models._foreign import _answer, _arranged
+    from napari_histo.models.foreign.segmenter import _answer, _arranged
 
     image = np.random.default_rng(0).random((5, 7, 3)).astype(np.float32)
     there = _arranged(image, order)

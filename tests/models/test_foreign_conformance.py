@@ -7,8 +7,8 @@ import hashlib
 import pytest
 
 from napari_histo.models import load_model
-from napari_histo.models._bioimage import read_description
-from napari_histo.models._foreign import load_foreign
+from napari_histo.models.foreign.description import read_description
+from napari_histo.models.foreign.loading import load_foreign
 from napari_histo.testing.model_files import ModelFilesConformance
 from napari_histo.testing.segmenter import SegmenterConformance
 from support.foreign_nets import as_script, edit, maps_onnx, stars_onnx

@@ -19,8 +19,8 @@ from napari_histo.models import (
     load_model,
     load_prompt_model,
 )
-from napari_histo.models._nuclick import _outline
-from napari_histo.models._nuclick_maps import BOX, EXCLUDE, INCLUDE, draw_areas, draw_maps, encode
+from napari_histo.models.nuclick.maps import BOX, EXCLUDE, INCLUDE, draw_areas, draw_maps, encode
+from napari_histo.models.nuclick.segmenter import _outline
 from napari_histo.testing.synthetic import make_he_field
 
 

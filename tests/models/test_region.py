@@ -12,13 +12,13 @@ from napari_histo.core import ClassScheme, ModelInfo
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.models import load_model
-from napari_histo.models._region import (
+from napari_histo.models.region.net import DIVISOR, MARGIN, RegionNet
+from napari_histo.models.region.segmenter import (
     NetShape,
     TorchRegionSegmenter,
     load_region_model,
     save_region_model,
 )
-from napari_histo.models._region_net import DIVISOR, MARGIN, RegionNet
 
 
 def info(pixel_um=4.0):

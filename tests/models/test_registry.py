@@ -11,14 +11,8 @@ from safetensors.torch import load_file
 
 from napari_histo.core import Thresholds
 from napari_histo.errors import ModelError, ModelUnavailableError
-from napari_histo.models import (
-    _published,
-    get_info,
-    is_available,
-    list_models,
-    load_model,
-    registry,
-)
+from napari_histo.models import get_info, is_available, list_models, load_model, registry
+from napari_histo.models.shelf import published as _published
 
 SHIPPED = [i.name for i in list_models() if (registry._SHIPPED / i.name).is_dir()]
 

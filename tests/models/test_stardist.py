@@ -9,9 +9,9 @@ import torch
 from napari_histo.core import ClassScheme, ModelInfo, Segmenter, Thresholds
 from napari_histo.errors import ModelError
 from napari_histo.models._device import devices, pick_device, pick_precision
-from napari_histo.models._stardist import StarDistSegmenter
-from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
-from napari_histo.models._stardist_nms import suppress
+from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.nms import suppress
+from napari_histo.models.stardist.segmenter import StarDistSegmenter
 
 
 def make(seed=0, *, precision="float32", **words):

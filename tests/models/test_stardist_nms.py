@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from stardist.nms import non_maximum_suppression_inds
 
-from napari_histo.models import _stardist_nms
-from napari_histo.models._stardist_nms import suppress
+from napari_histo.models.stardist import nms as _stardist_nms
+from napari_histo.models.stardist.nms import suppress
 
 
 def stars(n, seed):

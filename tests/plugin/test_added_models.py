@@ -7,8 +7,8 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_histo.models import Addition, add_model
-from napari_histo.plugin.learning_new import NewProjectDialog
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.learning.new import NewProjectDialog
+from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.testing.segmenter import speckled
 from support.model_folders import stardist_folder
 

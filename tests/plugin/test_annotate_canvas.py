@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_histo.plugin.annotate_canvas import Listener, Mouse
+from napari_histo.plugin.annotate.canvas import Listener, Mouse
 from napari_histo.plugin.geometry import placement_of
 from support.mouse import Hand, settle
 

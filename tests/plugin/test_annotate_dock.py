@@ -12,12 +12,12 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog, QInputDialog
 
 from napari_histo.core import ClassDef, ClassScheme, Contours, ObjectState, ObjectTable
-from napari_histo.plugin import annotate
-from napari_histo.plugin.annotate import AnnotateDock
-from napari_histo.plugin.annotate_chips import free_colour
+from napari_histo.plugin.annotate import dock as annotate
+from napari_histo.plugin.annotate.chips import free_colour
+from napari_histo.plugin.annotate.dock import AnnotateDock
 from napari_histo.plugin.layers import add_objects
 from napari_histo.session import AnnotationTools, Tool
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 from napari_histo.store import load_objects
 from support.discs import RADIUS_PX, Discs
 from support.mouse import Hand, settle

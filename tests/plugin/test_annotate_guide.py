@@ -10,11 +10,11 @@ import pytest
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_histo.plugin.annotate import AnnotateDock
-from napari_histo.plugin.annotate_keys import Keys
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.annotate.dock import AnnotateDock
+from napari_histo.plugin.annotate.keys import Keys
+from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.session import AnnotationTools, Phase
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 from support.mouse import Hand, settle
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "annotate.md"

@@ -11,11 +11,11 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_histo.core import ClassScheme, Contours, Edit, ModelInfo, ObjectTable, ObjectType
-from napari_histo.plugin.annotate import AnnotateDock
-from napari_histo.plugin.cells_row import CellsRow
+from napari_histo.plugin.annotate.dock import AnnotateDock
 from napari_histo.plugin.layers import table_of
 from napari_histo.plugin.objects_view import ObjectsView
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.segment.cells import CellsRow
+from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.plugin.writers import table_of_layer
 from napari_histo.session import (
     AnnotationTools,
@@ -25,7 +25,7 @@ from napari_histo.session import (
     Outline,
     Phase,
 )
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 from napari_histo.store import load_objects
 from support.discs import Discs
 from support.mouse import Hand, settle

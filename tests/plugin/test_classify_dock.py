@@ -14,13 +14,13 @@ from qtpy.QtWidgets import QApplication
 
 from napari_histo.core import ClassScheme, ObjectState
 from napari_histo.learning.cells.files import load_classifier
-from napari_histo.plugin.annotate import AnnotateDock
-from napari_histo.plugin.classify import ClassifyDock
+from napari_histo.plugin.annotate.dock import AnnotateDock
+from napari_histo.plugin.classify.dock import ClassifyDock
 from napari_histo.plugin.layers import add_objects
 from napari_histo.session import AnnotationTools
-from napari_histo.session.classify_state import Stains, Way
-from napari_histo.session.classify_work import ClassifyTools
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.classify.state import Stains, Way
+from napari_histo.session.classify.work import ClassifyTools
 from napari_histo.slides import open_slide
 from napari_histo.store import load_objects
 from support.mouse import Hand, settle

@@ -11,10 +11,10 @@ from napari.components import ViewerModel
 
 from napari_histo.ops.stain_vectors import H_DAB
 from napari_histo.pipeline.colour_choice import ColourChoice
-from napari_histo.plugin.colour_preview import ColourPreview, _quick_view
 from napari_histo.plugin.layers import PREVIEW_KEY, STAINS_KEY, image_layers, reader_of
-from napari_histo.plugin.qupath_opening import _as_in_qupath
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.qupath.opening import _as_in_qupath
+from napari_histo.plugin.segment.dock import SegmentDock
+from napari_histo.plugin.segment.preview import ColourPreview, _quick_view
 from support.five_images import PART, SAMPLES
 
 CHOICES = [ColourChoice("macenko"), ColourChoice("reinhard"), ColourChoice(stains="auto")]

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from napari_histo.plugin.annotate import AnnotateDock
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.annotate.dock import AnnotateDock
+from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.session import Phase
 from support.five_images import KINDS, write
 

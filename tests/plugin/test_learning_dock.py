@@ -17,9 +17,9 @@ from napari_histo.learning.project.places import linked_qupath
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.learning.training import CurvePoint, TrainingStep
 from napari_histo.plugin.geometry import screen_px
-from napari_histo.plugin.learning_form import time_left
-from napari_histo.plugin.learning_new import NewProjectDialog
-from napari_histo.session.learning_state import Curve
+from napari_histo.plugin.learning.form import time_left
+from napari_histo.plugin.learning.new import NewProjectDialog
+from napari_histo.session.learning.state import Curve
 from napari_histo.store.geojson import read_geojson
 from support.learning import FAKES, annotate, make_images, make_project
 from support.learning_qupath import qupath_of

@@ -15,9 +15,9 @@ from napari_histo.core import ObjectTable
 from napari_histo.learning.progress.baseline import Baseline
 from napari_histo.learning.progress.points import Learned, Point
 from napari_histo.learning.rounds.folder import Stage
-from napari_histo.plugin.learning_curve import RoundsCurve
-from napari_histo.plugin.learning_rounds import RoundTable
-from napari_histo.session.learning_state import LearningState, Overview
+from napari_histo.plugin.learning.curve import RoundsCurve
+from napari_histo.plugin.learning.rounds import RoundTable
+from napari_histo.session.learning.state import LearningState, Overview
 from support.learning import FAKES, make_project, run_round, squares
 from support.learning_panel import LEFT
 from support.mouse import settle

@@ -16,7 +16,7 @@ from napari_histo.plugin.layers import table_of
 from napari_histo.plugin.objects_view import ObjectsView
 from napari_histo.plugin.tiles import TileCache
 from napari_histo.plugin.writers import write_objects
-from napari_histo.session.objects import EditableObjects
+from napari_histo.session.annotate.objects import EditableObjects
 from napari_histo.store import load_objects
 from support.mouse import settle
 

@@ -12,14 +12,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
-from napari_histo.plugin.annotate import AnnotateDock
+from napari_histo.plugin.annotate.dock import AnnotateDock
 from napari_histo.plugin.geometry import from_napari
-from napari_histo.plugin.qupath import QuPathDock
-from napari_histo.plugin.qupath_opening import annotate_dock
+from napari_histo.plugin.qupath.dock import QuPathDock
+from napari_histo.plugin.qupath.opening import annotate_dock
 from napari_histo.session import Tool
-from napari_histo.session.qupath_memory import Memory
-from napari_histo.session.qupath_state import Step, Sync
-from napari_histo.session.qupath_work import QuPathTools
+from napari_histo.session.qupath.memory import Memory
+from napari_histo.session.qupath.state import Step, Sync
+from napari_histo.session.qupath.work import QuPathTools
 from napari_histo.store.geojson import read_geojson, write_geojson
 from support.exchange import StandIn
 from support.fake_qupath import FakeQuPath, classed, project_with, squares

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from napari_histo.core import ModelInfo, PixelSize
-from napari_histo.models._cellpose_net import save_cellpose_net
-from napari_histo.plugin.segment import SegmentDock
-from napari_histo.plugin.segment_words import diameter_hint
-from napari_histo.plugin.segment_words import pixel_hint as words_of_pixels
+from napari_histo.models.cellpose.net import save_cellpose_net
+from napari_histo.plugin.segment.dock import SegmentDock
+from napari_histo.plugin.segment.words import diameter_hint
+from napari_histo.plugin.segment.words import pixel_hint as words_of_pixels
 from napari_histo.session import ImageChoice, SegmentState
 from napari_histo.slides import ArrayReader
 from support.cellpose_nets import random_net

@@ -13,7 +13,7 @@ from napari_histo.models._classical import ClassicalSegmenter
 from napari_histo.plugin.layers import table_of
 from napari_histo.plugin.readers import objects_reader
 from napari_histo.plugin.samples import fluorescence_nuclei, he_tissue
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.session import Phase, Scope
 
 pytestmark = pytest.mark.gui

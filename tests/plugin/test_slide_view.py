@@ -12,17 +12,19 @@ from qtpy.QtWidgets import QWidget
 
 from napari_histo.core import Box, ClassScheme, Contours, ModelInfo, ObjectTable, PixelSize
 from napari_histo.models._classical import ClassicalSegmenter
-from napari_histo.plugin.annotate_start import beginnings
+from napari_histo.plugin.annotate.start import beginnings
 from napari_histo.plugin.heat_colours import Palette
 from napari_histo.plugin.layers import table_of
 from napari_histo.plugin.readers import objects_reader
 from napari_histo.plugin.samples import he_tissue
-from napari_histo.plugin.segment import SegmentDock
+from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.plugin.slide_view import SlideView
 from napari_histo.plugin.threads import Mailbox
-from napari_histo.session import Growing, Phase, segmentation, state
-from napari_histo.session.growing import Part
-from napari_histo.session.segmentation import Tools
+from napari_histo.session import Growing, Phase
+from napari_histo.session.segment import controller as segmentation
+from napari_histo.session.segment import state
+from napari_histo.session.segment.controller import Tools
+from napari_histo.session.segment.growing import Part
 from napari_histo.slides import ArrayReader
 
 SCHEME = ClassScheme.of("Tumor", "Stroma")

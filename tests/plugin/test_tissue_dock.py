@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_histo.core import Box
 from napari_histo.pipeline.tissue import load_tissue
 from napari_histo.plugin.layers import reader_of
-from napari_histo.plugin.tissue import TissueDock
-from napari_histo.plugin.tissue_layer import mask_of_layer, tissue_layer
+from napari_histo.plugin.tissue.dock import TissueDock
+from napari_histo.plugin.tissue.layer import mask_of_layer, tissue_layer
 
 pytestmark = pytest.mark.gui
 

@@ -20,7 +20,7 @@ from napari_histo.core import (
     Thresholds,
 )
 from napari_histo.session import ImageChoice, SegmentController
-from napari_histo.session.segmentation import Tools
+from napari_histo.session.segment.controller import Tools
 from napari_histo.slides import ArrayReader
 from support.annotation_desk import Desk
 from support.fake_qupath import squares

@@ -18,7 +18,7 @@ from typing import NoReturn
 import pyarrow.parquet  # noqa: F401 - here once, not in each child
 
 from napari_histo.core import ObjectTable
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 from support.edits import Model
 from support.objects import assert_same_tables
 

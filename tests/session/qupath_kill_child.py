@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice
-from napari_histo.session.document import Document
-from napari_histo.session.qupath import QuPathController
-from napari_histo.session.qupath_memory import Memory
-from napari_histo.session.qupath_work import QuPathTools
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.qupath.controller import QuPathController
+from napari_histo.session.qupath.memory import Memory
+from napari_histo.session.qupath.work import QuPathTools
 from napari_histo.slides import ArrayReader
 from qupath_bridge import pair
 from support.fake_qupath import FakeQuPath, squares

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from napari_histo.errors import WriteError
 from napari_histo.session import AnnotationController, Tool
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 from napari_histo.store.journal import Journal
 from support.annotation_desk import Desk, Later, predicted
 
@@ -110,7 +110,7 @@ def idle(desk):
 
 @pytest.fixture
 def soon_long(monkeypatch):
-    monkeypatch.setattr("napari_histo.session.document._LONG_JOURNAL_BYTES", 20_000)
+    monkeypatch.setattr("napari_histo.session.annotate.document._LONG_JOURNAL_BYTES", 20_000)
 
 
 def test_a_long_journal_is_shortened_behind_the_edits(desk, tmp_path, soon_long):

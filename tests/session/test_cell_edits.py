@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from napari_histo.core import ClassScheme, Contours, Details, ObjectTable, ObjectType
 from napari_histo.session import Outline
-from napari_histo.session.cell_edits import shown_outline
+from napari_histo.session.annotate.cell_edits import shown_outline
 from support.annotation_desk import Desk
 
 FINE_PX = 0.03

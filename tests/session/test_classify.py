@@ -12,10 +12,10 @@ from napari_histo.learning.cells.features import ObjectFeatures
 from napari_histo.learning.cells.files import load_classifier
 from napari_histo.ops.region_counts import Places
 from napari_histo.session import ImageChoice
-from napari_histo.session.classify import ClassifyController
-from napari_histo.session.classify_state import Stains, Way
-from napari_histo.session.classify_work import ClassifyTools, Sheet, measure_objects
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.classify.controller import ClassifyController
+from napari_histo.session.classify.state import Stains, Way
+from napari_histo.session.classify.work import ClassifyTools, Sheet, measure_objects
 from napari_histo.slides import ArrayReader
 from napari_histo.store import load_objects
 from support.annotation_desk import Later
@@ -197,7 +197,7 @@ def test_what_a_person_said_is_shown_whatever_was_learned(taught):
 
 
 def test_answers_of_older_examples_are_dropped(desk, monkeypatch):
-    from napari_histo.session import classify_work
+    from napari_histo.session.classify import work as classify_work
 
     gate, learned = threading.Event(), []
     real = classify_work.Lesson.learn

@@ -21,8 +21,8 @@ from napari_histo.errors import (
     TargetChangedError,
     WriteError,
 )
-from napari_histo.session.document import Document
-from napari_histo.session.objects import EditableObjects
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.annotate.objects import EditableObjects
 from napari_histo.store import load_objects, save_objects
 from support.disks import mounted, needs_root_on_linux
 from support.edits import Model
@@ -116,7 +116,7 @@ def test_edits_after_a_save_are_recovered_upon_it(open_document, tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 document = Document.open(Path(sys.argv[1]), "slide")
 print("open", flush=True)
 time.sleep(60)
@@ -382,7 +382,7 @@ def test_save_that_fails_loses_nothing(open_document, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise WriteError("Cannot write: no power.")
 
-    monkeypatch.setattr("napari_histo.session.target.save_objects", fail)
+    monkeypatch.setattr("napari_histo.session.annotate.target.save_objects", fail)
     with pytest.raises(WriteError, match="no power"):
         document.save(model.table())
     assert (document.n_unsaved, document.saved_at) == (1, None)

@@ -19,11 +19,11 @@ from napari_histo.learning.rounds.query import QueryWish
 from napari_histo.learning.rounds.work import work_file
 from napari_histo.learning.training import CurvePoint, TrainingStep
 from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice
-from napari_histo.session.document import Document
-from napari_histo.session.learning import LearningController
-from napari_histo.session.learning_compare import Place, _steps
-from napari_histo.session.learning_state import Curve, Task
-from napari_histo.session.learning_work import LearningTools, region_pixels
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.learning.compare import Place, _steps
+from napari_histo.session.learning.controller import LearningController
+from napari_histo.session.learning.state import Curve, Task
+from napari_histo.session.learning.work import LearningTools, region_pixels
 from napari_histo.slides import ArrayReader
 from napari_histo.store.geojson import read_geojson
 from support.learning import FAKES, SETTINGS, make_images, make_project, run_round, squares

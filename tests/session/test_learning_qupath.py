@@ -11,8 +11,8 @@ import pytest
 from napari_histo.learning.project.making import NewImage, NewProject, create_project
 from napari_histo.learning.project.places import link_qupath
 from napari_histo.learning.rounds.folder import Stage
-from napari_histo.session.learning import LearningController
-from napari_histo.session.learning_work import LearningTools
+from napari_histo.session.learning.controller import LearningController
+from napari_histo.session.learning.work import LearningTools
 from support.learning import FAKES, SETTINGS, annotate
 from support.learning_qupath import ByExchange
 

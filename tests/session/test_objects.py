@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from napari_histo.core import Box, ClassScheme, Contours, Details, Edit, ObjectTable
 from napari_histo.core.grid_index import GridIndex
 from napari_histo.errors import EditError
-from napari_histo.session.objects import EditableObjects
+from napari_histo.session.annotate.objects import EditableObjects
 
 SCHEME = ClassScheme.of("Tumor", "Stroma", "Immune cells")
 NOTHING = ObjectTable.empty(SCHEME)

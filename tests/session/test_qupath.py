@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from napari_histo.errors import BridgeError
-from napari_histo.session.qupath_memory import Memory
-from napari_histo.session.qupath_state import Step, Sync
+from napari_histo.session.qupath.memory import Memory
+from napari_histo.session.qupath.state import Step, Sync
 from napari_histo.store.geojson import write_geojson
 from support.fake_qupath import classed, project_with, squares
 from support.qupath_room import Room, look

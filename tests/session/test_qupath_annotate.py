@@ -12,7 +12,7 @@ import pytest
 
 from napari_histo.errors import WriteError
 from napari_histo.session import Tool
-from napari_histo.session.document import Document
+from napari_histo.session.annotate.document import Document
 from support.fake_qupath import classed, squares
 from support.qupath_room import look, named
 
@@ -111,7 +111,7 @@ def test_edits_that_cannot_be_saved_stay_open_or_in_the_journal(in_step, monkeyp
         raise WriteError("The disk is full.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_histo.session.target.TargetFile.write", fail)
+        patch.setattr("napari_histo.session.annotate.target.TargetFile.write", fail)
         room.write()
     assert room.state.error == "The disk is full."
     room.back()

@@ -12,12 +12,12 @@ import tifffile
 
 from napari_histo.core import Box
 from napari_histo.errors import BridgeError
-from napari_histo.session.qupath import QuPathController
-from napari_histo.session.qupath_exchange import open_any
-from napari_histo.session.qupath_memory import Memory
-from napari_histo.session.qupath_state import Step, Sync
-from napari_histo.session.qupath_words import project_facts, row_facts
-from napari_histo.session.qupath_work import QuPathTools
+from napari_histo.session.qupath.controller import QuPathController
+from napari_histo.session.qupath.exchange import open_any
+from napari_histo.session.qupath.memory import Memory
+from napari_histo.session.qupath.state import Step, Sync
+from napari_histo.session.qupath.words import project_facts, row_facts
+from napari_histo.session.qupath.work import QuPathTools
 from napari_histo.slides import open_slide
 from napari_histo.store.geojson import read_geojson, write_geojson
 from support.exchange import PROJECT_MS, StandIn

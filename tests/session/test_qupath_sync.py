@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_histo.core import ObjectTable
-from napari_histo.session.qupath_state import Sync
+from napari_histo.session.qupath.state import Sync
 from napari_histo.store.geojson import write_geojson
 from support.fake_qupath import classed
 from support.qupath_room import look, named

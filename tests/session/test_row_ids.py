@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_histo.core import new_ids
-from napari_histo.session import row_ids
-from napari_histo.session.row_ids import LatestRows, RowsById
+from napari_histo.session.annotate import row_ids
+from napari_histo.session.annotate.row_ids import LatestRows, RowsById
 
 IDS = new_ids(40, np.random.default_rng(0))
 

@@ -9,7 +9,8 @@ import tifffile
 
 from napari_histo.core import Box
 from napari_histo.pipeline.colour_choice import ColourChoice
-from napari_histo.session import ImageChoice, Phase, Region, state
+from napari_histo.session import ImageChoice, Phase, Region
+from napari_histo.session.segment import state
 from napari_histo.slides import ArrayReader
 from support.five_images import SAMPLES
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_histo.core import Box, ModelInfo, PixelSize, Thresholds
-from napari_histo.models._cellpose import CellposeSegmenter
-from napari_histo.models._cellpose_windows import CONVOLUTION, TRANSFORMER
+from napari_histo.models.cellpose.segmenter import CellposeSegmenter
+from napari_histo.models.cellpose.windows import CONVOLUTION, TRANSFORMER
 from napari_histo.session import ImageChoice, Phase, Region
 from napari_histo.slides import ArrayReader
 from support.cellpose_nets import SpotNet

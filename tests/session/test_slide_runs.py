@@ -14,19 +14,11 @@ import pytest
 from napari_histo.core import Box, Contours, ObjectType, Progress, Thresholds
 from napari_histo.errors import ImageError, WriteError
 from napari_histo.ops.tissue import TissueMask
-from napari_histo.session import (
-    CellsBy,
-    CellsChoice,
-    ImageChoice,
-    Phase,
-    Region,
-    Scope,
-    segmentation,
-    slide_order,
-    state,
-)
-from napari_histo.session.pace import Clock
-from napari_histo.session.run_place import Found, find_place
+from napari_histo.session import CellsBy, CellsChoice, ImageChoice, Phase, Region, Scope
+from napari_histo.session.segment import controller as segmentation
+from napari_histo.session.segment import slide_order, state
+from napari_histo.session.segment.pace import Clock
+from napari_histo.session.segment.run_place import Found, find_place
 from napari_histo.slides import ArrayReader
 
 SIZE = 400

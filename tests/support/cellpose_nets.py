@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from napari_histo.models._cellpose_net import CellposeNet, CellposeShape
-from napari_histo.models._cellpose_windows import CONVOLUTION
+from napari_histo.models.cellpose.net import CellposeNet, CellposeShape
+from napari_histo.models.cellpose.windows import CONVOLUTION
 
 
 def random_net(seed=0, *, widths=(2, 4, 8, 16, 16), diam_mean_px=17.0):

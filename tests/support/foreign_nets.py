@@ -12,8 +12,8 @@ import yaml
 from torch import nn
 
 from napari_histo.core import Thresholds
-from napari_histo.models._export import export_model
-from napari_histo.models._stardist_files import save_shipped
+from napari_histo.models.export.export import export_model
+from napari_histo.models.stardist.files import save_shipped
 from support.stardist_nets import eager_net
 
 
@@ -65,9 +65,9 @@ def stars_onnx(folder, **words):
 
 def as_script(folder):
     """The same network as TorchScript, in place of ONNX."""
-    from napari_histo.models._export_onnx import _OneAnswer
-    from napari_histo.models._stardist_files import load_shipped
-    from napari_histo.models._stardist_net import fold_batch_norm
+    from napari_histo.models.export.onnx_file import _OneAnswer
+    from napari_histo.models.stardist.files import load_shipped
+    from napari_histo.models.stardist.net import fold_batch_norm
 
     net = fold_batch_norm(load_shipped(folder.with_name(f"{folder.name}-own"))[0])
     example = torch.zeros(1, net.config.n_channel_in, 64, 64)

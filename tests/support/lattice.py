@@ -7,7 +7,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from napari_histo.core import ModelInfo, ObjectTable, Proposals, Thresholds
-from napari_histo.models._stardist_nms import star_polygons, suppress
+from napari_histo.models.stardist.nms import star_polygons, suppress
 
 _RAYS = 8
 

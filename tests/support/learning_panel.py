@@ -6,10 +6,10 @@ from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_histo.plugin.learning import LearningDock
-from napari_histo.plugin.qupath_opening import annotate_dock
-from napari_histo.session.learning_state import Task
-from napari_histo.session.learning_work import LearningTools
+from napari_histo.plugin.learning.dock import LearningDock
+from napari_histo.plugin.qupath.opening import annotate_dock
+from napari_histo.session.learning.state import Task
+from napari_histo.session.learning.work import LearningTools
 from support.learning import FAKES, make_project
 from support.mouse import Hand, settle
 

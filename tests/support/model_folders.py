@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from napari_histo.core import Thresholds
-from napari_histo.models._cellpose_net import save_cellpose_net
-from napari_histo.models._stardist_files import save_shipped
+from napari_histo.models.cellpose.net import save_cellpose_net
+from napari_histo.models.stardist.files import save_shipped
 from support.cellpose_nets import random_net
 from support.stardist_nets import eager_net
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 
 from napari_histo.errors import ModelError
-from napari_histo.models._region_net import RegionNet
+from napari_histo.models.region.net import RegionNet
 from napari_histo.store import atomic_path
 from napari_histo.store.write import make_folder
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from napari_histo.models._adding import Addition
-from napari_histo.models._cards import full_card
 from napari_histo.models._device import devices
-from napari_histo.models._export import Exported, export_model
-from napari_histo.models._verify import Verdict, verify
+from napari_histo.models.export.export import Exported, export_model
 from napari_histo.models.registry import (
     DEFAULT_MODEL,
     DEFAULT_PROMPT_MODEL,
@@ -24,6 +21,9 @@ from napari_histo.models.registry import (
     origin_of,
     remove_model,
 )
+from napari_histo.models.shelf.adding import Addition
+from napari_histo.models.shelf.cards import full_card
+from napari_histo.models.shelf.verify import Verdict, verify
 
 __all__ = [
     "DEFAULT_MODEL",

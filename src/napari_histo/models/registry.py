@@ -9,9 +9,7 @@ from pathlib import Path
 from napari_histo.core import ModelInfo, PromptSegmenter, Segmenter
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import ModelError
-from napari_histo.models import _adding
-from napari_histo.models._adding import Addition
-from napari_histo.models._cellpose_files import (
+from napari_histo.models.cellpose.files import (
     CELLPOSE_FAMILY,
     PUBLISHED_FILES,
     file_info,
@@ -19,10 +17,13 @@ from napari_histo.models._cellpose_files import (
     load_cellpose,
     unavailable,
 )
-from napari_histo.models._foreign import FOREIGN_FAMILIES, load_foreign
-from napari_histo.models._loading import PROMPT_FAMILY, load_click, load_stardist
-from napari_histo.models._model_folder import read_info
-from napari_histo.models._places import (
+from napari_histo.models.foreign.loading import FOREIGN_FAMILIES, load_foreign
+from napari_histo.models.region.segmenter import REGION_FAMILY
+from napari_histo.models.shelf import adding as _adding
+from napari_histo.models.shelf.adding import Addition
+from napari_histo.models.shelf.folder import read_info
+from napari_histo.models.shelf.loading import PROMPT_FAMILY, load_click, load_stardist
+from napari_histo.models.shelf.places import (
     Place,
     describe,
     find_place,
@@ -30,8 +31,7 @@ from napari_histo.models._places import (
     shared_folders,
     write_shared,
 )
-from napari_histo.models._published import PUBLISHED, download, unpacked
-from napari_histo.models._region import REGION_FAMILY
+from napari_histo.models.shelf.published import PUBLISHED, download, unpacked
 
 __all__ = [
     "add_model",
@@ -272,7 +272,7 @@ def load_region_model(name: str, *, device: str = "auto") -> RegionSegmenter:
     ModelError
         Unknown name, damaged files, a model of another kind, or no such device.
     """
-    from napari_histo.models import _region
+    from napari_histo.models.region import segmenter as _region
 
     return _region.load_region_model(model_folder(name), device=device)
 

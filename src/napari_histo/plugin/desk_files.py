@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_histo.session.desk import Desk
+from napari_histo.session.annotate.desk import Desk
 
 __all__ = ["ask_and_import_classes", "ask_and_save", "notify", "with_suffix"]
 

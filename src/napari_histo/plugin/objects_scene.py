@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from napari_histo.core import Box
-from napari_histo.plugin.annotate_canvas import Listener, Mouse, Stroke
-from napari_histo.plugin.annotate_keys import Keys
-from napari_histo.plugin.annotate_marks import Marks
-from napari_histo.plugin.annotate_words import object_facts
+from napari_histo.plugin.annotate.canvas import Listener, Mouse, Stroke
+from napari_histo.plugin.annotate.keys import Keys
+from napari_histo.plugin.annotate.marks import Marks
+from napari_histo.plugin.annotate.words import object_facts
 from napari_histo.plugin.geometry import look_at, screen_px
 from napari_histo.plugin.objects_view import ColourBy, Colouring, ObjectsView
-from napari_histo.session.cell_edits import shown_outline
-from napari_histo.session.desk import Desk
+from napari_histo.session.annotate.cell_edits import shown_outline
+from napari_histo.session.annotate.desk import Desk
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -15,7 +15,7 @@ from napari_histo.plugin.lazy import LazyPlane, count_levels, draw_level
 from napari_histo.plugin.outlines import draw_nuclei, put_nuclei, rims, wider
 from napari_histo.plugin.theme import line_colour
 from napari_histo.plugin.tiles import TileCache, Tiles
-from napari_histo.session.objects import EditableObjects
+from napari_histo.session.annotate.objects import EditableObjects
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_histo.plugin.activity import Activity
-from napari_histo.plugin.qupath_opening import annotate_dock
+from napari_histo.plugin.qupath.opening import annotate_dock
 from napari_histo.plugin.threads import AtEnd
 from napari_histo.session import AnnotationController
 

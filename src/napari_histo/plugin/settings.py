@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_histo.plugin.annotate_keys import COMMANDS
+from napari_histo.plugin.annotate.keys import COMMANDS
 
 __all__ = ["AnnotateSettings", "SegmentSettings"]
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from napari_histo.session.annotation import AnnotationController, AnnotationTools
-from napari_histo.session.annotation_state import AnnotationState, Kept, Outline, Review, Tool
-from napari_histo.session.candidates import Candidates, Result
-from napari_histo.session.cells_choice import CellsBy, CellsChoice
-from napari_histo.session.growing import Growing
+from napari_histo.session.annotate.controller import AnnotationController, AnnotationTools
+from napari_histo.session.annotate.objects import EditableObjects
+from napari_histo.session.annotate.state import AnnotationState, Kept, Outline, Review, Tool
 from napari_histo.session.jobs import Post
-from napari_histo.session.objects import EditableObjects
-from napari_histo.session.pace import Pace
-from napari_histo.session.region import Region
-from napari_histo.session.segmentation import SegmentController
-from napari_histo.session.state import ImageChoice, Phase, Saved, Scope, SegmentState
-from napari_histo.session.statistics import Statistics
+from napari_histo.session.segment.candidates import Candidates, Result
+from napari_histo.session.segment.cells import CellsBy, CellsChoice
+from napari_histo.session.segment.controller import SegmentController
+from napari_histo.session.segment.growing import Growing
+from napari_histo.session.segment.pace import Pace
+from napari_histo.session.segment.region import Region
+from napari_histo.session.segment.state import ImageChoice, Phase, Saved, Scope, SegmentState
+from napari_histo.session.segment.statistics import Statistics
 
 __all__ = [
     "AnnotationController",

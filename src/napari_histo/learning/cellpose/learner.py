@@ -10,7 +10,7 @@ from torch import Tensor
 from napari_histo.learning.cellpose.targets import Batch, Totals, distillation, loss_terms
 from napari_histo.learning.course.learner import PartLearner
 from napari_histo.learning.course.state import State
-from napari_histo.models._cellpose_net import CellposeNet
+from napari_histo.models.cellpose.net import CellposeNet
 
 __all__ = ["CellposeLearner"]
 

@@ -28,10 +28,10 @@ from napari_histo.learning.course.state import State
 from napari_histo.learning.course.warping import PatchShape
 from napari_histo.learning.training import CurvePoint, Example, Examples, TrainedModel, as_examples
 from napari_histo.models import load_model
-from napari_histo.models._cellpose import CellposeSegmenter
-from napari_histo.models._cellpose_folder import save_cellpose_folder
-from napari_histo.models._cellpose_net import CellposeNet, CellposeShape
-from napari_histo.models._model_folder import CELLPOSE_WEIGHTS
+from napari_histo.models.cellpose.folder import save_cellpose_folder
+from napari_histo.models.cellpose.net import CellposeNet, CellposeShape
+from napari_histo.models.cellpose.segmenter import CellposeSegmenter
+from napari_histo.models.shelf.folder import CELLPOSE_WEIGHTS
 from napari_histo.ops.metrics import Agreement
 
 __all__ = ["CellposeRun"]

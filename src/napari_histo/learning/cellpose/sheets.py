@@ -14,7 +14,7 @@ from napari_histo.learning.cellpose.targets import Patch
 from napari_histo.learning.course.patches import PatchSource, cut
 from napari_histo.learning.course.sheets import Sheet, Sheets
 from napari_histo.learning.course.warping import warp
-from napari_histo.models._cellpose_dynamics import ideal_flows
+from napari_histo.models.cellpose.dynamics import ideal_flows
 
 __all__ = ["FlowPatchSource", "FlowSheet", "FlowSheets", "turned"]
 

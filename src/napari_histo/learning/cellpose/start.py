@@ -17,11 +17,11 @@ from napari_histo.learning.cellpose.params import CellposeTraining
 from napari_histo.learning.course.card import info_words, learned_from, write_model
 from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.training import Example
-from napari_histo.models._cellpose_files import CELLPOSE_FAMILY, find_published
-from napari_histo.models._cellpose_folder import save_cellpose_folder
-from napari_histo.models._cellpose_net import CellposeNet, CellposeShape, load_cellpose_net
-from napari_histo.models._model_folder import CELLPOSE_WEIGHTS
+from napari_histo.models.cellpose.files import CELLPOSE_FAMILY, find_published
+from napari_histo.models.cellpose.folder import save_cellpose_folder
+from napari_histo.models.cellpose.net import CellposeNet, CellposeShape, load_cellpose_net
 from napari_histo.models.registry import get_info, model_folder
+from napari_histo.models.shelf.folder import CELLPOSE_WEIGHTS
 
 __all__ = ["Start", "unpack"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from napari_histo.models._cellpose_dynamics import FLOW_SCALE
+from napari_histo.models.cellpose.dynamics import FLOW_SCALE
 
 __all__ = ["Batch", "Patch", "Totals", "distillation", "loss_terms"]
 

@@ -11,7 +11,7 @@ from napari_histo.learning.cellpose.params import CellposeTraining
 from napari_histo.learning.cellpose.run import CellposeRun
 from napari_histo.learning.course.training import train_objects
 from napari_histo.learning.training import Examples, TrainedModel, TrainingStep
-from napari_histo.models._cellpose_net import CellposeShape
+from napari_histo.models.cellpose.net import CellposeShape
 
 __all__ = ["train_cellpose"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_histo.core import PointPrompt, Prompt
-from napari_histo.models._nuclick_maps import EXCLUDE, draw_maps
+from napari_histo.models.nuclick.maps import EXCLUDE, draw_maps
 from napari_histo.ops.gestures import Mask, box, click, squiggle
 
 __all__ = ["NUCLEI", "draw_gestures", "exclusions", "first_gesture", "neighbours_drawn"]

@@ -16,8 +16,8 @@ from napari_histo.learning.course.learner import (
     set_rate,
 )
 from napari_histo.learning.course.state import State
-from napari_histo.models._nuclick_maps import draw_maps, encode
-from napari_histo.models._nuclick_net import ClickNet
+from napari_histo.models.nuclick.maps import draw_maps, encode
+from napari_histo.models.nuclick.net import ClickNet
 from napari_histo.ops.gestures import correction
 
 __all__ = ["ClickLearner", "loss_terms", "mend", "seen"]

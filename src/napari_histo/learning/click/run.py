@@ -30,10 +30,10 @@ from napari_histo.learning.course.run import Course, split
 from napari_histo.learning.course.state import State
 from napari_histo.learning.training import CurvePoint, Examples, TrainedModel
 from napari_histo.models import get_info, load_prompt_model
-from napari_histo.models._model_folder import SHIPPED_WEIGHTS
-from napari_histo.models._nuclick import NuClickSegmenter, load_click_net, save_click_net
-from napari_histo.models._nuclick_net import CHANNELS, ClickNet
+from napari_histo.models.nuclick.net import CHANNELS, ClickNet
+from napari_histo.models.nuclick.segmenter import NuClickSegmenter, load_click_net, save_click_net
 from napari_histo.models.registry import model_folder
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
 
 __all__ = ["ClickRun"]
 

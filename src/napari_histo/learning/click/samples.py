@@ -25,7 +25,7 @@ from napari_histo.learning.course.augment import (
 from napari_histo.learning.course.sheets import Sheet, Sheets, SlideRange, Slides
 from napari_histo.learning.course.warping import PatchShape, sampling_grid, warp, warp_nearest
 from napari_histo.learning.training import Example
-from napari_histo.models._nuclick import PERCENTILES
+from napari_histo.models.nuclick.segmenter import PERCENTILES
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.normalize import Normalizer
 from napari_histo.pipeline.frame import Frame

@@ -22,7 +22,7 @@ from napari_histo.errors import LearningError
 from napari_histo.learning.course.evaluation import evaluate_model
 from napari_histo.learning.course.sheets import Sheet, Sheets, Slides
 from napari_histo.learning.training import Example
-from napari_histo.models._stardist_targets import star_targets
+from napari_histo.models.stardist.targets import star_targets
 
 __all__ = ["Describer", "Suspect", "rank_labels"]
 

@@ -143,7 +143,7 @@ def real_tools(device: str = "auto", encoder: Path | None = None) -> Tools:
     """
     words: dict[str, Any] = {}
     if encoder is not None:
-        from napari_histo.models._encoder_card import EncoderCard
+        from napari_histo.models.encoder.card import EncoderCard
 
         words = EncoderCard.read(encoder).words()
 
@@ -168,8 +168,8 @@ def real_tools(device: str = "auto", encoder: Path | None = None) -> Tools:
 
 @lru_cache(maxsize=1)
 def _encoder(folder: Path, device: str) -> PictureEncoder:
-    from napari_histo.models._encoder import FolderEncoder
-    from napari_histo.models._encoder_card import EncoderCard
+    from napari_histo.models.encoder.card import EncoderCard
+    from napari_histo.models.encoder.encoder import FolderEncoder
 
     return FolderEncoder(EncoderCard.read(folder), device=device)
 

@@ -17,7 +17,7 @@ from napari_histo.learning.stardist.targets import (
     distillation,
     loss_terms,
 )
-from napari_histo.models._stardist_net import StarDistNet
+from napari_histo.models.stardist.net import StarDistNet
 
 __all__ = ["Learner"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_histo.learning.stardist.targets import Batch
-from napari_histo.models._stardist_net import StarDistNet
+from napari_histo.models.stardist.net import StarDistNet
 
 __all__ = ["freeze_norms", "renew_batch_statistics", "set_norm_momentum", "set_priors"]
 

@@ -12,7 +12,7 @@ from napari_histo.core import CancelToken
 from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.stardist.run import Run
 from napari_histo.learning.training import Examples, Preflight, StarDistTraining
-from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
 
 __all__ = ["preflight"]
 

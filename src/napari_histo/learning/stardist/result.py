@@ -15,10 +15,10 @@ from napari_histo.learning.course.card import info_words, learned_from, write_mo
 from napari_histo.learning.course.evaluation import Exam, best_thresholds
 from napari_histo.learning.stardist.start import Start
 from napari_histo.learning.training import Example, StarDistTraining
-from napari_histo.models._model_folder import SHIPPED_WEIGHTS
-from napari_histo.models._stardist import StarDistSegmenter
-from napari_histo.models._stardist_files import save_shipped
-from napari_histo.models._stardist_net import StarDistNet
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
+from napari_histo.models.stardist.files import save_shipped
+from napari_histo.models.stardist.net import StarDistNet
+from napari_histo.models.stardist.segmenter import StarDistSegmenter
 from napari_histo.ops.metrics import Agreement
 
 __all__ = [

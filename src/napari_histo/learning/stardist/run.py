@@ -34,8 +34,8 @@ from napari_histo.learning.training import (
     as_examples,
 )
 from napari_histo.models import load_model
-from napari_histo.models._stardist import StarDistSegmenter
-from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.segmenter import StarDistSegmenter
 
 __all__ = ["Run"]
 

@@ -12,10 +12,10 @@ import torch
 from napari_histo.core import ClassScheme, ModelInfo
 from napari_histo.errors import ModelError
 from napari_histo.learning.training import Example
-from napari_histo.models._model_folder import SHIPPED_WEIGHTS, read_info, read_percentiles
-from napari_histo.models._stardist_files import load_shipped, load_stock
-from napari_histo.models._stardist_net import StarDistConfig, StarDistNet
 from napari_histo.models.registry import get_info, model_folder
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS, read_info, read_percentiles
+from napari_histo.models.stardist.files import load_shipped, load_stock
+from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
 
 __all__ = ["Start", "small_config"]
 

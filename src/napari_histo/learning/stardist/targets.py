@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from napari_histo.models._stardist_net import StarDistConfig
-from napari_histo.models._stardist_targets import star_targets
+from napari_histo.models.stardist.net import StarDistConfig
+from napari_histo.models.stardist.targets import star_targets
 
 __all__ = ["LOSS_WEIGHTS", "Batch", "Patch", "Totals", "distillation", "loss_terms"]
 

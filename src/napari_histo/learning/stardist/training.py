@@ -16,7 +16,7 @@ from napari_histo.learning.training import (
     TrainedModel,
     TrainingStep,
 )
-from napari_histo.models._stardist_net import StarDistConfig
+from napari_histo.models.stardist.net import StarDistConfig
 
 __all__ = ["small_config", "train_stardist"]
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from napari_histo.learning.checkpoint import State
 from napari_histo.learning.tissue.patches import UNKNOWN, Batch
-from napari_histo.models._region import NetShape
+from napari_histo.models.region.segmenter import NetShape
 
 __all__ = ["learn", "new_state"]
 

@@ -27,13 +27,13 @@ from napari_histo.learning.tissue.judging import iou_on, mean_known
 from napari_histo.learning.tissue.patches import PatchSource
 from napari_histo.learning.tissue.steps import learn, new_state
 from napari_histo.models._device import pick_device
-from napari_histo.models._region import (
+from napari_histo.models.region.net import DIVISOR, RegionNet
+from napari_histo.models.region.segmenter import (
     REGION_FAMILY,
     NetShape,
     TorchRegionSegmenter,
     save_region_model,
 )
-from napari_histo.models._region_net import DIVISOR, RegionNet
 from napari_histo.pipeline.region_pixels import RegionPixels
 from napari_histo.pipeline.regions import look
 from napari_histo.store.write import check_writable

@@ -1,0 +1,1 @@
+"""Cellpose: networks of its versions 1 to 3, and Cellpose-SAM."""

@@ -1,0 +1,1 @@
+"""Encoders of the user's own, which say what regions look like."""

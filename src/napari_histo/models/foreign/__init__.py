@@ -1,0 +1,1 @@
+"""Models that others made and described: ONNX and TorchScript."""

@@ -1,0 +1,1 @@
+"""Models that give each place of a slide a tissue class."""

@@ -1,0 +1,1 @@
+"""Where models lie, come from and go by name, and whether they are whole."""

@@ -1,0 +1,1 @@
+"""StarDist: its network, its files, and what becomes of its answers."""

@@ -1,0 +1,1 @@
+"""The Annotate panel, and the gestures on the canvas."""

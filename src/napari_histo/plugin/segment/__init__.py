@@ -1,0 +1,1 @@
+"""The Segment panel, and the layers of what it finds."""

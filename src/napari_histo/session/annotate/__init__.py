@@ -1,0 +1,1 @@
+"""Objects under the user's hand: gestures, edits, undo, and the file that keeps them."""

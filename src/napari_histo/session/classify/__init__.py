@@ -1,0 +1,1 @@
+"""Classes of cells: by examples or by thresholds."""

@@ -1,0 +1,1 @@
+"""Active learning: rounds as they are worked on."""

@@ -1,0 +1,153 @@
+"""What the Active learning panel does in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histo.core import Box, CancelToken, Edit, Progress, SlideReader
+from napari_histo.core.round_regions import REGION_CLASSES, status_class
+from napari_histo.core.rounds import QueryStatus
+from napari_histo.errors import LearningError
+from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.rounds.folder import RoundFolder, Stage
+from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
+from napari_histo.learning.rounds.tools import Tools, real_tools
+from napari_histo.session.annotate.document import Document
+from napari_histo.session.learning.overview import files_of
+from napari_histo.session.learning.qupath import done_in_qupath
+from napari_histo.session.qupath.desk import save_left_over
+
+__all__ = [
+    "LearningTools",
+    "mark_in_file",
+    "region_pixels",
+    "training",
+]
+
+#: Around a region in its small picture, as a share of its side.
+_AROUND = 0.15
+
+
+@dataclass(frozen=True)
+class LearningTools:
+    """What a session works with; tests put fakes here.
+
+    Attributes
+    ----------
+    make : callable
+        Scoring, models and training; called in a thread, for it loads torch.
+    settings : mapping
+        Of `StarDistTraining`, those that are not its defaults.
+    data_folder : Path or None
+        Of journals; the user's by default.
+    """
+
+    make: Callable[[], Tools] = real_tools
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    data_folder: Path | None = None
+
+
+def region_pixels(reader: SlideReader, box: Box, side: int) -> NDArray[np.uint8]:
+    """A region with a little around it, as a picture (h, w, 3) of at least `side` px if it can."""
+    wide = box.pad(round(_AROUND * max(box.width, box.height)))
+    level = reader.info.best_level(max(wide.width, wide.height) / side)
+    factor = reader.info.level_downsamples[level]
+    edges = (wide.x, wide.y, wide.right, wide.bottom)
+    found = reader.read(Box.from_edges(*(round(e / factor) for e in edges)), level)
+    if reader.info.is_rgb and found.dtype == np.uint8:
+        return np.ascontiguousarray(found[..., :3])
+    first = found[..., 0].astype(np.float32)
+    low, high = np.percentile(first, (1, 99.8))
+    grey = np.clip((first - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+# -- marking -------------------------------------------------------------------------------------
+
+
+def mark_in_file(
+    file: Path, statuses: Mapping[UUID, QueryStatus], data_folder: Path | None = None
+) -> None:
+    """Give regions other classes in a file of work that no panel has open.
+
+    What an earlier session left unsaved comes into the file as well.
+
+    Raises
+    ------
+    LearningError
+        The file does not hold such a region.
+    DocumentLockedError
+        The file is open in another window.
+    ObjectsFileError, WriteError
+    """
+    with Document.open(file, file.stem, data_folder=data_folder) as document:
+        table = document.table
+        known = set(table.uuids())
+        lost = [i for i in statuses if i not in known]
+        if lost:
+            raise LearningError(
+                f"{file} does not hold the region {lost[0]} any more. Undo its deletion, or delete "
+                "the file and choose New round: it is made again."
+            )
+        classes = table.classes.union(REGION_CLASSES)
+        rows = table.rows_of(list(statuses))
+        before = table.select(rows)
+        ids = [classes.index(status_class(status)) for status in statuses.values()]
+        after = before.with_columns(classes=classes, class_id=np.array(ids, np.int32))
+        schemes = None if classes == table.classes else (table.classes, classes)
+        document.append(Edit("Relabel", before, after, schemes))
+        class_id = table.class_id.copy()
+        class_id[rows] = ids
+        document.save(table.with_columns(classes=classes, class_id=class_id))
+
+
+# -- training ------------------------------------------------------------------------------------
+
+
+def training(
+    project: LearningProject,
+    tools: LearningTools,
+    cancel: CancelToken,
+    *,
+    partial: bool,
+    save: Callable[[], None] | None,
+) -> Generator[Progress, None, RoundFolder]:
+    """Collect, train and judge, from where the round in work stands.
+
+    Parameters
+    ----------
+    project, tools, cancel
+    partial : bool
+        Go on though regions wait; they are not asked for again.
+    save : callable or None
+        Brings what the Annotate panel holds into its file.
+
+    Raises
+    ------
+    HistoError
+        Of any step; what is sealed stays, and the same call goes on.
+    """
+    found = project.open_round
+    if found is None:
+        raise LearningError("No round is in work. Begin one with New round.")
+    if found.stage is Stage.QUERIED:
+        yield Progress(0, 0, "Collecting what was annotated")
+        if save is not None:
+            save()
+        for file in files_of(project, found.number, [r["image"] for r in found.query["regions"]]):
+            save_left_over(file, file.stem, tools.data_folder)
+        elsewhere = yield from done_in_qupath(project, cancel)
+        collect(project, elsewhere, partial=partial)
+    yield Progress(0, 0, "Loading the model")
+    made = tools.make()
+    cancel.raise_if_cancelled()
+    if found.stage is Stage.LABELLED:
+        yield from train(project, TrainWish(tools.settings), made, cancel)
+    return (yield from evaluate(project, made, cancel))

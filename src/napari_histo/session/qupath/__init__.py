@@ -1,0 +1,1 @@
+"""A QuPath project as it is worked on."""
