@@ -99,7 +99,7 @@ main() {
   extras=$(echo "$extras,$(installed_extras)" | tr ',' '\n' | sed '/^$/d' | sort -u | paste -sd,)
   rm -f "$stamp"
   say "Installing napari-histo[$extras] into $venv; the first time takes some minutes."
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+  "$venv/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check \
     -c constraints.txt -e ".[$extras]"
   printf '%s\n%s\n' "$(key)" "$extras" >"$stamp"
 }

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 # A busy machine is no bug.
-settings.register_profile("no deadline", deadline=None, max_examples=50)
+settings.register_profile("no deadline", deadline=None, max_examples=30)
 settings.load_profile("no deadline")
 
 
