@@ -36,6 +36,7 @@ HEAVY = (
     "napari_histo.models.stardist.segmenter",
     "napari_histo.pipeline.drawing",
     "pyarrow.parquet",
+    "qupath_bridge.rounds_place",
     "scipy.special",
     "skimage.measure",
     "sklearn.cluster",
