@@ -3,9 +3,11 @@
 
 BIN := .venv/bin
 DISPLAY_IF_NONE := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a)
-# A file's tests stay together, for they share what is dear to make: a Java process, a network.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# One collection for all; tests/conftest.py says what stays together and what comes first.
+PARALLEL := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 export PYTHON
+# Set to 1, as in many container images, each of a thousand processes would compile all anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint screenshots clean distclean setup-use setup-dev
@@ -20,8 +22,7 @@ demo: setup-use  ## Segment the sample slide, compare with its truth, open napar
 # make some of them several times slower.
 test: export OMP_NUM_THREADS ?= 1
 test: setup-dev lint  ## Style, types, import contracts, then all tests, the fast ones first
-	$(BIN)/pytest $(PARALLEL) -m "not slow"
-	$(BIN)/pytest $(PARALLEL) -m slow
+	$(BIN)/pytest $(PARALLEL)
 
 lint: setup-dev  ## Style, types and import contracts only
 	$(BIN)/ruff check .

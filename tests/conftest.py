@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,23 @@ from hypothesis import settings
 # A busy machine is no bug.
 settings.register_profile("no deadline", deadline=None, max_examples=30)
 settings.load_profile("no deadline")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first; what a file's tests share, a Java process or a network, is made once.
+
+    With ``--dist loadgroup`` a file's fast tests go to one worker, and so do its slow ones.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    for item in items:
+        slow = "slow " if item.get_closest_marker("slow") else ""
+        item.add_marker(pytest.mark.xdist_group(f"{slow}{item.nodeid.partition('::')[0]}"))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collector, which napari calls often, need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
