@@ -11,8 +11,8 @@ import pytest
 import tifffile
 import torch
 
-from napari_histo.core import Box, CancelToken, ModelInfo, PixelSize
-from napari_histo.errors import Cancelled, ModelError
+from napari_histo.core import Box, ModelInfo, PixelSize
+from napari_histo.errors import ModelError
 from napari_histo.learning.cellpose.params import CellposeTraining
 from napari_histo.learning.cellpose.run import CellposeRun
 from napari_histo.learning.cellpose.sheets import FlowPatchSource, FlowSheets
@@ -40,7 +40,7 @@ from napari_histo.models.cellpose.net import (
 from napari_histo.models.cellpose.segmenter import CellposeSegmenter
 from napari_histo.testing.synthetic import make_he_field
 from support import learning as support
-from support.labelled import drive, example, square
+from support.labelled import drive, example, first_step, square, stop_after
 
 SHAPE = CellposeShape((2, 8, 16))
 TINY = CellposeTraining(
@@ -178,16 +178,9 @@ class TestTraining:
     def test_stopped_and_gone_on_with_it_is_the_same_model(self, tmp_path):
         regions = [example(0), example(1), example(2)]
         taught(tmp_path / "whole", regions)
-        cancel = CancelToken()
-        work = train_cellpose(SHAPE, regions, [], tmp_path / "part", TINY, cancel)
-        while next(work).done < 2:
-            pass
-        cancel.cancel()
-        with pytest.raises(Cancelled):
-            next(work)
-        assert not (tmp_path / "part").exists()
+        stop_after(2, train_cellpose, SHAPE, regions, tmp_path / "part", TINY)
         steps, _ = taught(tmp_path / "part", regions, resume=True)
-        assert next(s.done for s in steps if s.message.startswith("Learning")) == 3
+        assert first_step(steps) == 3
         assert bytes_of(tmp_path / "part") == bytes_of(tmp_path / "whole")
 
     def test_objects_of_a_file_get_the_size_that_it_was_trained_at(self, tmp_path):

@@ -101,7 +101,7 @@ def test_in_parts_as_at_once():
     totals = Totals.of(batch)
     for start, stop in ((0, 2), (2, 3)):
         some = tuple(t[start:stop] for t in parts)
-        total(some, batch.part(start, stop), totals).backward()
+        total(some, batch.part(slice(start, stop)), totals).backward()
     for a, b in zip(whole, parts, strict=True):
         torch.testing.assert_close(a.grad, b.grad)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_histo.core import Box, CancelToken, Contours, PixelSize
-from napari_histo.errors import Cancelled, ModelError, ObjectsFileError, WriteError
+from napari_histo.core import Box, Contours, PixelSize
+from napari_histo.errors import ModelError, ObjectsFileError, WriteError
 from napari_histo.learning.course.evaluation import evaluate_model, pooled
 from napari_histo.learning.stardist.learner import Learner
 from napari_histo.learning.stardist.preflight import preflight
@@ -25,7 +25,16 @@ from napari_histo.learning.stardist.training import small_config, train_stardist
 from napari_histo.learning.training import Example, StarDistTraining, hold_out
 from napari_histo.models import load_model
 from napari_histo.slides import ArrayReader
-from support.labelled import BRIGHT, drive, ellipses, example, region, square
+from support.labelled import (
+    BRIGHT,
+    drive,
+    ellipses,
+    example,
+    first_step,
+    region,
+    square,
+    stop_after,
+)
 
 NET = replace(
     small_config(),
@@ -184,17 +193,9 @@ class TestSameAgain:
     def test_cancelled_and_gone_on_with(self, tmp_path):
         regions = [example(0), example(1), example(2)]
         train(tmp_path / "whole", regions)
-        cancel = CancelToken()
-        work = train_stardist(NET, regions, [], tmp_path / "part", TINY, cancel)
-        for step in work:
-            if step.done == 4:
-                break
-        cancel.cancel()
-        with pytest.raises(Cancelled):
-            next(work)
-        assert not (tmp_path / "part").exists()
+        stop_after(4, train_stardist, NET, regions, tmp_path / "part", TINY)
         steps, _ = train(tmp_path / "part", regions, resume=True)
-        assert next(s.done for s in steps if s.message.startswith("Learning")) == 5
+        assert first_step(steps) == 5
         assert bytes_of(tmp_path / "part") == bytes_of(tmp_path / "whole")
         assert not (tmp_path / "part.training").exists()
 
@@ -220,7 +221,7 @@ class TestSameAgain:
         assert not (tmp_path / "killed").exists()
         regions = [example(0), example(1), example(2)]
         steps, _ = train(tmp_path / "killed", regions, resume=True)
-        assert next(s.done for s in steps if s.message.startswith("Learning")) > 4
+        assert first_step(steps) > 4
         train(tmp_path / "whole", regions)
         assert bytes_of(tmp_path / "killed") == bytes_of(tmp_path / "whole")
 
@@ -232,18 +233,11 @@ class TestSameAgain:
         ],
     )
     def test_another_training_is_not_gone_on_with(self, tmp_path, change, said):
-        asked = {"regions": [example(0), example(1)], "params": TINY} | change
-        cancel = CancelToken()
-        work = train_stardist(
-            NET, [example(0), example(1)], [], tmp_path / "m", TINY, cancel, validation=[example(5)]
-        )
-        while next(work).done < 1:
-            pass
-        cancel.cancel()
-        with pytest.raises(Cancelled):
-            next(work)
+        regions, judges = [example(0), example(1)], [example(5)]
+        asked = {"regions": regions, "params": TINY} | change
+        stop_after(1, train_stardist, NET, regions, tmp_path / "m", TINY, validation=judges)
         with pytest.raises(ModelError, match=said):
-            train(tmp_path / "m", validation=[example(5)], resume=True, **asked)
+            train(tmp_path / "m", validation=judges, resume=True, **asked)
 
 
 class TestEnds:

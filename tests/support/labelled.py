@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from napari_histo.core import Box, ClassScheme, Contours, ObjectTable, PixelSize
+from napari_histo.core import Box, CancelToken, ClassScheme, Contours, ObjectTable, PixelSize
 from napari_histo.core.learning import LabelledRegion
+from napari_histo.errors import Cancelled
 from napari_histo.learning.training import Example
 from napari_histo.slides import ArrayReader
 
@@ -23,6 +25,23 @@ def drive(work):
             steps.append(next(work))
         except StopIteration as end:
             return steps, end.value
+
+
+def stop_after(step, trainer, parent, regions, folder, params, **words):
+    """Begin a training and cancel it; no model is there, and the next step is given."""
+    cancel = CancelToken()
+    work = trainer(parent, regions, [], folder, params, cancel, **words)
+    while next(work).done < step:
+        pass
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        next(work)
+    assert not folder.exists()
+
+
+def first_step(steps):
+    """Number of the first step that a training took."""
+    return next(s.done for s in steps if s.message.startswith("Learning"))
 
 
 def ellipses(seed, side=128, n=30):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from napari_histo.errors import ModelError
 from napari_histo.learning.cellpose.params import CellposeTraining
 from napari_histo.learning.course.card import info_words, learned_from, write_model
 from napari_histo.learning.course.sheets import nuclei_of
+from napari_histo.learning.course.start import ObjectStart
 from napari_histo.learning.training import Example
 from napari_histo.models.cellpose.files import CELLPOSE_FAMILY, find_published
 from napari_histo.models.cellpose.folder import save_cellpose_folder
@@ -27,26 +28,11 @@ __all__ = ["Start", "unpack"]
 
 #: Diameter of a new network's objects where there are none to measure: that of ``nuclei``.
 _DIAMETER_PX = 17.0
+_PERCENTILES = (1.0, 99.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What training begins with.
-
-    Attributes
-    ----------
-    net : CellposeNet
-        In evaluation mode.
-    info : ModelInfo
-        Of the new model.
-    parent, sha256 : str
-        Name of the model whose weights these are, and hash of their file; "" for none.
-    """
-
-    net: CellposeNet
-    info: ModelInfo
-    parent: str = ""
-    sha256: str = ""
+class Start(ObjectStart[CellposeNet]):
+    """What training begins with."""
 
     @classmethod
     def of(
@@ -86,7 +72,7 @@ class Start:
             pixel_size_nominal=size_um is None,
             description=learned_from(examples, origin),
         )
-        return cls(net, info, origin, sha256)
+        return cls(net, info, _PERCENTILES, origin, sha256)
 
 
 def unpack(model: str, folder: Path) -> Path:
@@ -128,7 +114,7 @@ def _fresh(shape: CellposeShape, examples: Sequence[Example], params: CellposeTr
         thresholds=Thresholds(0.5, 0.4),
         description=learned_from(examples, ""),
     )
-    return Start(net, info)
+    return Start(net, info, _PERCENTILES)
 
 
 def _scale_um(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from napari_histo.learning.course.batches import PatchBatch
 from napari_histo.models.cellpose.dynamics import FLOW_SCALE
 
 __all__ = ["Batch", "Patch", "Totals", "distillation", "loss_terms"]
@@ -46,24 +47,20 @@ class Patch:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """Patches with what is to be answered.
+class Batch(PatchBatch):
+    """What is to be answered, and where.
 
     Attributes
     ----------
-    image : (b, c, s, s) float32
     flow : (b, 2, s, s) float32
     inside, known, shaped : (b, s, s) float32
         1 in objects; 1 where it is known; 1 where the flow is known.
-    replayed : (b,) bool
     """
 
-    image: Tensor
     flow: Tensor
     inside: Tensor
     known: Tensor
     shaped: Tensor
-    replayed: Tensor
 
     @classmethod
     def of(cls, patches: Sequence[Patch]) -> Self:
@@ -76,24 +73,12 @@ class Batch:
 
         return cls(
             torch.stack(images).contiguous(memory_format=torch.channels_last),
+            torch.tensor([p.is_replayed for p in patches]),
             torch.stack([p.flow for p in patches]),
             masks("inside"),
             masks("known"),
             masks("shaped"),
-            torch.tensor([p.is_replayed for p in patches]),
         )
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-    def to(self, device: str) -> Self:
-        """On another device."""
-        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
-        return replace(self, **moved)
-
-    def part(self, part: slice) -> Self:
-        """Some of the patches."""
-        return replace(self, **{f.name: getattr(self, f.name)[part] for f in fields(self)})
 
 
 @dataclass(frozen=True)

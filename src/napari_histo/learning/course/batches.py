@@ -6,18 +6,47 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from napari_histo.learning.course.patches import PatchSource
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "PatchBatch"]
 
 
 Patch = TypeVar("Patch")
 Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True, eq=False)
+class PatchBatch:
+    """Patches with what is to be answered: tensors whose first axis is that of the patches.
+
+    Attributes
+    ----------
+    image : (b, c, h, w) float32
+    replayed : (b,) bool
+        From an earlier round.
+    """
+
+    image: Tensor
+    replayed: Tensor
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def to(self, device: str) -> Self:
+        """On another device."""
+        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
+        return replace(self, **moved)
+
+    def part(self, part: slice) -> Self:
+        """Some of the patches."""
+        return replace(self, **{f.name: getattr(self, f.name)[part] for f in fields(self)})
 
 
 class Batches(Generic[Patch, Batch]):

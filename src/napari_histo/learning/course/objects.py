@@ -2,49 +2,105 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, TypeVar
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import nn
 
 from napari_histo.core import CancelToken, Segmenter, Thresholds
+from napari_histo.errors import ModelError
 from napari_histo.learning.course.batches import Batches
+from napari_histo.learning.course.card import info_words, metrics_rows, write_model
 from napari_histo.learning.course.evaluation import Exam, best_thresholds
 from napari_histo.learning.course.learner import PartLearner
 from napari_histo.learning.course.params import PatchParams
+from napari_histo.learning.course.patches import PatchSource
 from napari_histo.learning.course.run import Course, Data
-from napari_histo.learning.course.sheets import Slides
-from napari_histo.learning.training import CurvePoint, TrainingStep
+from napari_histo.learning.course.sheets import Sheets, Slides
+from napari_histo.learning.course.start import ObjectStart
+from napari_histo.learning.course.warping import PatchShape
+from napari_histo.learning.training import CurvePoint, Example, TrainedModel, TrainingStep
+from napari_histo.models import load_model
 from napari_histo.ops.metrics import Agreement
 
 __all__ = ["ObjectCourse"]
 
+#: With fewer objects to judge by, thresholds would fit their noise.
+_LEAST_OBJECTS = 20
+
 Net = TypeVar("Net", bound=nn.Module)
+Patch = TypeVar("Patch")
 Batch = TypeVar("Batch")
 Params = TypeVar("Params", bound=PatchParams)
 
 
-class ObjectCourse(Course[Net, Batch, Params]):
-    """One training of a segmenter. A subclass sets `slides`, `batches` and `learner` too."""
+class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params]):
+    """One training of a segmenter. A subclass sets `state` and `learner`.
 
+    Parameters
+    ----------
+    start : ObjectStart
+        Under the new model's name.
+    data : three lists of Example
+        See `split`.
+    params : PatchParams
+    """
+
+    #: The largest learning rate of a new network, and of one that goes on.
+    rates: ClassVar[tuple[float, float]]
+    #: Name of the file whose hash the card holds.
+    weights_file: ClassVar[str]
+    #: How labelled regions are read, and patches of them drawn.
+    sheets: ClassVar[type[Sheets]] = Sheets
+    source: ClassVar[type[PatchSource[Any]]]
     #: Thresholds of probability that are tried in between.
     glances: ClassVar[tuple[float, ...]] = (0.4, 0.5, 0.6)
     #: The second threshold in between.
     glance_nms: ClassVar[float] = 0.3
 
-    slides: Slides
-    batches: Batches[Any, Batch]
+    _parent_counts = False
     learner: PartLearner[Net, Any]
 
-    def __init__(self, data: Data, params: Params, parent_sha256: str) -> None:
-        super().__init__(data, params, parent_sha256)
+    def __init__(self, start: ObjectStart[Net], data: Data, params: Params) -> None:
+        super().__init__(data, params, start.sha256)
+        self.start = start
         self.exams: list[Exam] = []
+        self.slides = Slides(self.model(start.net), params.channel)
+        self.batches = self._batches()
+
+    # -- what families differ in -----------------------------------------------------------------
 
     @abstractmethod
     def model(self, net: Net) -> Segmenter:
         """A network as a segmenter."""
+
+    @property
+    @abstractmethod
+    def divisor(self) -> int:
+        """Sides of patches are multiples of it, px."""
+
+    @abstractmethod
+    def _stack(self, patches: list[Patch]) -> Batch:
+        """A batch of patches."""
+
+    @abstractmethod
+    def _as_saved(self, net: Net) -> Net:
+        """A copy on the processor, in evaluation mode, rounded as its file will be."""
+
+    @abstractmethod
+    def _try_thresholds(self, model: Segmenter) -> tuple[Thresholds, Agreement]:
+        """The best of those that this family tries at the end, on all regions that judge."""
+
+    @abstractmethod
+    def _save(self, folder: Path, net: Net, thresholds: Thresholds) -> None:
+        """Write all files of a model's folder but the card."""
+
+    # -- the course ------------------------------------------------------------------------------
 
     def read_judges(self, cancel: CancelToken) -> Generator[TrainingStep, None, None]:
         """Read the regions that judge; pixels are kept of those that are looked at often."""
@@ -68,3 +124,65 @@ class ObjectCourse(Course[Net, Batch, Params]):
 
     def _look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
         return CurvePoint.of(step, loss, self.glance()[1])
+
+    @property
+    def _peak_rate(self) -> float:
+        return self.rates[bool(self.start.parent)]
+
+    @property
+    def _looks_first(self) -> bool:
+        return self._can_look and bool(self.start.parent)
+
+    def _batches(self) -> Batches[Patch, Batch]:
+        params = self.params
+        if params.patch_px % self.divisor:
+            raise ModelError(
+                f"patch_px is {params.patch_px}; this network needs a multiple of {self.divisor}."
+            )
+        return Batches(
+            self._source(self.teach, is_replayed=False),
+            self._source(self.replay, is_replayed=True) if self.replay else None,
+            self._stack,
+            size=params.batch,
+            share=params.replay_share,
+            seed=params.seed,
+        )
+
+    def _source(self, examples: Sequence[Example], *, is_replayed: bool) -> PatchSource[Patch]:
+        params = self.params
+        shape = PatchShape(params.patch_px, params.zoom, 3 * params.zoom)
+        sheets = self.sheets(examples, self.slides, params.patch_px // 2)
+        return self.source(sheets, shape, self.start.percentiles, is_replayed=is_replayed)
+
+    # -- its end ---------------------------------------------------------------------------------
+
+    def finish(self, folder: Path, about: Mapping[str, Any]) -> TrainedModel:
+        """Choose thresholds and write the model."""
+        state, params, began = self.state, self.params, time.monotonic()
+        best_step = self._take_best()
+        net = self._as_saved(state.ema)
+        thresholds, found = self._choose(net)
+        card = {
+            **info_words(self.start.info),
+            "percentiles": list(self.start.percentiles),
+            "thresholds": asdict(thresholds),
+            **self._story(self.start.parent, best_step, metrics_rows(found, len(self.judge))),
+            **about,
+        }
+        written = write_model(
+            folder, card, self.weights_file, lambda work: self._save(work, net, thresholds)
+        )
+        model = load_model(str(folder), device=params.device, precision=params.precision)
+        seconds = state.seconds + time.monotonic() - began
+        return TrainedModel(model, folder, found, tuple(state.curve), best_step, seconds, written)
+
+    def _choose(self, net: Net) -> tuple[Thresholds, Agreement]:
+        """The best on the regions that judge; the usual ones where they hold too few objects."""
+        usual = self.start.info.thresholds
+        if not self.exams:
+            return usual, Agreement()
+        model = self.model(net)
+        best, found = self._try_thresholds(model)
+        if found.n_truth >= _LEAST_OBJECTS:
+            return best, found
+        return usual, best_thresholds(self.exams, model, [usual.prob], middle=usual.nms)[1]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from napari_histo.core import CancelToken
 from napari_histo.learning.checkpoint import Checkpoint
 from napari_histo.learning.course.params import CourseParams
 from napari_histo.learning.course.state import State
-from napari_histo.learning.training import TrainedModel, TrainingStep
+from napari_histo.learning.training import Examples, TrainedModel, TrainingStep
 from napari_histo.store.write import check_writable
 
-__all__ = ["train_objects"]
+__all__ = ["ObjectTrainer"]
+
+Parent = TypeVar("Parent")
+Params = TypeVar("Params", bound=CourseParams)
 
 
 class _Run(Protocol):
@@ -33,40 +37,88 @@ class _Run(Protocol):
     def finish(self, folder: Path, about: Mapping[str, Any]) -> TrainedModel: ...
 
 
-def train_objects(
-    begin: Callable[[], _Run],
-    folder: Path,
-    kept_as: str,
-    cancel: CancelToken,
-    *,
-    about: Mapping[str, Any],
-    resume: bool,
-) -> Generator[TrainingStep, None, TrainedModel]:
-    """Drive a course of training to its end; see `train_stardist`.
+@dataclass(frozen=True)
+class ObjectTrainer(Generic[Parent, Params]):
+    """Training of one family of segmenters; see `__call__`.
 
-    Parameters
+    Attributes
     ----------
     begin : callable
-        Reads what there is to learn from.
-    folder : path
-        Of the model.
+        From a parent, regions, replayed and validation regions, and parameters, a training.
+    params : type
+        Of the parameters, whose defaults hold where none are given.
     kept_as : str
         Name of the file to go on with, in ``<folder>.training``.
-    cancel : CancelToken
-    about : mapping
-    resume : bool
     """
-    check_writable(folder, folder=True)
-    yield TrainingStep(0, 0, "Reading the regions")
-    run = begin()
-    with Checkpoint.open(folder, run.facts, resume=resume) as checkpoint:
-        path = checkpoint.folder / kept_as
-        run.state.load(path)
-        yield from run.read_judges(cancel)
-        yield from run.steps(path, cancel)
-        cancel.raise_if_cancelled()
-        total = run.params.steps
-        yield TrainingStep(total, total, "Choosing thresholds", loss=run.state.loss)
-        done = run.finish(folder, about)
-        checkpoint.remove()
-    return done
+
+    begin: Callable[[Parent, Examples, Examples, Examples, Params], _Run]
+    params: type[Params]
+    kept_as: str
+
+    def __call__(
+        self,
+        parent: Parent,
+        regions: Examples,
+        replay: Examples,
+        folder: Path | str,
+        params: Params | None = None,
+        cancel: CancelToken | None = None,
+        *,
+        validation: Examples = (),
+        about: Mapping[str, Any] | None = None,
+        resume: bool = False,
+    ) -> Generator[TrainingStep, None, TrainedModel]:
+        """Train a model and write it to a folder that `load_model` reads.
+
+        While it learns, what is needed to go on lies in ``<folder>.training``. The same regions,
+        parameters and machine give the same bytes, stopped in between or not (on a graphics card
+        up to rounding). Drive it in any thread but the window's.
+
+        Loss is computed inside the regions and outside their ignored areas alone; an object that
+        ends at the edge of its region, where it may have been cut, teaches where it is but not its
+        outline. Regions without objects teach background.
+
+        Parameters
+        ----------
+        parent
+            Folder or name of the model to go on from, or what describes a new one; the trainer's
+            own words say which.
+        regions : sequence of Example, or of (SlideReader, LabelledRegion)
+            What is new; open readers.
+        replay : the same
+            What earlier rounds taught and must not be forgotten.
+        folder : path
+            Of the model; an existing one is replaced at the end.
+        params : of the trainer's own type, optional
+        cancel : CancelToken, optional
+            Looked at before each step.
+        validation : the same as `regions`
+            What judges and never teaches. Where there is none, a share of `regions` and `replay`
+            is held out, by group.
+        about : mapping, optional
+            For the card: the round, the project.
+        resume : bool
+            Go on with a training that was stopped; it must have been asked for with the same
+            words.
+
+        Raises
+        ------
+        ObjectsFileError
+            Nothing is left to learn from, or a region lies beside its image.
+        ImageError, PixelSizeUnknownError, ModelError, WriteError, Cancelled
+        """
+        folder, cancel = Path(folder), cancel or CancelToken()
+        check_writable(folder, folder=True)
+        yield TrainingStep(0, 0, "Reading the regions")
+        run = self.begin(parent, regions, replay, validation, params or self.params())
+        with Checkpoint.open(folder, run.facts, resume=resume) as checkpoint:
+            path = checkpoint.folder / self.kept_as
+            run.state.load(path)
+            yield from run.read_judges(cancel)
+            yield from run.steps(path, cancel)
+            cancel.raise_if_cancelled()
+            total = run.params.steps
+            yield TrainingStep(total, total, "Choosing thresholds", loss=run.state.loss)
+            done = run.finish(folder, about or {})
+            checkpoint.remove()
+        return done

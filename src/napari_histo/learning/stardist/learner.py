@@ -61,7 +61,7 @@ class Learner(PartLearner[StarDistNet, Batch]):
 
     def _losses(self, batch: Batch) -> Callable[[slice], Tensor]:
         totals, heard = Totals.of(batch), self._heard(batch)
-        return lambda part: self._loss(batch.part(part.start, part.stop), totals, heard, part)
+        return lambda part: self._loss(batch.part(part), totals, heard, part)
 
     def _heard(self, batch: Batch) -> Tensor | None:
         """Pixels on which the teacher is heard; None for nowhere."""

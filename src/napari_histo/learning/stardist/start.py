@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from napari_histo.core import ClassScheme, ModelInfo
 from napari_histo.errors import ModelError
+from napari_histo.learning.course.card import learned_from
+from napari_histo.learning.course.start import ObjectStart
 from napari_histo.learning.training import Example
 from napari_histo.models.registry import get_info, model_folder
 from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS, read_info, read_percentiles
@@ -20,6 +22,7 @@ from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
 __all__ = ["Start", "small_config"]
 
 _FAMILY = "stardist"
+_PERCENTILES = (1.0, 99.8)
 
 
 def small_config(n_channels: int = 3, n_classes: int | None = None) -> StarDistConfig:
@@ -35,27 +38,13 @@ def small_config(n_channels: int = 3, n_classes: int | None = None) -> StarDistC
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What training begins with.
+class Start(ObjectStart[StarDistNet]):
+    """What training begins with."""
 
-    Attributes
-    ----------
-    net : StarDistNet
-        In evaluation mode.
-    info : ModelInfo
-    percentiles : (float, float)
-    parent : str
-        Name of the model whose weights these are; "" for none.
-    sha256 : str
-        Of the parent's weights file; "" for none.
-    """
-
-    net: StarDistNet
-    info: ModelInfo
-    percentiles: tuple[float, float] = (1.0, 99.8)
-    parent: str = ""
-    sha256: str = ""
+    def described(self, name: str, examples: Sequence[Example]) -> Start:
+        """Under the new model's name and description."""
+        text = learned_from(examples, self.parent)
+        return replace(self, info=replace(self.info, name=name, description=text))
 
     @classmethod
     def of(
@@ -115,7 +104,7 @@ class Start:
                 f"{len(classes)} ({', '.join(classes.names) or 'none'})."
             )
         info = ModelInfo("", _FAMILY, um, channels="rgb" if is_rgb else "gray", classes=classes)
-        return cls(net, info)
+        return cls(net, info, _PERCENTILES)
 
 
 def _classes_of(examples: Sequence[Example]) -> ClassScheme:

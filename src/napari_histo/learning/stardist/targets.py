@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
+from napari_histo.learning.course.batches import PatchBatch
 from napari_histo.models.stardist.net import StarDistConfig
 from napari_histo.models.stardist.targets import star_targets
 
@@ -56,27 +57,23 @@ class Patch:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """Patches with what is to be answered, on the network's grid.
+class Batch(PatchBatch):
+    """What is to be answered, on the network's grid.
 
     Attributes
     ----------
-    image : (b, c, h, w) float32
     prob, known, weight : (b, 1, h/g, w/g) float32
         Probability of an object; 1 where it is known; weight of the distances.
     dist : (b, n_rays, h/g, w/g) float32
     classes : (b, h/g, w/g) int64
         `NO_CLASS` where unknown.
-    replayed : (b,) bool
     """
 
-    image: Tensor
     prob: Tensor
     known: Tensor
     weight: Tensor
     dist: Tensor
     classes: Tensor
-    replayed: Tensor
 
     @classmethod
     def of(cls, patches: Sequence[Patch], config: StarDistConfig) -> Self:
@@ -91,25 +88,13 @@ class Batch:
         )
         return cls(
             torch.stack([p.image for p in patches]).contiguous(memory_format=torch.channels_last),
+            torch.tensor([p.is_replayed for p in patches]),
             prob,
             known.float(),
             prob * (known & shaped),
             dist,
             torch.from_numpy(np.stack([_classes(p)[::gy, ::gx] for p in patches])),
-            torch.tensor([p.is_replayed for p in patches]),
         )
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-    def to(self, device: str) -> Batch:
-        """On another device."""
-        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
-        return replace(self, **moved)
-
-    def part(self, start: int, stop: int) -> Batch:
-        """Some of the patches."""
-        return replace(self, **{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
 
 
 def _classes(patch: Patch) -> NDArray[np.int64]:

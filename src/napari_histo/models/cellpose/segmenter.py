@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Box, Contours, ModelInfo, ObjectTable, Proposals, Thresholds, Tile
+from napari_histo.core import Box, ModelInfo, Proposals, Thresholds, Tile
 from napari_histo.errors import ModelError
 from napari_histo.models._device import pick_device, room
+from napari_histo.models._proposing import OutlinedSegmenter, no_proposals
 from napari_histo.models.cellpose.dynamics import find_masks
 from napari_histo.models.cellpose.size import SizeModel
 from napari_histo.models.cellpose.windows import Answers, Lattice, Windows, average, cut
@@ -61,7 +62,7 @@ class FlowNet(Protocol):
     def __call__(self, windows: Any, /) -> Any: ...
 
 
-class CellposeSegmenter:
+class CellposeSegmenter(OutlinedSegmenter):
     """Objects of any shape (Stringer et al., Nature Methods 2021; Pachitariu and Stringer, 2022).
 
     The probability threshold is that of a pixel: 0.5 is the package's ``cellprob_threshold`` 0, and
@@ -88,19 +89,14 @@ class CellposeSegmenter:
         device: str = "auto",
         size: SizeModel | float | None = None,
     ) -> None:
+        super().__init__(info)
         self.device = pick_device(device)
-        self._info = info
         self._size = size
         self._net: FlowNet = net.to(self.device)
         self._answers = self._asking(keep_bytes=0)
 
     def __repr__(self) -> str:
         return f"<CellposeSegmenter {self._info.name} on {self.device}>"
-
-    @property
-    def info(self) -> ModelInfo:
-        """The model's card."""
-        return self._info
 
     @property
     def precision(self) -> str:
@@ -243,36 +239,18 @@ class CellposeSegmenter:
         """See `Segmenter.propose`; each image is a whole one."""
         extent = Box(0, 0, images.shape[2], images.shape[1])
         if extent.is_empty:
-            return [_no_proposals() for _ in images]
+            nothing = replace(no_proposals(), columns={"flow_error": np.zeros(0, np.float32)})
+            return [nothing for _ in images]
         tiles = [Tile(0, extent, extent)] * len(images)
         fields = self.fields(images, tiles, extent)
         return [self.propose_from(f, tiles[0], extent, min_prob) for f in fields]
 
     def select(self, proposals: Proposals, thresholds: Thresholds) -> NDArray[np.int64]:
-        """See `Segmenter.select`."""
+        """See `Segmenter.select`; flows count too."""
         keep = proposals.prob > thresholds.prob
         if thresholds.nms < 1:
             keep &= proposals.columns["flow_error"] <= thresholds.nms
         return np.flatnonzero(keep)
-
-    def reach_px(self, proposals: Proposals) -> float:
-        """See `Segmenter.reach_px`; nothing is compared across tiles."""
-        return 0.0
-
-    def draw(self, proposals: Proposals) -> ObjectTable:
-        """See `Segmenter.draw`."""
-        return ObjectTable.build(
-            proposals.contours or Contours.empty(),
-            det_prob=proposals.prob,
-            classes=self._info.classes,
-            source=self._info.name,
-        )
-
-    def segment(self, images: NDArray[np.float32]) -> list[ObjectTable]:
-        """See `Segmenter.segment`."""
-        thresholds = self._info.thresholds
-        found = self.propose(images, thresholds.prob)
-        return [self.draw(p.take(self.select(p, thresholds))) for p in found]
 
 
 def _logit(prob: float) -> float:
@@ -300,10 +278,3 @@ def _centres(labels: NDArray[np.int32]) -> NDArray[np.float32]:
     area = np.bincount(number, minlength=n)[1:]
     sums = np.stack([np.bincount(number, v, n)[1:] for v in (x, y)], axis=1)
     return np.asarray(np.round((sums / area[:, None] + 0.5) * 16) / 16, np.float32)
-
-
-def _no_proposals() -> Proposals:
-    nothing = np.zeros(0, np.float32)
-    return Proposals(
-        nothing.reshape(0, 2), nothing, {"flow_error": nothing}, contours=Contours.empty()
-    )
