@@ -168,20 +168,6 @@ class TestAdding:
             add_model(asked)
         assert left(home) == []
 
-    @pytest.mark.parametrize("what", ["nothing", "empty folder", "damaged", "text"])
-    def test_what_is_no_model_leaves_nothing(self, tmp_path, mine, home, what):
-        source = tmp_path / what
-        if what == "empty folder":
-            source.mkdir()
-        elif what == "damaged":
-            shutil.copytree(mine, source)
-            (source / "weights.safetensors").write_bytes(b"no")
-        elif what == "text":
-            source.write_text("no model")
-        with pytest.raises(ModelError):
-            add_model(Addition(str(source)))
-        assert left(home) == []
-
 
 class TestRemoving:
     def test_what_was_added_goes(self, mine, home):

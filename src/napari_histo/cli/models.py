@@ -109,7 +109,8 @@ def add_command(
         if name or sha256 or licence or link or trust:
             raise ModelError("--shared lists a folder as it is; leave the other options out.")
         infos = add_shared_folder(Path(source).expanduser())
-        out.print(f"{len(infos)} model(s) of {source}: {', '.join(i.name for i in infos)}")
+        names = ", ".join(i.name for i in infos) or "those that are put there will be listed"
+        out.print(f"{len(infos)} model(s) of {source}: {names}", markup=False)
         return
     info = add_model(
         Addition(

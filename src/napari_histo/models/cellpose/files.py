@@ -161,7 +161,8 @@ def _size_of(path: Path, net: FlowNet) -> SizeModel | float | None:
 
 def _load_net(path: Path, info: ModelInfo, precision: str) -> tuple[FlowNet, ModelInfo]:
     """Whatever the file holds, and its card now that it is known."""
-    from napari_histo.models.cellpose.net import is_sam, load_cellpose_net, read_weights
+    from napari_histo.models.cellpose.net import is_sam, load_cellpose_net
+    from napari_histo.models.cellpose.reading import read_weights
 
     if path.is_dir():
         path = path / CELLPOSE_WEIGHTS

@@ -7,8 +7,6 @@ those of the published files.
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from napari_histo.errors import ModelError
+from napari_histo.models._reasons import reason_of
+from napari_histo.models.cellpose.reading import damaged, read_weights
 from napari_histo.models.cellpose.windows import CONVOLUTION
 
 __all__ = [
     "CellposeNet",
     "CellposeShape",
     "check_whole",
-    "damaged",
     "is_sam",
     "load_cellpose_net",
-    "read_weights",
     "save_cellpose_net",
 ]
 
@@ -213,7 +211,7 @@ def load_cellpose_net(path: Path, weights: Mapping[str, Tensor] | None = None) -
     except KeyError as error:
         raise _another(path, weights) from error
     except (RuntimeError, ValueError, IndexError) as error:
-        raise damaged(path, error) from error
+        raise damaged(path, reason_of(error)) from error
     check_whole(path, weights, missing, unknown)
     if shape.n_out != 3:
         raise ModelError(
@@ -233,47 +231,6 @@ def is_sam(weights: Mapping[str, Tensor]) -> bool:
     return _SAM_WORD in weights
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a torch or safetensors file; nothing in it is ever run.
-
-    Raises
-    ------
-    ModelError
-    """
-    if not path.is_file():
-        raise ModelError(f"{path} is missing. Give the path of a Cellpose model file.")
-    try:
-        found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path} is refused: it holds more than weights, or is damaged, and reading it could "
-            f"run a stranger's code ({_first_line(error)}). Ask for the weights alone (a state "
-            "dict, as Cellpose writes it, or safetensors)."
-        ) from error
-    except Exception as error:  # torch, zipfile and safetensors have no common error
-        raise damaged(path, _first_line(error)) from error
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise damaged(path, "it holds no named weights")
-    return {str(k).removeprefix("module."): v.float() for k, v in found.items()}
-
-
-def _read_torch(path: Path) -> Any:
-    # Of large files what is looked at alone is read; older ones are no archives.
-    mapped = zipfile.is_zipfile(path)
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-
-
-def _read_safetensors(path: Path) -> Any:
-    from safetensors.torch import load_file
-
-    return load_file(path)
-
-
-def _first_line(error: BaseException) -> str:
-    lines: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
-
-
 def check_whole(
     path: Path, weights: Mapping[str, Tensor], missing: Sequence[str], unknown: Sequence[str]
 ) -> None:
@@ -286,11 +243,6 @@ def check_whole(
         raise damaged(path, f"{bad[0]} holds values that are not finite")
 
 
-def damaged(path: Path, why: object) -> ModelError:
-    """What to say of a file that holds less than a network."""
-    return ModelError(f"{path} is no whole Cellpose model: {why}. Copy or download the file again.")
-
-
 def _another(path: Path, weights: Mapping[str, Tensor]) -> ModelError:
     if is_sam(weights):
         return ModelError(
@@ -300,5 +252,5 @@ def _another(path: Path, weights: Mapping[str, Tensor]) -> ModelError:
     names = ", ".join(list(weights)[:3]) or "nothing"
     return ModelError(
         f"{path} holds no Cellpose network (its weights begin with {names}). Choose a model file "
-        "of Cellpose."
+        "of Cellpose; of another model give its folder."
     )

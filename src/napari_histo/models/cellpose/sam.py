@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_histo.errors import MissingDependencyError, ModelError
-from napari_histo.models.cellpose.net import check_whole, damaged
+from napari_histo.models._reasons import reason_of
+from napari_histo.models.cellpose.net import check_whole
+from napari_histo.models.cellpose.reading import damaged
 from napari_histo.models.cellpose.windows import TRANSFORMER
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def load_sam_net(path: Path, weights: Mapping[str, Tensor], *, precision: str) -
     try:
         missing, unknown = net.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        raise damaged(path, error) from error
+        raise damaged(path, reason_of(error)) from error
     # The package's own loader leaves what is missing at random.
     check_whole(path, weights, missing, unknown)
     return SamNet(net.to(net.dtype)).eval()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_histo.errors import MissingDependencyError, ModelError
 from napari_histo.models._device import pick_device
+from napari_histo.models._reasons import reason_of
 from napari_histo.models.shelf.places import sha256_of
 
 __all__ = ["Run", "check_sum", "run_onnx", "run_script"]
@@ -99,7 +100,7 @@ def run_script(weights: Path, device: str) -> tuple[Run, str]:
 
 
 def _damaged(weights: Path, kind: str, error: Exception) -> ModelError:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return ModelError(
-        f"{weights} is no whole {kind} network: {first}. Copy or download the model again."
+        f"{weights} is no whole {kind} network: {reason_of(error)}. Copy or download the model "
+        "again."
     )

@@ -14,6 +14,7 @@ from scipy import ndimage, special
 from napari_histo.core import Contours, ModelInfo, PromptAnswer, PromptPatch
 from napari_histo.errors import ModelError
 from napari_histo.models._device import pick_device, pick_precision
+from napari_histo.models._reasons import reason_of
 from napari_histo.models.nuclick.maps import BOX, EXCLUDE, INCLUDE, draw_areas, draw_maps, encode
 from napari_histo.ops.normalize import Normalizer
 
@@ -216,6 +217,6 @@ def load_click_net(path: Path) -> ClickNet:
         net.load_state_dict(load_file(path))
     except Exception as error:  # safetensors' own errors, OSError, RuntimeError of torch
         raise ModelError(
-            f"{path} does not hold a click network: {error}. Copy it again."
+            f"{path} does not hold a click network: {reason_of(error)}. Copy it again."
         ) from error
     return net.eval()

@@ -21,6 +21,7 @@ from napari_histo.core import ModelInfo
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.models._device import pick_device
+from napari_histo.models._reasons import reason_of
 from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS, read_info, read_json
 from napari_histo.ops.finite import finite
 from napari_histo.store.write import atomic_path
@@ -261,7 +262,7 @@ def _read_net(folder: Path, shape: NetShape) -> RegionNet:
         net.load_state_dict(load_file(folder / SHIPPED_WEIGHTS))
     except Exception as error:  # safetensors' own errors, OSError, RuntimeError of torch
         raise ModelError(
-            f"{folder / SHIPPED_WEIGHTS} does not hold this region network: {error}. Copy the "
-            "model again."
+            f"{folder / SHIPPED_WEIGHTS} does not hold this region network: {reason_of(error)}. "
+            "Copy the model again."
         ) from error
     return net.eval()

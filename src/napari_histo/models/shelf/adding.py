@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
@@ -25,7 +26,7 @@ from napari_histo.models.shelf.places import (
     user_folder,
 )
 from napari_histo.store.lock import FileLock
-from napari_histo.store.write import atomic_path, make_folder
+from napari_histo.store.write import atomic_path, check_writable, make_folder
 
 __all__ = ["Addition", "add", "files_of", "remove"]
 
@@ -83,13 +84,13 @@ def add(asked: Addition, taken: Collection[str]) -> Place:
     """
     with _alone() as home:
         if not is_url(asked.source):
-            path = Path(asked.source).expanduser().absolute()
-            if not path.exists():
-                raise ModelError(f"{path} does not exist. Give a folder, a file, or a URL.")
-            return _keep(asked, path, home, taken)
+            return _keep(asked, _given(asked.source), home, taken)
         if asked.link:
             raise ModelError("A model from a URL cannot be linked; leave --link out.")
-        with fetch(asked.source, asked.sha256, home) as fetched:
+        with (
+            fetch(asked.source, asked.sha256, home) as fetched,
+            _told_of(fetched, asked.source),
+        ):
             return _keep(asked, fetched, home, taken)
 
 
@@ -135,6 +136,28 @@ def files_of(path: Path) -> dict[str, Path]:
     return {p.relative_to(path).as_posix(): p for p in inside if p.is_file() and p.name != RECORD}
 
 
+def _given(source: str) -> Path:
+    """A folder or file of this machine."""
+    if not source.strip():
+        raise ModelError("Nothing was given. Give a folder, a file, or a URL.")
+    # Not Path.expanduser, which fails where there is no such person.
+    path = Path(os.path.expanduser(source)).absolute()  # noqa: PTH111
+    if not path.exists():
+        raise ModelError(f"{path} does not exist. Give a folder, a file, or a URL.")
+    return path
+
+
+@contextmanager
+def _told_of(copy: Path, given: Path | str) -> Iterator[None]:
+    """Let errors name what the user gave, not our passing copy of it."""
+    try:
+        yield
+    except ModelError as error:
+        if str(copy) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(copy), str(given))) from error
+
+
 def _keep(asked: Addition, path: Path, home: Path, taken: Collection[str]) -> Place:
     info = describe(path)
     licence = asked.licence or info.licence
@@ -154,7 +177,8 @@ def _keep(asked: Addition, path: Path, home: Path, taken: Collection[str]) -> Pl
         }
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         (work / RECORD).write_text(text, encoding="utf-8")
-        _check_loads(Place(name, at, record=record))
+        with _told_of(at, path):
+            _check_loads(Place(name, at, record=record))
     return Place(name, home / name / str(record["path"]), record=record)
 
 
@@ -211,6 +235,7 @@ def _check_loads(place: Place) -> None:
 def _alone() -> Iterator[Path]:
     """The user's folder, with no other program adding to it, and nothing half left in it."""
     home = make_folder(user_folder())
+    check_writable(home / ".lock")
     lock = FileLock(home / ".lock", f"The folder of your models {home}")
     try:
         for left in (*home.glob(".*.part"), *home.glob(".*.old")):

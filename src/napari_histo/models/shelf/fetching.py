@@ -11,20 +11,37 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from napari_histo.errors import ModelError, ModelUnavailableError
+from napari_histo.models._reasons import reason_of
 from napari_histo.models.foreign.description import has_description
 from napari_histo.models.shelf.folder import is_whole
 
 __all__ = ["fetch", "is_url"]
 
 _URL = re.compile(r"(?:https?|ftp)://[^/\s]+/\S+", re.IGNORECASE)
+#: One letter before the colon is a drive.
+_LIKE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 #: A model of today's largest kind has 1.2 GB; what unpacks to more is no model.
 _MOST_BYTES = 4 << 30
 
 
 def is_url(source: str) -> bool:
-    """True for what has to be downloaded."""
-    return bool(_URL.fullmatch(source))
+    """True for what has to be downloaded.
+
+    Raises
+    ------
+    ModelError
+        It looks like a URL, but is none that can be downloaded.
+    """
+    if not _LIKE_URL.match(source) or Path(source).exists():
+        return False
+    if not _URL.fullmatch(source):
+        raise ModelError(
+            f"{source} cannot be downloaded: wanted is the address of one file, "
+            "https://HOST/FILE (or http, ftp). Otherwise download it elsewhere and give the "
+            "file's path."
+        )
+    return True
 
 
 @contextmanager
@@ -74,10 +91,17 @@ def _retrieve(url: str, sha256: str, into: Path) -> Path:
         ) from error
     except Exception as error:  # requests' own tree of errors, and the disk's
         raise ModelUnavailableError(
-            f"{url} could not be downloaded ({type(error).__name__}: {error}). Check the address "
+            f"{url} could not be downloaded ({_first_cause(error)}). Check the address "
             "and the connection, or download it elsewhere and give the file's path."
         ) from error
     return Path(file)
+
+
+def _first_cause(error: BaseException) -> str:
+    """Of a chain of errors, each of which repeats the one before it, what went wrong first."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return getattr(error, "strerror", None) or reason_of(error)
 
 
 def _unpacked(archive: Path, into: Path) -> Path:

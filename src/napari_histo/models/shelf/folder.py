@@ -66,7 +66,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is not readable JSON: {error}. Copy the model again.") from error
     if not isinstance(words, dict):
-        raise ModelError(f"{path} holds a {type(words).__name__}, not named values.")
+        raise ModelError(
+            f"{path} holds a {type(words).__name__}, not named values. Copy the model again."
+        )
     return words
 
 

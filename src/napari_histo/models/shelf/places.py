@@ -19,6 +19,7 @@ from napari_histo.errors import ModelError
 from napari_histo.models.cellpose.files import file_info
 from napari_histo.models.foreign.description import has_description, read_description
 from napari_histo.models.shelf.folder import is_whole, read_info
+from napari_histo.models.shelf.kinds import check_weights_file
 
 __all__ = [
     "RECORD",
@@ -67,10 +68,14 @@ class Place:
     @property
     def info(self) -> ModelInfo:
         """Its card, under its name here; raises ModelError where it is damaged."""
-        info = describe(self.path)
+        info = _card_of(self.path)
         said = {k: self.record[k] for k in ("licence", "source") if self.record.get(k)}
         sha256 = info.sha256 or self._recorded_sum()
         return replace(info, name=self.name, sha256=sha256, **said)
+
+    def check(self) -> None:
+        """Raise ModelError where its card cannot be read."""
+        _card_of(self.path)
 
     def _recorded_sum(self) -> str | None:
         """SHA-256 of the weights when they were added, for what is kept of a run."""
@@ -120,7 +125,7 @@ def find_places(taken: Iterable[str] = ()) -> tuple[dict[str, Place], list[str]]
             notes.append(f"{place.path} is not listed: the name {place.name!r} is that of {owner}.")
             continue
         try:
-            place.info  # noqa: B018 - to see whether it can be read
+            place.check()
         except ModelError as error:
             notes.append(f"{place.name} is not listed: {error}")
             continue
@@ -144,13 +149,20 @@ def find_place(name: str) -> Place | None:
 
 
 def describe(path: Path) -> ModelInfo:
-    """Card of a folder or file, without loading a network.
+    """Card of a folder or file that somebody named, without loading a network.
 
     Raises
     ------
     ModelError
         It is not a model, or its card is damaged.
     """
+    if path.is_file():
+        check_weights_file(path)
+    return _card_of(path)
+
+
+def _card_of(path: Path) -> ModelInfo:
+    """The same of a model that is on a list; whether it is whole, `verify` tells."""
     if path.is_file():
         return file_info(path)
     return read_description(path).info if has_description(path) else read_info(path)

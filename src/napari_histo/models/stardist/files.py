@@ -16,6 +16,7 @@ from torch import Tensor
 
 from napari_histo.core import Thresholds
 from napari_histo.errors import ModelError
+from napari_histo.models._reasons import reason_of
 from napari_histo.models.shelf.folder import (
     SHIPPED_WEIGHTS,
     STOCK_WEIGHTS,
@@ -126,8 +127,8 @@ def _floats(net: StarDistNet) -> dict[str, Tensor]:
 
 def _damaged(path: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"{path} does not hold the weights that config.json beside it describes: {error}. "
-        "Copy or download the model's folder again."
+        f"{path} does not hold the weights that config.json beside it describes: "
+        f"{reason_of(error)}. Copy or download the model's folder again."
     )
 
 
