@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accuracy import SETS, Image, found_in, read_set, shift_stains
-from napari_histo.core import Box, SlideReader
+from napari_histo.core import Box, Segmenter, SlideReader
 from napari_histo.errors import StainError
 from napari_histo.models import load_model
 from napari_histo.ops.metrics import Agreement, compare_labels
@@ -124,7 +124,7 @@ def _slide_name(image: Image, set_name: str) -> str:
 
 
 def run(
-    images: list[Image], model: object, shift: Shift, choice: ColourChoice, set_name: str
+    images: list[Image], model: Segmenter, shift: Shift, choice: ColourChoice, set_name: str
 ) -> Agreement:
     """Pooled agreement with the truth."""
     readers = [shifted(image, shift) for image in images]
@@ -132,7 +132,7 @@ def run(
     found = []
     for image, reader, fitted in zip(images, readers, colours, strict=True):
         view = reader if fitted is None else fitted.view(reader)
-        table = found_in(view, model, image.pixel_size)  # type: ignore[arg-type]
+        table = found_in(view, model, image.pixel_size)
         height, width = image.labels.shape
         found.append(compare_labels(image.labels, rasterise(table, Box(0, 0, width, height))))
     return reduce(add, found)
