@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_histo.core import Box, CancelToken, Progress, result_of
-from napari_histo.errors import Cancelled, HistoError
+from napari_histo.errors import Cancelled
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewProject
 from napari_histo.learning.rounds.query import QueryWish, query
@@ -118,14 +118,11 @@ class LearningController(RoundRegions):
         project, cancel = self.state.project, CancelToken()
         if project is None:
             return
-        desk = self._desk_of_round()
-        try:
-            save = None if desk is None else desk.prepare_save()
-        except HistoError as error:
-            self.fail(error)
+        prepared = self._prepare_save()
+        if prepared is None:
             return
         whole: Generator[Progress, None, Any] = training(
-            project, self._tools, cancel, partial=partial, save=save
+            project, self._tools, cancel, partial=partial, save=prepared.save
         )
 
         def work(report: Report) -> tuple[LearningProject, Overview]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psygnal import Signal
@@ -30,6 +30,13 @@ __all__ = ["RoundRegions"]
 
 _log = logging.getLogger(__name__)
 _STATUSES = {status_class(status): status for status in QueryStatus}
+
+
+class _Prepared(NamedTuple):
+    """The Annotate panel's session, and what saves its file; None where there is nothing to do."""
+
+    desk: AnnotationController | None
+    save: Callable[[], None] | None
 
 
 class RoundRegions:
@@ -160,17 +167,22 @@ class RoundRegions:
         found = (self._desk_of(row) for row in self.state.regions)
         return next((desk for desk in found if desk is not None), None)
 
+    def _prepare_save(self) -> _Prepared | None:
+        """What saves what is open of the round; None where it cannot be, which is told."""
+        desk = self._desk_of_round()
+        try:
+            return _Prepared(desk, None if desk is None else desk.prepare_save())
+        except HistoError as error:
+            self.fail(error)
+            return None
+
     def _see_to_files(self) -> None:
         """Save, mark and open, one after the other: two of them would want the same file."""
         project, row, marks = self.state.project, self._wanted, dict(self._marks)
-        if project is None:
+        prepared = None if project is None else self._prepare_save()
+        if project is None or prepared is None:
             return
-        desk = self._desk_of_round()
-        try:
-            save = None if desk is None else desk.prepare_save()
-        except HistoError as error:
-            self.fail(error)
-            return
+        desk, save = prepared
         by_file: dict[Path, dict[UUID, QueryStatus]] = {}
         for key, status in marks.items():
             marked = self.state.row(key)
