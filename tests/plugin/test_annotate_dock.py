@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog, QInputDialog
 
 from napari_histo.core import ClassDef, ClassScheme, Contours, ObjectState, ObjectTable
-from napari_histo.plugin.annotate import dock as annotate
+from napari_histo.plugin import objects_dock
 from napari_histo.plugin.annotate.chips import free_colour
 from napari_histo.plugin.annotate.dock import AnnotateDock
 from napari_histo.plugin.layers import add_objects
@@ -439,7 +439,7 @@ def test_a_second_window_on_one_file_is_refused_with_one_message(
     desk, viewer, engine, qtbot, monkeypatch, tmp_path
 ):
     told = []
-    monkeypatch.setattr(annotate, "notify", told.append)
+    monkeypatch.setattr(objects_dock, "notify", told.append)
     other = Desk(viewer, engine, qtbot, desk.image, tmp_path)
     other.form.start.image_box.setCurrentIndex(0)
     other.form.start.start_button.click()

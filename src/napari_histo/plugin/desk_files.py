@@ -8,9 +8,9 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_histo.session.annotate.desk import Desk
 
-__all__ = ["ask_and_import_classes", "ask_and_save", "notify", "with_suffix"]
+__all__ = ["SAVE_FILTER", "ask_and_import_classes", "ask_and_save", "notify", "with_suffix"]
 
-_SAVE_FILTER = (
+SAVE_FILTER = (
     "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
 )
 
@@ -20,7 +20,7 @@ def ask_and_save(parent: QWidget, session: Desk) -> None:
     kept, choice = session.state.kept, session.state.image
     name = "objects" if choice is None else Path(choice.reader.info.name).stem
     proposed = kept.target or Path.cwd() / f"{name}.geojson"
-    chosen, kind = QFileDialog.getSaveFileName(parent, "Save objects", str(proposed), _SAVE_FILTER)
+    chosen, kind = QFileDialog.getSaveFileName(parent, "Save objects", str(proposed), SAVE_FILTER)
     if chosen:
         # The dialog has asked whether to replace a file that is there.
         session.save(with_suffix(Path(chosen), kind), overwrite=True)

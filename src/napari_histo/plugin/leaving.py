@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 
-from napari_histo.plugin.threads import AtEnd
+from napari_histo.plugin.threads import connect_while
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -43,10 +42,8 @@ class Leaving:
         timer.setSingleShot(True)
         timer.setInterval(_CALM_MS)
         timer.timeout.connect(self._take_one)
-        wires = (viewer.layers.events.removed, viewer.layers.events.inserted)
-        for event in wires:
-            event.connect(self._wait)
-        panel.destroyed.connect(AtEnd(*(partial(event.disconnect, self._wait) for event in wires)))
+        layers = viewer.layers.events
+        connect_while(panel, [(e, self._wait) for e in (layers.removed, layers.inserted)])
 
     def add(self, layer: Layer) -> None:
         """Hide a layer now, and take it away later, unless it is shown again meanwhile."""

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QLayout,
+    QPushButton,
     QSizePolicy,
+    QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
-__all__ = ["LabelledRow", "combo", "form_grid", "row", "set_kind", "show_choices", "small_label"]
+__all__ = [
+    "LabelledRow",
+    "PanelForm",
+    "column",
+    "combo",
+    "elided_label",
+    "form_grid",
+    "push_button",
+    "row",
+    "set_kind",
+    "show_choices",
+    "small_label",
+]
 
 #: Width of the column of labels, so that the fields of all groups are aligned.
 _LABELS_PX = 78
@@ -63,6 +78,28 @@ def row(first: QWidget, *rest: QWidget, spacing: int = 8) -> QHBoxLayout:
     return layout
 
 
+def column(*parts: QWidget | QLayout | int, spacing: int = 8) -> QVBoxLayout:
+    """One below the other; a number is a gap of so many pixels more."""
+    layout = QVBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for part in parts:
+        if isinstance(part, int):
+            layout.addSpacing(part)
+        elif isinstance(part, QLayout):
+            layout.addLayout(part)
+        else:
+            layout.addWidget(part)
+    return layout
+
+
+def push_button(text: str, tip: str) -> QPushButton:
+    """A button that says more under the mouse."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    return made
+
+
 def combo(tip: str) -> QComboBox:
     """A box of choices that does not make the dock wide."""
     box = QComboBox()
@@ -79,6 +116,15 @@ def small_label() -> QLabel:
     label = QLabel()
     label.setWordWrap(True)
     label.setProperty("kind", "")
+    return label
+
+
+def elided_label() -> QLabel:
+    """A name in one line; what is too long is cut in the middle."""
+    label = QElidingLabel()
+    label.setElideMode(Qt.TextElideMode.ElideMiddle)
+    # What is wider than the dock upsets its heights.
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
 
 
@@ -99,3 +145,38 @@ def show_choices(box: QComboBox, items: Sequence[tuple[str, object]]) -> None:
             box.addItem(text, data)
         still = [i for i, (_, data) in enumerate(items) if data == chosen]
         box.setCurrentIndex(still[0] if still else min(0, len(items) - 1))
+
+
+class PanelForm(QWidget):
+    """Parts of a panel from top to bottom, and under them one message.
+
+    Subclasses make the parts, then call `_lay_out`.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+    width_px : int
+        The least.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, width_px: int = 324) -> None:
+        super().__init__(parent)
+        self.setMinimumWidth(width_px)
+        self.message = small_label()
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def _lay_out(self, *parts: QWidget | QLayout, tallest: QWidget | None = None) -> None:
+        """Put the parts together; `tallest` takes the height that is left."""
+        layout = column(*parts, self.message)
+        layout.setContentsMargins(10, 8, 10, 8)
+        if tallest is None:
+            layout.addStretch()
+        else:
+            layout.setStretchFactor(tallest, 1)
+        self.setLayout(layout)
+
+    def show_message(self, text: str, kind: str = "") -> None:
+        """The one thing to tell the user; `kind` is "", "warning" or "error"."""
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+        set_kind(self.message, kind)

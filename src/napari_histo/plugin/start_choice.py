@@ -10,11 +10,11 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_histo.core import ClassScheme
 from napari_histo.errors import HistoError
-from napari_histo.plugin.annotate.form import StartPanel
 from napari_histo.plugin.annotate.start import Beginning, beginnings, source_path
 from napari_histo.plugin.geometry import hint_um, pixel_size_of
 from napari_histo.plugin.image_stacks import image_stacks
 from napari_histo.plugin.layers import image_layers, reader_of
+from napari_histo.plugin.objects_form import StartPanel
 from napari_histo.plugin.parts import show_choices
 from napari_histo.session import ImageChoice
 from napari_histo.session.annotate.desk import Desk

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from threading import Event, RLock
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined] # qtpy's own name
 
-__all__ = ["AtEnd", "Mailbox"]
+__all__ = ["AtEnd", "Mailbox", "connect_while"]
 
 _is_collecting = False
 
@@ -45,6 +46,15 @@ class AtEnd:
         if not _is_collecting:
             for call in self._calls:
                 call()
+
+
+def connect_while(
+    thing: QObject, wires: Sequence[tuple[Any, Callable[..., object]]], *ends: Callable[[], object]
+) -> None:
+    """Connect events that outlive a Qt object to slots until it ends; then call `ends`, too."""
+    for event, slot in wires:
+        event.connect(slot)
+    thing.destroyed.connect(AtEnd(*ends, *(partial(e.disconnect, slot) for e, slot in wires)))
 
 
 class _Closing:

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QLabel,
-    QMenu,
-    QPushButton,
-    QSizePolicy,
-    QTabBar,
-    QVBoxLayout,
-    QWidget,
-)
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QTabBar, QWidget
 
 from napari_histo.core import ClassScheme
-from napari_histo.plugin.annotate.chips import ClassChips
-from napari_histo.plugin.annotate.form import ReviewBar, StartPanel
-from napari_histo.plugin.annotate.keys import Keys
 from napari_histo.plugin.classify.thresholds import ThresholdPanel
 from napari_histo.plugin.classify.words import (
     examples_text,
@@ -26,7 +13,8 @@ from napari_histo.plugin.classify.words import (
     quality_text,
     quality_tip,
 )
-from napari_histo.plugin.parts import combo, form_grid, row, set_kind, small_label
+from napari_histo.plugin.objects_form import ObjectsForm, ReviewBar
+from napari_histo.plugin.parts import column, combo, form_grid, push_button, row, small_label
 from napari_histo.session import AnnotationState
 from napari_histo.session.classify.state import ClassifyState, Stains, Way
 
@@ -37,7 +25,7 @@ _WAYS = {Way.EXAMPLES: "By examples", Way.THRESHOLD: "By threshold"}
 _STAINS = {Stains.AUTO: "automatic", Stains.HE: "H&E", Stains.HDAB: "H-DAB"}
 
 
-class ClassifyForm(QWidget):
+class ClassifyForm(ObjectsForm):
     """The parts, as attributes; first only `start` is seen, then only the others.
 
     Parameters
@@ -46,34 +34,29 @@ class ClassifyForm(QWidget):
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setMinimumWidth(_WIDTH_PX)
-        self.start = StartPanel()
+        super().__init__(parent, width_px=_WIDTH_PX)
         self.start.start_button.setText("Start classifying")
         self.start.image_box.setToolTip("Image whose cells are to be told apart.")
         self.start.objects_box.setToolTip("The cells.")
-        self.chips = ClassChips()
-        self.examples_page = ExamplesPage()
-        self.threshold_page = ThresholdPanel()
-        self.message = small_label()
-        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._make_parts()
-        self.work = self._work_panel()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 8, 10, 8)
-        layout.setSpacing(8)
-        for part in (self.start, self.work, self.message):
-            layout.addWidget(part)
-        layout.addStretch()
-        self.show_open(None)
-        self.show_message("")
-
-    def _make_parts(self) -> None:
-        self.title = QElidingLabel()
-        self.title.setElideMode(Qt.TextElideMode.ElideMiddle)
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.close_button = QPushButton("Close")
         self.close_button.setToolTip("Stop classifying this image. Nothing is lost.")
+        self.fill_box.setToolTip("How objects are drawn. Examples have bold outlines.")
+        self.examples_page = ExamplesPage(self.review)
+        self.threshold_page = ThresholdPanel()
+        self._make_choices()
+        self._make_results()
+        self._lay_out_work(
+            self.ways,
+            self.hint,
+            self.chips,
+            self.examples_page,
+            self.threshold_page,
+            form_grid(("Stains", self.stains_box), ("Show", self.fill_box)),
+            self.found,
+            self.kept,
+            row(self.apply_button, self.undo_button, self.save_button),
+        )
+
+    def _make_choices(self) -> None:
         self.ways = QTabBar()
         self.ways.setExpanding(True)
         self.ways.setDrawBase(False)
@@ -85,63 +68,21 @@ class ClassifyForm(QWidget):
         )
         for stains, text in _STAINS.items():
             self.stains_box.addItem(text, stains)
-        self.fill_box = combo("How objects are drawn. Examples have bold outlines.")
-        for text, filled in (("outlines", False), ("filled", True)):
-            self.fill_box.addItem(text, filled)
+
+    def _make_results(self) -> None:
         self.found = QLabel()
         self.found.setWordWrap(True)
         self.kept = small_label()
-        self.apply_button = QPushButton("Apply")
+        self.apply_button = push_button(
+            "Apply", "Give all objects the class that they are shown in. Undo takes it back."
+        )
         self.apply_button.setObjectName("run")
-        self.apply_button.setToolTip(
-            "Give all objects the class that they are shown in. Undo takes it back."
-        )
         self.undo_button = QPushButton("Undo")
-        self.save_button = QPushButton("Save")
-        self.save_button.setToolTip(
-            "Apply, and write the objects to their file, with the classifier beside it."
+        self.save_button = push_button(
+            "Save", "Apply, and write the objects to their file, with the classifier beside it."
         )
-
-    def _work_panel(self) -> QWidget:
-        panel = QWidget()
-        layout = QVBoxLayout(panel)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addLayout(row(self.title, self.close_button))
-        layout.addWidget(self.ways)
-        layout.addWidget(self.hint)
-        layout.addWidget(self.chips)
-        layout.addWidget(self.examples_page)
-        layout.addWidget(self.threshold_page)
-        layout.addLayout(form_grid(("Stains", self.stains_box), ("Show", self.fill_box)))
-        layout.addWidget(self.found)
-        layout.addWidget(self.kept)
-        layout.addLayout(row(self.apply_button, self.undo_button, self.save_button))
-        return panel
 
     # -- showing the state -----------------------------------------------------------------------
-
-    def set_keys(self, keys: Keys) -> None:
-        """Tell other keys."""
-        self.examples_page.review.set_keys(keys)
-
-    def set_colours(self, text: str, quiet: str) -> None:
-        """Draw the pictures in the colours of the theme."""
-        self.chips.set_colours(text)
-        self.examples_page.review.set_colours(text, quiet)
-
-    def show_open(self, title: str | None) -> None:
-        """Show what is classified, or what could be where nothing is."""
-        self.start.setVisible(title is None)
-        self.work.setVisible(title is not None)
-        self.title.setText(title or "")
-        self.title.setToolTip(title or "")
-
-    def show_message(self, text: str, kind: str = "") -> None:
-        """The one thing to tell the user; `kind` is "", "warning" or "error"."""
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
-        set_kind(self.message, kind)
 
     def render_state(
         self, state: AnnotationState, known: ClassifyState, *, classes: ClassScheme, is_rgb: bool
@@ -181,7 +122,7 @@ class ClassifyForm(QWidget):
 class ExamplesPage(QWidget):
     """Examples, what was learned of them, and the walk through what is in doubt."""
 
-    def __init__(self) -> None:
+    def __init__(self, review: ReviewBar) -> None:
         super().__init__()
         self.examples = small_label()
         self.quality = small_label()
@@ -189,25 +130,20 @@ class ExamplesPage(QWidget):
         self.take_button.setToolTip(
             "Objects that came with a class, from QuPath for example, become examples of it."
         )
-        self.review = ReviewBar()
+        self.review = review
         self.review.buttons["delete"].hide()
-        self.files_button = QPushButton("File")
-        self.files_button.setToolTip("Use a classifier on other images, or one of another image.")
+        self.files_button = push_button(
+            "File", "Use a classifier on other images, or one of another image."
+        )
         menu = QMenu(self.files_button)
         self.load_action = menu.addAction("Load a classifier…")
         self.save_action = menu.addAction("Save the classifier as…")
         self.forget_action = menu.addAction("Learn from the examples here")
         self.files_button.setMenu(menu)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(self.take_button)
-        layout.addLayout(
-            form_grid(
-                ("Examples", row(self.examples, self.files_button)), ("Accuracy", self.quality)
-            )
+        facts = form_grid(
+            ("Examples", row(self.examples, self.files_button)), ("Accuracy", self.quality)
         )
-        layout.addWidget(self.review)
+        self.setLayout(column(self.take_button, facts, self.review, spacing=6))
 
     def render_state(self, known: ClassifyState) -> None:
         """Show the state."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QLayout, QProgressBar, QWidget
 from superqt import QElidingLabel
 
 from napari_histo.core.rounds import QueryStatus
@@ -13,19 +12,18 @@ from napari_histo.learning.rounds.folder import Stage
 from napari_histo.plugin.learning.choice import ChoicePanel
 from napari_histo.plugin.learning.list import RegionList
 from napari_histo.plugin.learning.rounds import ComparePanel, CurvesPanel, RoundTable
-from napari_histo.plugin.parts import row, set_kind, small_label
+from napari_histo.plugin.parts import PanelForm, push_button, row, small_label
 from napari_histo.session.learning.state import STOPPABLE, LearningState, RoundRow, Task
 
 __all__ = ["LearningForm"]
 
-_WIDTH_PX = 324
 _WELCOME = (
     "Mend what a model finds in a few small regions, let it learn from them, and see whether it "
     "got better. Make a project of your slides, or open one."
 )
 
 
-class LearningForm(QWidget):
+class LearningForm(PanelForm):
     """The parts, as attributes.
 
     Parameters
@@ -35,23 +33,24 @@ class LearningForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(_WIDTH_PX)
         self.title = QElidingLabel("No project yet")
-        self.new_button = _button("New…", "Make a project of slides and a model to begin with.")
-        self.open_button = _button("Open…", "Open a project's folder.")
+        self.new_button = push_button("New…", "Make a project of slides and a model to begin with.")
+        self.open_button = push_button("Open…", "Open a project's folder.")
         self.facts = small_label()
         self.regions = RegionList()
-        self.next_button = _button("Next region", "Show the next region that waits.  Ctrl+Return")
-        self.done_button = _button(
+        self.next_button = push_button(
+            "Next region", "Show the next region that waits.  Ctrl+Return"
+        )
+        self.done_button = push_button(
             "Done", "Every nucleus in this region is right; go on with the next."
         )
-        self.skip_button = _button("Skip", "This region is not worth it; go on with the next.")
+        self.skip_button = push_button("Skip", "This region is not worth it; go on with the next.")
         self.choice = ChoicePanel()
-        self.round_button = _button("New round", "Choose regions that are worth annotating.")
-        self.train_button = _button(
+        self.round_button = push_button("New round", "Choose regions that are worth annotating.")
+        self.train_button = push_button(
             "Train", "Collect what is done, learn from it, and check whether it got better."
         )
-        self.give_up_button = _button(
+        self.give_up_button = push_button(
             "Give up…", "Give this round up: its regions teach and judge no more."
         )
         self.round_button.setObjectName("run")
@@ -59,38 +58,36 @@ class LearningForm(QWidget):
         self.progress_text = small_label()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.cancel_button = _button("Cancel", "Stop; training goes on from there another time.")
+        self.cancel_button = push_button(
+            "Cancel", "Stop; training goes on from there another time."
+        )
         self.curves = CurvesPanel()
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
         self.rounds = RoundTable()
-        self.use_button = _button(
+        self.use_button = push_button(
             "Use this model…", "Use the chosen round's model from now on; nothing is deleted."
         )
         self.compare = ComparePanel()
-        self.message = small_label()
-        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._lay_out()
+        self._lay_out(*self._parts(), tallest=self.regions)
 
-    def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 8, 10, 8)
-        layout.setSpacing(8)
-        layout.addLayout(row(self.title, self.new_button, self.open_button, spacing=6))
-        layout.addWidget(self.facts)
-        layout.addWidget(self.regions, 1)
-        layout.addLayout(row(self.next_button, self.done_button, self.skip_button, spacing=6))
-        layout.addWidget(self.choice)
-        layout.addLayout(row(self.round_button))
-        layout.addLayout(row(self.train_button, self.give_up_button, spacing=6))
-        layout.addWidget(self.progress_text)
-        layout.addLayout(row(self.bar, self.cancel_button))
-        layout.addWidget(self.sentence)
-        layout.addWidget(self.curves)
-        layout.addWidget(self.rounds)
-        layout.addLayout(row(QWidget(), self.use_button))
-        layout.addWidget(self.compare)
-        layout.addWidget(self.message)
+    def _parts(self) -> list[QWidget | QLayout]:
+        return [
+            row(self.title, self.new_button, self.open_button, spacing=6),
+            self.facts,
+            self.regions,
+            row(self.next_button, self.done_button, self.skip_button, spacing=6),
+            self.choice,
+            row(self.round_button),
+            row(self.train_button, self.give_up_button, spacing=6),
+            self.progress_text,
+            row(self.bar, self.cancel_button),
+            self.sentence,
+            self.curves,
+            self.rounds,
+            row(QWidget(), self.use_button),
+            self.compare,
+        ]
 
     def render_state(self, state: LearningState) -> None:
         """Show a state."""
@@ -179,9 +176,7 @@ class LearningForm(QWidget):
             text = _WELCOME
         elif not text and state.is_annotating and state.task is Task.NONE:
             text = _advice(state)
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
-        set_kind(self.message, kind)
+        self.show_message(text, kind)
 
 
 def facts_text(state: LearningState) -> str:
@@ -215,9 +210,3 @@ def _advice(state: LearningState) -> str:
     if state.n_waiting:
         return f"{state.n_waiting} regions wait. Train when you like: what waits is left out."
     return "Every region is done or skipped. Now press Train."
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

@@ -10,15 +10,19 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QProgressBar,
-    QPushButton,
-    QSizePolicy,
     QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
-from napari_histo.plugin.parts import combo, row, set_kind, small_label
+from napari_histo.plugin.parts import (
+    PanelForm,
+    column,
+    combo,
+    elided_label,
+    push_button,
+    row,
+    small_label,
+)
 from napari_histo.plugin.qupath.conflicts import ConflictList
 from napari_histo.plugin.qupath.list import ImageList
 from napari_histo.session.qupath.state import Preview, QuPathState, Step
@@ -26,7 +30,6 @@ from napari_histo.session.qupath.words import DIRECTIONS, changes_table, project
 
 __all__ = ["PreviewPanel", "QuPathForm"]
 
-_WIDTH_PX = 324
 _WELCOME = (
     "Open a QuPath project: its images are listed here, and what you annotate in napari and what "
     "others annotate in QuPath is kept in step."
@@ -39,7 +42,7 @@ _TIPS = {
 }
 
 
-class QuPathForm(QWidget):
+class QuPathForm(PanelForm):
     """The parts, as attributes.
 
     Parameters
@@ -49,11 +52,10 @@ class QuPathForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setMinimumWidth(_WIDTH_PX)
         self.project_box = combo("Projects that were opened lately.")
-        self.open_button = QPushButton("Open…")
-        self.open_button.setToolTip(
-            "Open a QuPath project: its project.qpproj, or the exchange.json of an exchange."
+        self.open_button = push_button(
+            "Open…",
+            "Open a QuPath project: its project.qpproj, or the exchange.json of an exchange.",
         )
         self.facts = small_label()
         self.pages = QStackedWidget()
@@ -61,16 +63,8 @@ class QuPathForm(QWidget):
         self.pages.addWidget(self.browse)
         self.pages.addWidget(self.preview)
         self.progress = ProgressPanel()
-        self.message = small_label()
-        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 8, 10, 8)
-        layout.setSpacing(8)
-        layout.addLayout(row(self.project_box, self.open_button))
-        layout.addWidget(self.facts)
-        layout.addWidget(self.pages, 1)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.message)
+        top = row(self.project_box, self.open_button)
+        self._lay_out(top, self.facts, self.pages, self.progress, tallest=self.pages)
 
     def render_state(self, state: QuPathState) -> None:
         """Show a state."""
@@ -97,9 +91,7 @@ class QuPathForm(QWidget):
             text, kind = state.blocker, "warning"
         elif not text and not state.opened and not state.preview and state.step is Step.IDLE:
             text = _HINT
-        self.message.setText(text)
-        self.message.setVisible(bool(text))
-        set_kind(self.message, kind)
+        self.show_message(text, kind)
 
 
 class BrowsePanel(QWidget):
@@ -112,16 +104,13 @@ class BrowsePanel(QWidget):
         self.filter.setClearButtonEnabled(True)
         self.images = ImageList()
         self.note = NoteBar()
-        self.buttons = {name: _button(name.capitalize(), tip) for name, tip in _TIPS.items()}
+        self.buttons = {name: push_button(name.capitalize(), tip) for name, tip in _TIPS.items()}
         self.buttons["sync"].setObjectName("run")
-        self.undo_button = _button("Undo", "Take this image's last sync back, on both sides.")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addWidget(self.filter)
-        layout.addWidget(self.images, 1)
-        layout.addWidget(self.note)
-        layout.addLayout(row(*self.buttons.values(), self.undo_button, spacing=6))
+        self.undo_button = push_button("Undo", "Take this image's last sync back, on both sides.")
+        buttons = row(*self.buttons.values(), self.undo_button, spacing=6)
+        layout = column(self.filter, self.images, self.note, buttons)
+        layout.setStretchFactor(self.images, 1)
+        self.setLayout(layout)
 
     def render_state(self, state: QuPathState) -> None:
         """Show a state."""
@@ -146,7 +135,7 @@ class NoteBar(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.text = small_label()
-        self.button = _button("Pull", "Bring here what was saved in QuPath.")
+        self.button = push_button("Pull", "Bring here what was saved in QuPath.")
         self.setLayout(row(self.text, self.button))
         self.show_text("")
 
@@ -164,12 +153,8 @@ class ProgressPanel(QWidget):
         self.text = small_label()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.cancel_button = _button("Cancel", "Stop; nothing is written then.")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.text)
-        layout.addLayout(row(self.bar, self.cancel_button))
+        self.cancel_button = push_button("Cancel", "Stop; nothing is written then.")
+        self.setLayout(column(self.text, row(self.bar, self.cancel_button), spacing=4))
 
     def render_state(self, state: QuPathState) -> None:
         """Show a state."""
@@ -189,9 +174,7 @@ class PreviewPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.title = QElidingLabel()
-        self.title.setElideMode(Qt.TextElideMode.ElideMiddle)
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.title = elided_label()
         self.table = QGridLayout()
         self.table.setHorizontalSpacing(14)
         self.table.setVerticalSpacing(4)
@@ -199,15 +182,15 @@ class PreviewPanel(QWidget):
         self.conflicts_title = QLabel()
         self.conflicts = ConflictList()
         self.keep = {
-            "ours": _button("napari", "Keep the object as it is here."),
-            "theirs": _button("QuPath", "Keep the object as it is in QuPath."),
-            "copy": _button("Both", "Keep both: QuPath's version as a new object beside it."),
+            "ours": push_button("napari", "Keep the object as it is here."),
+            "theirs": push_button("QuPath", "Keep the object as it is in QuPath."),
+            "copy": push_button("Both", "Keep both: QuPath's version as a new object beside it."),
         }
         self.all_box = QCheckBox("for all")
         self.all_box.setToolTip("The next choice is for every conflict of the list.")
-        self.write_button = _button("Write", "Do this.")
+        self.write_button = push_button("Write", "Do this.")
         self.write_button.setObjectName("run")
-        self.back_button = _button("Back", "Write nothing.")
+        self.back_button = push_button("Back", "Write nothing.")
         self._cells: list[QLabel] = []
         self._lay_out()
 
@@ -215,18 +198,12 @@ class PreviewPanel(QWidget):
         self.keep_bar = QWidget()
         bar = row(QLabel("Keep"), *self.keep.values(), self.all_box, spacing=6)
         self.keep_bar.setLayout(bar)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addWidget(self.title)
-        layout.addLayout(self.table)
-        layout.addWidget(self.note)
-        layout.addSpacing(4)
-        layout.addWidget(self.conflicts_title)
-        layout.addWidget(self.conflicts, 1)
-        layout.addWidget(self.keep_bar)
+        above = (self.title, self.table, self.note, 4, self.conflicts_title)
+        layout = column(*above, self.conflicts, self.keep_bar)
+        layout.setStretchFactor(self.conflicts, 1)
         layout.addStretch()
         layout.addLayout(row(self.write_button, self.back_button))
+        self.setLayout(layout)
 
     def render_state(self, preview: Preview, *, is_idle: bool) -> None:
         """Show a preview."""
@@ -257,12 +234,6 @@ class PreviewPanel(QWidget):
                 self.table.addWidget(cell, i, j, side)
                 self._cells.append(cell)
         self.table.setColumnStretch(0, 1)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
 
 
 def _conflicts_text(n: int, n_open: int) -> str:

@@ -11,6 +11,7 @@ from napari_histo.core import Box, ModelInfo
 from napari_histo.errors import HistoError
 from napari_histo.plugin.activity import Activity
 from napari_histo.plugin.commands import add_regions_layer
+from napari_histo.plugin.desk_files import SAVE_FILTER, notify, with_suffix
 from napari_histo.plugin.geometry import plane_shape, shapes_outlines, view_box
 from napari_histo.plugin.heat_colours import HeatBy
 from napari_histo.plugin.parts import show_choices
@@ -22,7 +23,7 @@ from napari_histo.plugin.segment.words import model_facts
 from napari_histo.plugin.settings import SegmentSettings
 from napari_histo.plugin.slide_view import SlideView
 from napari_histo.plugin.theme import style_sheet, theme_colour
-from napari_histo.plugin.threads import AtEnd, Mailbox
+from napari_histo.plugin.threads import Mailbox, connect_while
 from napari_histo.session import Growing, Region, Result, Scope, SegmentController
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 __all__ = ["SegmentDock"]
-
-_SAVE_FILTERS = (
-    "GeoJSON for QuPath (*.geojson);;GeoJSON, compressed (*.geojson.gz);;Parquet (*.parquet)"
-)
 
 
 class SegmentDock(QWidget):
@@ -102,7 +99,7 @@ class SegmentDock(QWidget):
         events.growing.connect(self._show_growing)
         events.result.connect(self._show_result)
         events.devices.connect(self._show_devices)
-        events.error.connect(_notify)
+        events.error.connect(notify)
 
     def _connect_viewer(self) -> None:
         layers = self.viewer.layers.events
@@ -113,20 +110,10 @@ class SegmentDock(QWidget):
             (layers.renamed, self.images.refresh),
             (self.viewer.events.theme, self._apply_theme),
         ]
-        for event, slot in wires:
-            event.connect(slot)
+        events, preview = self.controller.state.events, self.images.preview
+        ends = (events.disconnect, self.controller.close, self._activity.close, preview.close)
+        connect_while(self, wires, *ends)
         self._apply_theme()
-        controller, activity, images = self.controller, self._activity, self.images
-
-        def on_destroyed() -> None:
-            controller.state.events.disconnect()
-            controller.close()
-            activity.close()
-            images.preview.close()
-            for event, slot in wires:
-                event.disconnect(slot)
-
-        self.destroyed.connect(AtEnd(on_destroyed))
 
     def _apply_theme(self) -> None:
         theme = self.viewer.theme
@@ -250,24 +237,6 @@ class SegmentDock(QWidget):
         result = self.controller.state.result
         stem = "nuclei" if result is None else Path(result.info.name).stem
         proposed = (beside or Path.cwd()) / f"{stem}.geojson"
-        chosen, kind = QFileDialog.getSaveFileName(
-            self, "Save nuclei", str(proposed), _SAVE_FILTERS
-        )
+        chosen, kind = QFileDialog.getSaveFileName(self, "Save nuclei", str(proposed), SAVE_FILTER)
         if chosen:
-            self.controller.save(_with_suffix(Path(chosen), kind))
-
-
-def _with_suffix(path: Path, kind: str) -> Path:
-    """The path with the suffix of the chosen kind, where it has none that is known."""
-    from napari_histo.store import format_of
-
-    if format_of(path) is not None:
-        return path
-    return path.with_name(path.name + kind.rpartition("*")[2].rstrip(")"))
-
-
-def _notify(error: str) -> None:
-    if error:
-        from napari.utils.notifications import show_error
-
-        show_error(error)
+            self.controller.save(with_suffix(Path(chosen), kind))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -24,7 +24,7 @@ from napari_histo.ops.tissue_pixels import TissueParams
 from napari_histo.plugin.layers import image_layers, reader_of
 from napari_histo.plugin.parts import combo, form_grid, row, set_kind, show_choices, small_label
 from napari_histo.plugin.theme import style_sheet
-from napari_histo.plugin.threads import AtEnd, Mailbox
+from napari_histo.plugin.threads import Mailbox, connect_while
 from napari_histo.plugin.tissue.layer import add_tissue, mask_of_layer, tissue_layer
 from napari_histo.session.jobs import Job, Lane, Report
 
@@ -106,30 +106,21 @@ class TissueDock(QWidget):
 
     def _connect(self) -> None:
         self.find_button.clicked.connect(self.find_tissue)
-        self.cancel_button.clicked.connect(lambda: self._cancel.cancel())
+        self.cancel_button.clicked.connect(self._stop)
         self.save_button.clicked.connect(self._ask_and_save)
         self.open_button.clicked.connect(self._ask_and_open)
         layers = self.viewer.layers.events
-        wires: list[tuple[Any, Any]] = [
-            *[(e, self._refresh_images) for e in (layers.inserted, layers.removed)],
-            *[(e, self._refresh_images) for e in (layers.reordered, layers.renamed)],
-            (self.viewer.events.theme, self._apply_theme),
-        ]
-        for event, slot in wires:
-            event.connect(slot)
+        changes = (layers.inserted, layers.removed, layers.reordered, layers.renamed)
+        wires = [(e, self._refresh_images) for e in changes]
+        theme = (self.viewer.events.theme, self._apply_theme)
+        connect_while(self, [*wires, theme], self._stop, self._lane.drop)
         self._apply_theme()
-        lane = self._lane
-
-        def on_destroyed() -> None:
-            self._cancel.cancel()
-            lane.drop()
-            for event, slot in wires:
-                event.disconnect(slot)
-
-        self.destroyed.connect(AtEnd(on_destroyed))
 
     def _apply_theme(self) -> None:
         self.setStyleSheet(style_sheet(self.viewer.theme))
+
+    def _stop(self) -> None:
+        self._cancel.cancel()
 
     def _refresh_images(self) -> None:
         images = image_layers(self.viewer)[::-1]
