@@ -10,7 +10,29 @@ import typer
 
 from napari_histo.core import PixelSize
 
-__all__ = ["DeviceName", "OnlyOption", "SplitOption", "chosen_names", "parse_pixel_size"]
+__all__ = [
+    "DeviceName",
+    "DeviceOption",
+    "JsonOption",
+    "OnlyOption",
+    "PixelSizeOption",
+    "PlaneOption",
+    "SeriesOption",
+    "SplitOption",
+    "chosen_names",
+    "parse_pixel_size",
+]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+#: For `parse_pixel_size`.
+PixelSizeOption = Annotated[
+    str | None,
+    typer.Option(metavar="UM", help="Pixel size in µm where the image has none or a wrong one."),
+]
+PlaneOption = Annotated[int | None, typer.Option(min=0, help="Focal plane, from 0.")]
+SeriesOption = Annotated[
+    int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
+]
 
 SplitOption = Annotated[
     str | None,
@@ -32,6 +54,9 @@ class DeviceName(StrEnum):
     CPU = "cpu"
     CUDA = "cuda"
     MPS = "mps"
+
+
+DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]
 
 
 def parse_pixel_size(text: str | None) -> PixelSize | None:

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from napari_histo.cli._arguments import DeviceName, parse_pixel_size
+from napari_histo.cli._arguments import DeviceName, JsonOption, PixelSizeOption, parse_pixel_size
 from napari_histo.cli._classifying import Featured, Maker, pairs_of
 from napari_histo.cli._console import cancel_on_interrupt, err, out
 from napari_histo.core import ObjectTable
@@ -38,10 +38,6 @@ _Image = Annotated[
     list[Path] | None,
     typer.Option(help="Their image, to measure what they lack; once for each, or a folder."),
 ]
-_PixelSize = Annotated[
-    str | None,
-    typer.Option(metavar="UM", help="Pixel size in µm where the image has none or a wrong one."),
-]
 _Every = Annotated[
     bool,
     typer.Option(
@@ -64,7 +60,7 @@ def train_command(
     objects: _Objects,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the classifier.")],
     image: _Image = None,
-    pixel_size: _PixelSize = None,
+    pixel_size: PixelSizeOption = None,
     every: _Every = False,
     areas: _Areas = False,
     around: Annotated[
@@ -131,7 +127,7 @@ def apply_command(
         ),
     ],
     image: _Image = None,
-    pixel_size: _PixelSize = None,
+    pixel_size: PixelSizeOption = None,
     device: _Device = DeviceName.AUTO,
 ) -> None:
     """Give objects their classes; what a person said of an object stays."""
@@ -156,11 +152,11 @@ def evaluate_command(
     classifier: Annotated[Path, typer.Argument(help="Folder of the classifier.")],
     objects: _Objects,
     image: _Image = None,
-    pixel_size: _PixelSize = None,
+    pixel_size: PixelSizeOption = None,
     every: _Every = False,
     areas: _Areas = False,
     device: _Device = DeviceName.AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Hold a classifier against objects that a person classified, of images it never saw."""
     from napari_histo.learning.cells.examples import Examples, examples_of

@@ -10,12 +10,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
+from napari_histo.cli._arguments import JsonOption
 from napari_histo.cli._console import out
 from napari_histo.cli._display import display_name
 
@@ -40,7 +39,7 @@ class Finding:
 
 
 def doctor_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Look at versions, GPU, Qt, QuPath and disk; say what is missing and how to get it."""
     findings = list(examine())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from napari_histo.cli._arguments import OnlyOption, SplitOption, chosen_names
+from napari_histo.cli._arguments import JsonOption, OnlyOption, SplitOption, chosen_names
 from napari_histo.cli._console import err, out
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def evaluate_command(
     truth: Annotated[Path, typer.Argument(help="Truth: labels or GeoJSON, or a folder of them.")],
     split: SplitOption = None,
     only: OnlyOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare objects with the truth: F1 and AP over IoU 0.5-0.9, PQ, AJI, Dice; mPQ of classes."""
     from napari_histo.pipeline.evaluate import evaluate

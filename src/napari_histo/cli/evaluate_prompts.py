@@ -12,6 +12,8 @@ import typer
 
 from napari_histo.cli._arguments import (
     DeviceName,
+    DeviceOption,
+    JsonOption,
     OnlyOption,
     SplitOption,
     chosen_names,
@@ -53,9 +55,9 @@ def evaluate_prompts_command(
     pixel_size: Annotated[
         str | None, typer.Option(metavar="UM", help="Pixel size in µm where the images have none.")
     ] = None,
-    device: Annotated[DeviceName, typer.Option(help="Where the network runs.")] = DeviceName.AUTO,
+    device: DeviceOption = DeviceName.AUTO,
     seed: Annotated[int, typer.Option(help="Of the simulated hand.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Point at every labelled object and compare the answers: Dice, IoU, failures, AJI, PQ.
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from napari_histo.cli._arguments import JsonOption
 from napari_histo.cli._console import err, out
 from napari_histo.cli.learn_doubts import doubts_command
 from napari_histo.cli.learn_simulate import simulate_command
 from napari_histo.cli.learn_steps import (
-    JsonOption,
     ProjectArgument,
     collect_command,
     evaluate_command,

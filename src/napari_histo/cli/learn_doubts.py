@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from napari_histo.cli._arguments import DeviceName
+from napari_histo.cli._arguments import DeviceName, DeviceOption, JsonOption
 from napari_histo.cli._console import cancel_on_interrupt, drive, out
-from napari_histo.cli.learn_steps import DeviceOption, JsonOption, ProjectArgument, print_json
+from napari_histo.cli.learn_steps import ProjectArgument, print_json
 
 if TYPE_CHECKING:
     from napari_histo.learning.labels.quality import Suspect

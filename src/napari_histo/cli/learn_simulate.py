@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_histo.cli._arguments import DeviceName
+from napari_histo.cli._arguments import DeviceName, JsonOption
 from napari_histo.cli._console import cancel_on_interrupt, drive, out
 
 __all__ = ["simulate_command"]
@@ -41,7 +41,7 @@ def simulate_command(
     next_steps: Annotated[int, typer.Option(min=1, help="Of a model that goes on.")] = 100,
     region_px: Annotated[int, typer.Option(min=16, help="Side of a region, px of 0.5 µm.")] = 128,
     device: Annotated[DeviceName, typer.Option(help="Where networks run.")] = DeviceName.AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Play active learning on images whose truth is known. Stopped, the same command goes on."""
     from napari_histo.errors import LearningError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from napari_histo.cli._arguments import DeviceName
+from napari_histo.cli._arguments import DeviceName, DeviceOption, JsonOption
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari_histo.learning.rounds.tools import Tools
 
 __all__ = [
-    "DeviceOption",
-    "JsonOption",
     "ProjectArgument",
     "collect_command",
     "evaluate_command",
@@ -29,8 +27,6 @@ __all__ = [
 ]
 
 ProjectArgument = Annotated[Path, typer.Argument(help="Folder of the learning project.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]
 QuPathOption = Annotated[
     Path | None,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_histo.cli._arguments import parse_pixel_size
+from napari_histo.cli._arguments import PixelSizeOption, PlaneOption, SeriesOption, parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, out, say_error
 from napari_histo.cli._measuring import TEXT, MeasureJob, check_output, check_text
 from napari_histo.cli._targets import expand, file_of, pair_up
@@ -58,12 +58,7 @@ def measure_command(
             "(SpatialData); for several images a folder.",
         ),
     ],
-    pixel_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="UM", help="Pixel size in µm where the image has none or a wrong one."
-        ),
-    ] = None,
+    pixel_size: PixelSizeOption = None,
     compartment: Annotated[
         str,
         typer.Option(
@@ -112,10 +107,8 @@ def measure_command(
     tile: Annotated[
         int, typer.Option(min=64, help="Side of a tile, px; changes memory, not numbers.")
     ] = 1024,
-    z: Annotated[int | None, typer.Option(min=0, help="Focal plane, from 0.")] = None,
-    series: Annotated[
-        int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
-    ] = None,
+    z: PlaneOption = None,
+    series: SeriesOption = None,
     format_: Annotated[
         MeasureFormat | None,
         typer.Option("--format", help="Kind of results in a folder; csv by default."),

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from napari_histo.cli._arguments import JsonOption
 from napari_histo.cli._console import err, out
 from napari_histo.cli._model_card import print_card
 from napari_histo.core import ModelInfo
@@ -30,7 +31,6 @@ class ExportFormat(StrEnum):
     ONNX = "onnx"
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _STYLES = {"whole": "green", "damaged": "bold red"}
 
 

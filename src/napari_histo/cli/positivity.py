@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from napari_histo.cli._arguments import parse_pixel_size
+from napari_histo.cli._arguments import PixelSizeOption, parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
 from napari_histo.cli._measuring import check_text, objects_in, stains_of_word
 from napari_histo.core import CancelToken, ObjectTable, ObjectType, PixelSize, SlideInfo
@@ -58,12 +58,7 @@ def positivity_command(
             metavar="hdab|auto-hdab|channels|…", help="Stains of the image, as for 'measure'."
         ),
     ] = "hdab",
-    pixel_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="UM", help="Pixel size in µm where the image has none or a wrong one."
-        ),
-    ] = None,
+    pixel_size: PixelSizeOption = None,
     regions: Annotated[
         Path | None,
         typer.Option(

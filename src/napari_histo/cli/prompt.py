@@ -9,7 +9,13 @@ from typing import Annotated
 
 import typer
 
-from napari_histo.cli._arguments import DeviceName, parse_pixel_size
+from napari_histo.cli._arguments import (
+    DeviceName,
+    DeviceOption,
+    PlaneOption,
+    SeriesOption,
+    parse_pixel_size,
+)
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices
 from napari_histo.errors import HistoError
 
@@ -32,7 +38,7 @@ def prompt_command(
         Path | None, typer.Option(help="Squiggles: CSV (object,x,y) or GeoJSON lines.")
     ] = None,
     model: Annotated[str, typer.Option(help="Name or folder of a model.")] = "click",
-    device: Annotated[DeviceName, typer.Option(help="Where the network runs.")] = DeviceName.AUTO,
+    device: DeviceOption = DeviceName.AUTO,
     pixel_size: Annotated[
         str | None,
         typer.Option(
@@ -40,10 +46,8 @@ def prompt_command(
         ),
     ] = None,
     channel: Annotated[int | None, typer.Option(min=0, help="Channel to look at, from 0.")] = None,
-    z: Annotated[int | None, typer.Option(min=0, help="Focal plane, from 0.")] = None,
-    series: Annotated[
-        int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
-    ] = None,
+    z: PlaneOption = None,
+    series: SeriesOption = None,
 ) -> None:
     """Outline one object for each point, box or squiggle, and keep its class.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_histo.cli._arguments import DeviceName, parse_pixel_size
+from napari_histo.cli._arguments import DeviceName, DeviceOption, parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
 from napari_histo.core import CancelToken, ClassScheme, PixelSize, SlideReader
 
@@ -26,7 +26,6 @@ PixelSizeOption = Annotated[
     str | None,
     typer.Option(metavar="UM", help="Pixel size of the images in µm, where they have none."),
 ]
-DeviceOption = Annotated[DeviceName, typer.Option(help="Where the network runs.")]
 
 
 @app.command("train")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_histo.cli._arguments import DeviceName, parse_pixel_size
+from napari_histo.cli._arguments import DeviceName, DeviceOption, SeriesOption, parse_pixel_size
 from napari_histo.cli._batch import run_batch, run_single
 from napari_histo.cli._cells import CellsChoice
 from napari_histo.cli._console import cancel_on_interrupt, err
@@ -59,7 +59,7 @@ def segment_command(
             help="Name ('napari-histo models list'), folder of a model, or file of Cellpose 1 to 3."
         ),
     ] = "he-nuclei",
-    device: Annotated[DeviceName, typer.Option(help="Where the network runs.")] = DeviceName.AUTO,
+    device: DeviceOption = DeviceName.AUTO,
     region: Annotated[
         str | None, typer.Option(metavar="X,Y,W,H", help="Part to segment, full-resolution px.")
     ] = None,
@@ -139,9 +139,7 @@ def segment_command(
         str | None,
         typer.Option(metavar="N|max", help="Focal plane, from 0, or the brightest of all."),
     ] = None,
-    series: Annotated[
-        int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
-    ] = None,
+    series: SeriesOption = None,
     format_: Annotated[
         OutputFormat | None,
         typer.Option("--format", help="Kind of results in a folder; geojson by default."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_histo.cli._arguments import parse_pixel_size
+from napari_histo.cli._arguments import PixelSizeOption, PlaneOption, SeriesOption, parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out, say_choices, say_error
 from napari_histo.cli._targets import pair_up
 from napari_histo.core import CancelToken, PixelSize
@@ -57,12 +57,7 @@ def tissue_command(
             "several images.",
         ),
     ],
-    pixel_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="UM", help="Pixel size in µm where the image has none or a wrong one."
-        ),
-    ] = None,
+    pixel_size: PixelSizeOption = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -79,10 +74,8 @@ def tissue_command(
         float | None, typer.Option(min=0, metavar="UM2", help="Smaller holes are filled.")
     ] = None,
     keep_pen: Annotated[bool, typer.Option("--keep-pen", help="Keep pen marks.")] = False,
-    z: Annotated[int | None, typer.Option(min=0, help="Focal plane, from 0.")] = None,
-    series: Annotated[
-        int | None, typer.Option(min=0, help="Which image of a file with several, from 0.")
-    ] = None,
+    z: PlaneOption = None,
+    series: SeriesOption = None,
     format_: Annotated[
         TissueFormat | None,
         typer.Option("--format", help="Kind of results in a folder; geojson by default."),
