@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from napari_histo import __version__
 from napari_histo.cli._console import out, say_error
 from napari_histo.cli._job import Done, Job
+from napari_histo.cli._settings import ASKED, keep_settings
 from napari_histo.cli._slide import folder_beside
 from napari_histo.cli._summary import ImageRow, State, Summary, as_table
 from napari_histo.core import CancelToken
@@ -22,14 +20,10 @@ from napari_histo.errors import (
     DocumentLockedError,
     HistoError,
     ObjectsFileError,
-    RunFolderError,
     WriteError,
 )
 
-__all__ = ["keep_settings", "run_batch", "run_single", "settings_of"]
-
-#: What was asked for; hidden, for JSON in a folder of results is taken for GeoJSON.
-_ASKED = ".batch.json"
+__all__ = ["run_batch", "run_single"]
 
 
 def run_single(job: Job, image: Path, target: Path, cancel: CancelToken) -> bool:
@@ -137,7 +131,7 @@ def _already_done(before: ImageRow | None, image: Path, target: Path) -> ImageRo
     the image is newer, or where it stood there before these settings.
     """
     at = _changed(target)
-    if at is None or at < max(_changed(image) or 0, _changed(target.parent / _ASKED) or 0):
+    if at is None or at < max(_changed(image) or 0, _changed(target.parent / ASKED) or 0):
         return None
     if before is None or before.state is State.FAILED or before.objects is None:
         # Killed between the result and its line, so nobody remembers where it was looked for.
@@ -164,55 +158,6 @@ def _count(target: Path) -> int | None:
         return len(load_objects(target))
     except ObjectsFileError:
         return None
-
-
-def keep_settings(folder: Path, job: Job) -> None:
-    """What was asked for lies in the folder; to go on, it has to be the same."""
-    from napari_histo.store.run_folder import differences
-    from napari_histo.store.write import atomic_path
-
-    path, asked = folder / _ASKED, settings_of(job)
-    there = _read_settings(path) if job.resume else None
-    if there is None:
-        with atomic_path(path) as work:
-            work.write_text(json.dumps(asked, indent=1), encoding="utf-8")
-        return
-    differing = differences(there, asked)
-    if differing:
-        raise RunFolderError(
-            f"The results in {folder} were made otherwise ({'; '.join(differing)}). Ask for the "
-            "same again to go on, leave --resume out to make all anew, or give another folder "
-            "with -o."
-        )
-
-
-def _read_settings(path: Path) -> dict[str, Any] | None:
-    """None where there are none, or none that can be read: then nothing there counts as done."""
-    with suppress(OSError, ValueError):
-        there: Any = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(there, dict) and {"image", "model", "parameters"} <= there.keys():
-            return there
-    return None
-
-
-def settings_of(job: Job) -> dict[str, Any]:
-    """Facts that decide which objects are found; tiles and devices do not."""
-    parameters = {k: v for k, v in asdict(job.request).items() if k not in ("tile_px", "seed")}
-    parameters |= {"classes": None if job.classes is None else list(job.classes.names)}
-    parameters |= {"tissue": job.tissue, "z": job.z or 0, "series": job.series or 0}
-    if job.colours is not None:
-        parameters["colours"] = {k: str(v) for k, v in asdict(job.colours).items()}
-    if job.cells is not None:
-        parameters["cells"] = job.cells.facts()
-    if job.diameter_um is not None:
-        parameters["diameter_um"] = job.diameter_um
-    info = job.model.info
-    return {
-        "image": {},
-        "model": {"name": info.name, "sha256": info.sha256},
-        "parameters": parameters,
-        "version": __version__,
-    }
 
 
 @contextmanager

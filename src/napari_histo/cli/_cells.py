@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from napari_histo.cli._console import drive, err
+from napari_histo.cli._job import Done, Job
+from napari_histo.cli._settings import keep_settings, settings_of
 from napari_histo.cli._slide import folder_beside
 from napari_histo.cli._targets import is_run_folder
 from napari_histo.core import Box, CancelToken, ObjectTable, PixelSize, Segmenter
@@ -17,7 +19,6 @@ from napari_histo.core.cell_join import Alone, JoinRequest
 from napari_histo.errors import PixelSizeUnknownError, RunFolderError, WriteError
 
 if TYPE_CHECKING:
-    from napari_histo.cli._job import Done, Job
     from napari_histo.pipeline.cells import Joined
 
 __all__ = ["CellsChoice", "CellsJob", "check_target", "expanded", "joined", "size_unknown"]
@@ -81,13 +82,10 @@ class CellsJob:
 
     def facts(self) -> dict[str, Any]:
         """What decides which cells are found."""
-        from napari_histo.cli._batch import settings_of
-
         join = {k: str(v) for k, v in vars(self.join).items() if k != "tile_px"}
         return {"join": join, "by": None if self.finder is None else settings_of(self.finder)}
 
     def _keep_settings(self, folder: Path, nuclei: Job) -> None:
-        from napari_histo.cli._batch import keep_settings
         from napari_histo.store.write import make_folder
 
         if (folder / "run.json").exists():
@@ -152,7 +150,6 @@ class CellsChoice:
 
 def _step(job: Job, image: Path, target: Path, cancel: CancelToken, in_batch: bool) -> Done:
     """One model's objects in a file; not looked for again where they are to be gone on with."""
-    from napari_histo.cli._job import Done
     from napari_histo.store.parquet import iter_parquet
 
     if not (job.resume and target.exists()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_histo.cli._console import drive, err, say_choices
 from napari_histo.cli._slide import Cluster, Slide
@@ -12,15 +12,28 @@ from napari_histo.cli._targets import is_run_folder
 from napari_histo.core import Box, CancelToken, ClassScheme, Segmenter, SlideInfo, SlideReader
 
 if TYPE_CHECKING:
-    from napari_histo.cli._cells import CellsJob
     from napari_histo.ops.tissue import TissueMask
     from napari_histo.pipeline import SegmentRequest
     from napari_histo.pipeline.colour_choice import ColourChoice
 
-__all__ = ["Done", "Job"]
+__all__ = ["CellsStep", "Done", "Job"]
 
 #: Larger regions go by way of a run folder, full-resolution px: 8192 x 8192.
 _LARGE_PX = 1 << 26
+
+
+class CellsStep(Protocol):
+    """How a job's nuclei become cells."""
+
+    def run(
+        self, nuclei: Job, image: Path, target: Path, cancel: CancelToken, *, in_batch: bool = False
+    ) -> Done:
+        """Nuclei by the job, then cells, in the target."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What decides which cells are found."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class Job:
         That the model was loaded for.
     colours : ColourChoice or None
         What is done to each slide's colours first.
-    cells : CellsJob or None
+    cells : CellsStep or None
         How the nuclei that are found become cells.
     """
 
@@ -57,7 +70,7 @@ class Job:
     debug: bool
     diameter_um: float | None = None
     colours: ColourChoice | None = None
-    cells: CellsJob | None = None
+    cells: CellsStep | None = None
 
     def run(
         self, image: Path, target: Path, cancel: CancelToken, *, in_batch: bool = False
