@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_histo.core import Box, CancelToken, ModelInfo, PixelSize, Segmenter, Thresholds
-from napari_histo.core.models import FieldSegmenter
+from napari_histo.core.segmenters import FieldSegmenter
 from napari_histo.errors import Cancelled, ModelError
 from napari_histo.models.cellpose.segmenter import CellposeSegmenter
 from napari_histo.pipeline import SegmentRequest, segment

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_histo.core import PixelSize
-from napari_histo.core.models import SizingSegmenter
+from napari_histo.core.segmenters import SizingSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.models import load_model
 from napari_histo.models.cellpose.net import save_cellpose_net

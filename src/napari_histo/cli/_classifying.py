@@ -15,8 +15,8 @@ from napari_histo.core import CancelToken, ObjectTable, PixelSize, SlideInfo
 from napari_histo.errors import LearningError, ObjectsFileError, PixelSizeUnknownError
 
 if TYPE_CHECKING:
+    from napari_histo.core.segmenters import Describer
     from napari_histo.learning.cells.features import ObjectFeatures
-    from napari_histo.learning.cells.network import Describer
     from napari_histo.learning.cells.recipe import FeatureRecipe
 
 __all__ = ["Featured", "Maker", "pairs_of"]

@@ -6,19 +6,13 @@ from napari_histo.core.box import Box
 from napari_histo.core.classes import ClassDef, ClassScheme, pack_argb, unpack_rgb
 from napari_histo.core.contours import Contours, GeometryKind
 from napari_histo.core.edits import Edit
-from napari_histo.core.models import (
-    ModelInfo,
-    PromptAnswer,
-    PromptPatch,
-    PromptSegmenter,
-    Proposals,
-    Segmenter,
-    Thresholds,
-)
+from napari_histo.core.models import ModelInfo, Thresholds
 from napari_histo.core.objects import Details, ObjectState, ObjectTable, ObjectType, new_ids
 from napari_histo.core.pixel_size import PixelSize
 from napari_histo.core.progress import CancelToken, Progress, result_of, retold
+from napari_histo.core.prompt_segmenter import PromptAnswer, PromptPatch, PromptSegmenter
 from napari_histo.core.prompts import BoxPrompt, PointPrompt, Prompt, ScribblePrompt
+from napari_histo.core.proposals import Proposals
 from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import (
     REGION_CLASSES,
@@ -33,6 +27,7 @@ from napari_histo.core.rounds import (
     QueryStatus,
     RoundFacts,
 )
+from napari_histo.core.segmenters import Segmenter
 from napari_histo.core.slide import SlideInfo, SlideReader
 from napari_histo.core.slide_view import SlideView
 from napari_histo.core.tiles import Tile, TileGrid

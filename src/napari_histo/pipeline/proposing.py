@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import Box, CancelToken, Proposals, Segmenter, Tile, TileGrid
-from napari_histo.core.models import FieldSegmenter
+from napari_histo.core.segmenters import FieldSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.normalize import Normalizer

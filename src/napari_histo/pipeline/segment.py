@@ -23,7 +23,7 @@ from napari_histo.core import (
     Thresholds,
     TileGrid,
 )
-from napari_histo.core.models import FieldSegmenter
+from napari_histo.core.segmenters import FieldSegmenter
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.pipeline.colour_choice import Colours
 from napari_histo.pipeline.drawing import draw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_histo.core import Box, PixelSize, Segmenter, SlideReader
-from napari_histo.core.models import SizingSegmenter
+from napari_histo.core.segmenters import SizingSegmenter
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.proposing import fit

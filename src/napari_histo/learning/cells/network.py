@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,31 +12,22 @@ from napari_histo.core import (
     CancelToken,
     PixelSize,
     Progress,
-    Segmenter,
     SlideReader,
     Tile,
     TileGrid,
 )
+from napari_histo.core.segmenters import Describer
 from napari_histo.errors import LearningError
 from napari_histo.ops.channels import ChannelPick
 from napari_histo.ops.normalize import Normalizer
 from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.proposing import fit
 
-__all__ = ["Describer", "load_network", "network_features"]
+__all__ = ["load_network", "network_features"]
 
 _TILE_PX = 768
 #: Cells of the network's grid on each side of the middle that are averaged: 3 x 3 of them.
 _AROUND = 1
-
-
-@runtime_checkable
-class Describer(Segmenter, Protocol):
-    """A segmenter that shows what its last layer sees."""
-
-    def describe(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(b, h/g, w/g, d) of images (b, h, w, c), normalised."""
-        ...
 
 
 def load_network(name: str, sha256: str | None = None, *, device: str = "auto") -> Describer:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import CancelToken, ObjectTable, PixelSize, Progress, SlideReader
+from napari_histo.core.segmenters import Describer
 from napari_histo.errors import LearningError, PixelSizeUnknownError
 from napari_histo.learning.cells.context import SMOOTHED, smoothed
 from napari_histo.learning.cells.features import ObjectFeatures, is_feature, is_object
-from napari_histo.learning.cells.network import Describer, network_features
+from napari_histo.learning.cells.network import network_features
 from napari_histo.ops.region_counts import centres_of
 from napari_histo.ops.stain_vectors import H_DAB, HE, StainVectors
 from napari_histo.pipeline.colours import stains_of

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import CancelToken, Progress, Segmenter
+from napari_histo.core import CancelToken, Progress
 from napari_histo.core.learning import LabelledRegion
+from napari_histo.core.segmenters import Describer
 from napari_histo.errors import LearningError
 from napari_histo.learning.course.evaluation import evaluate_model
 from napari_histo.learning.course.sheets import Sheet, Sheets, Slides
 from napari_histo.learning.training import Example
 from napari_histo.models.stardist.targets import star_targets
 
-__all__ = ["Describer", "Suspect", "rank_labels"]
+__all__ = ["Suspect", "rank_labels"]
 
 _RAYS = 8
 _AROUND_PX = 32
@@ -36,15 +36,6 @@ _REASONS = (
     "outlines do not fit what they surround",
     "the model finds other objects",
 )
-
-
-@runtime_checkable
-class Describer(Segmenter, Protocol):
-    """A segmenter that shows what its last layer sees."""
-
-    def describe(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(b, h/g, w/g, d) of images (b, h, w, c), normalised."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Generator
 from contextlib import ExitStack
 
 from napari_histo.core import CancelToken, Progress
+from napari_histo.core.segmenters import Describer
 from napari_histo.errors import LearningError
-from napari_histo.learning.labels.quality import Describer, Suspect, rank_labels
+from napari_histo.learning.labels.quality import Suspect, rank_labels
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.examples import OpenExamples
 

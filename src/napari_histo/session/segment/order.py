@@ -15,7 +15,7 @@ from napari_histo.core import (
     SlideReader,
     result_of,
 )
-from napari_histo.core.models import FieldSegmenter, ScaledSegmenter
+from napari_histo.core.segmenters import FieldSegmenter, ScaledSegmenter
 from napari_histo.pipeline import Segmentation, SegmentRequest
 from napari_histo.pipeline.colour_choice import ColourChoice
 from napari_histo.session.jobs import Report
