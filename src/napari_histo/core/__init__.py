@@ -7,7 +7,8 @@ from napari_histo.core.classes import ClassDef, ClassScheme, pack_argb, unpack_r
 from napari_histo.core.contours import Contours, GeometryKind
 from napari_histo.core.edits import Edit
 from napari_histo.core.models import ModelInfo, Thresholds
-from napari_histo.core.objects import Details, ObjectState, ObjectTable, ObjectType, new_ids
+from napari_histo.core.object_facts import Details, ObjectState, ObjectType
+from napari_histo.core.objects import ObjectTable, new_ids
 from napari_histo.core.pixel_size import PixelSize
 from napari_histo.core.progress import CancelToken, Progress, result_of, retold
 from napari_histo.core.prompt_segmenter import PromptAnswer, PromptPatch, PromptSegmenter

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,61 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from napari_histo.core.box import Box
 from napari_histo.core.classes import ClassScheme
 from napari_histo.core.contours import Contours, as_rows
+from napari_histo.core.object_facts import Details, ObjectState, ObjectType
 
 if TYPE_CHECKING:
     import geopandas
 
 __all__ = ["Details", "ObjectState", "ObjectTable", "ObjectType", "new_ids"]
-
-
-class ObjectState(IntEnum):
-    """How far an object has come."""
-
-    PREDICTED = 0  #: a model's word, nobody looked yet
-    ACCEPTED = 1  #: a person confirmed it
-    EDITED = 2  #: a person changed it
-    DRAWN = 3  #: a person drew it
-    REJECTED = 4  #: a person refused it; kept so that it does not come back
-
-
-class ObjectType(IntEnum):
-    """QuPath's ``objectType``."""
-
-    DETECTION = 0
-    ANNOTATION = 1
-    CELL = 2
-    TILE = 3
-    TMA_CORE = 4
-    ROOT = 5
-
-
-@dataclass(frozen=True)
-class Details:
-    """What few objects carry; kept by id beside the columns, so that a million nuclei cost nothing.
-
-    Attributes
-    ----------
-    name, description : str or None
-        As given in QuPath.
-    rgb : (int, int, int) or None
-        Colour of this object alone; None where its class decides.
-    locked : bool
-        QuPath's lock.
-    metadata : mapping of str to str
-        QuPath's metadata.
-    geometry_extra : mapping
-        Members that QuPath adds to a geometry: ``plane``, ``isEllipse``.
-    parent_id : UUID or None
-        Parent in QuPath's hierarchy.
-    """
-
-    name: str | None = None
-    description: str | None = None
-    rgb: tuple[int, int, int] | None = None
-    locked: bool = False
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    geometry_extra: Mapping[str, Any] = field(default_factory=dict)
-    parent_id: UUID | None = None
 
 
 def new_ids(n: int, rng: np.random.Generator | None = None) -> NDArray[np.uint8]:
@@ -303,23 +253,9 @@ class ObjectTable:
 
     def to_geopandas(self) -> geopandas.GeoDataFrame:
         """GeoDataFrame indexed by id: geometry, class, probabilities, state, type, measurements."""
-        import geopandas
-        import pandas as pd
+        from napari_histo.core._geopandas import frame_of
 
-        index = pd.Index([str(i) for i in self.uuids()], name="object_id", dtype=object)
-        columns: dict[str, Any] = {
-            "class": self.class_names,
-            "class_prob": self.class_prob,
-            "det_prob": self.det_prob,
-            "state": [ObjectState(s).name.lower() for s in self.state],
-            "object_type": [ObjectType(t).name.lower() for t in self.object_type],
-            "source": np.array([*self.sources, None], object)[self.source_id],
-            **self.measurements,
-        }
-        if self.nuclei is not None:
-            columns["nucleus_geometry"] = geopandas.GeoSeries(self.nuclei.to_shapely(), index=index)
-        frame = pd.DataFrame(columns, index=index)
-        return geopandas.GeoDataFrame(frame, geometry=self.to_shapely())
+        return frame_of(self)
 
     @classmethod
     def from_geopandas(
@@ -329,41 +265,10 @@ class ObjectTable:
 
         An index of UUIDs becomes the ids; any other index gets fresh ones.
         """
-        n = len(frame)
-        names = frame["class"] if "class" in frame else [None] * n
-        names = [None if not isinstance(name, str) else name for name in names]
-        scheme = (classes or ClassScheme()).union(
-            ClassScheme.of(*dict.fromkeys(x for x in names if x))
-        )
-        known = {"class", "class_prob", "det_prob", "state", "object_type", "source"}
-        numeric = frame.drop(columns=frame.geometry.name).select_dtypes("number")
-        enums = {"state": ObjectState, "object_type": ObjectType}
-        columns: dict[str, Any] = {
-            name: [enum[v.upper()] for v in frame[name]]
-            for name, enum in enums.items()
-            if name in frame
-        }
-        for name in ("class_prob", "det_prob"):
-            if name in frame:
-                columns[name] = frame[name].to_numpy(np.float32)
-        if "nucleus_geometry" in frame:
-            columns["nuclei"] = Contours.from_shapely(frame["nucleus_geometry"])
-        if "source" in frame:
-            sources = tuple(dict.fromkeys(s for s in frame["source"] if isinstance(s, str)))
-            columns["sources"] = sources
-            columns["source_id"] = np.array(
-                [sources.index(s) if isinstance(s, str) else -1 for s in frame["source"]], np.int32
-            )
-        return cls.build(
-            Contours.from_shapely(frame.geometry),
-            object_id=_ids_from_index(frame.index),
-            class_id=[scheme.index(name) for name in names],
-            classes=scheme,
-            measurements={
-                str(k): v.to_numpy(np.float64) for k, v in numeric.items() if k not in known
-            },
-            **columns,
-        )
+        from napari_histo.core._geopandas import columns_of
+
+        contours, columns = columns_of(frame, classes)
+        return cls.build(contours, **columns)
 
 
 _NO_DETAILS = Details()
@@ -396,11 +301,3 @@ def _check_positions(column: str, ids: NDArray[np.int32], what: str, names: Sequ
 def _remap(ids: NDArray[np.int32], target: Sequence[int]) -> NDArray[np.int32]:
     """Ids translated by position; -1 stays -1 because it picks the last entry."""
     return np.array([*target, -1], np.int32)[ids]
-
-
-def _ids_from_index(index: Iterable[Any]) -> NDArray[np.uint8] | None:
-    try:
-        raw = b"".join(UUID(str(i)).bytes for i in index)
-    except ValueError:
-        return None
-    return np.frombuffer(raw, np.uint8).reshape(-1, 16).copy()
