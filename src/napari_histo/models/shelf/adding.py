@@ -77,10 +77,7 @@ def add(asked: Addition, taken: Collection[str]) -> Place:
 
     Raises
     ------
-    ModelError
-        It is no model, damaged, its name is taken, or its licence was not accepted.
-    ModelUnavailableError
-        A URL that cannot be reached.
+    As `napari_histo.models.add_model`.
     """
     with _alone() as home:
         if not is_url(asked.source):
