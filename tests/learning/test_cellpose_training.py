@@ -61,9 +61,10 @@ def bytes_of(folder):
     return {name: (folder / name).read_bytes() for name in FILES}
 
 
-def drawn(one, shape=STIFF, seeds=range(6)):
-    info = ModelInfo("a", "cellpose", 0.5, channels="gray")
-    model = CellposeSegmenter(CellposeNet(SHAPE).eval(), info, device="cpu")
+def drawn(one, shape=STIFF, seeds=range(6), channels="gray"):
+    info = ModelInfo("a", "cellpose", 0.5, channels=channels)
+    shown = CellposeShape((3, 8, 16)) if channels == "rgb-or-cells" else SHAPE
+    model = CellposeSegmenter(CellposeNet(shown).eval(), info, device="cpu")
     source = FlowPatchSource(FlowSheets([one], Slides(model), 32), shape, (1, 99))
     return [source.draw(np.random.default_rng(seed)) for seed in seeds]
 
@@ -142,6 +143,12 @@ class TestTargets:
             seen["torn"] += int((inside & ~patch.shaped).sum())
             assert patch.shaped[patch.known & ~patch.inside].all()
         assert min(seen.values()) > 100
+
+    def test_channels_that_prediction_normalises_alone_are_alone_here_too(self):
+        """The nuclei are dark in another measure in each channel, and 0 in all to the network."""
+        patches = drawn(example(0), seeds=range(12), channels="rgb-or-cells")
+        dark = np.array([np.percentile(p.image, 5, axis=(1, 2)) for p in patches])
+        assert np.median(np.ptp(dark, axis=1)) < 0.1
 
 
 class TestTraining:

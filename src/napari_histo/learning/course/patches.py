@@ -126,10 +126,16 @@ def _coloured(
     pixels = torch.from_numpy(unit(sheet.pixels)).permute(2, 0, 1)
     image = texture(colour(warp(pixels, grid)), rng)
     samples = colour(torch.from_numpy(unit(slide.samples)).T)
-    range_ = Normalizer.from_samples(
-        255 * samples.numpy(), percentiles, is_8bit_rgb=slide.is_brightfield
+    normalizer = Normalizer.from_samples(
+        255 * samples.T.numpy(),
+        percentiles,
+        is_8bit_rgb=slide.is_brightfield,
+        each_channel=slide.model.info.takes_two_channels,
     )
-    return (255 * image - range_.low) / (range_.high - range_.low)
+    ranges = (normalizer, *normalizer.others)
+    low = torch.tensor([r.low for r in ranges])[:, None, None]
+    span = torch.tensor([r.high - r.low for r in ranges])[:, None, None]
+    return (255 * image - low) / span
 
 
 def _by_255(pixels: NDArray[Any]) -> NDArray[np.float32]:
