@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Literal
 
 from napari_histo.errors import ModelError
 
-__all__ = ["Device", "Precision", "devices", "pick_device", "pick_precision", "room"]
+__all__ = ["Device", "Precision", "devices", "free_bytes", "pick_device", "pick_precision", "room"]
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -73,6 +74,21 @@ def room(device: str, bytes_each: int) -> int:
         except (AttributeError, ValueError, OSError):
             return 1
     return int(0.8 * free // bytes_each)
+
+
+def free_bytes(device: str) -> int | None:
+    """Memory of a device that programs can get now; None where nobody can tell."""
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info()[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    # What files keep in memory is given back, and counts as free here.
+    found = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return next((1024 * int(kilobytes) for kilobytes in found), None)
 
 
 def _has_bfloat16(device: str) -> bool:

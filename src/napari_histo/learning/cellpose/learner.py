@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_histo.learning.cellpose.targets import Batch, Totals, distillation, loss_terms
 from napari_histo.learning.course.learner import PartLearner
 from napari_histo.learning.course.state import State
-from napari_histo.models.cellpose.net import CellposeNet
 
 __all__ = ["CellposeLearner"]
 
+Net = TypeVar("Net", bound=nn.Module)
 
-class CellposeLearner(PartLearner[CellposeNet, Batch]):
+
+class CellposeLearner(PartLearner[Net, Batch], Generic[Net]):
     """Takes steps.
 
     Parameters
@@ -28,8 +30,8 @@ class CellposeLearner(PartLearner[CellposeNet, Batch]):
 
     def __init__(
         self,
-        state: State[CellposeNet],
-        teacher: CellposeNet | None,
+        state: State[Net],
+        teacher: Net | None,
         *,
         device: str,
         precision: str,

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from napari_histo.learning.course.params import PatchParams
 
-__all__ = ["CELLPOSE_FAMILY", "CellposeTraining"]
+__all__ = ["CELLPOSE_FAMILY", "CellposeTraining", "SamTraining"]
 
 #: Of networks of Cellpose.
 CELLPOSE_FAMILY = "cellpose"
+#: Side of Cellpose-SAM's windows.
+_SAM_PX = 256
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,37 @@ class CellposeTraining(PatchParams):
         yield from super()._wrong()
         if self.diameter_um is not None and self.diameter_um <= 0:
             yield f"diameter_um = {self.diameter_um}, allowed is above 0"
+
+
+@dataclass(frozen=True)
+class SamTraining(CellposeTraining):
+    """How to fine-tune Cellpose-SAM; what is not here, `CellposeTraining` says.
+
+    The rate is 1e-3 by default where the neck and the readout learn alone, 5e-5 with blocks of the
+    transformer. Patches are windows of the network: of 256 px. Images are taken as they are unless
+    `diameter_um` is given.
+
+    Attributes
+    ----------
+    blocks : int
+        Last blocks of the transformer that learn beside the neck and the readout; it has 24. Each
+        takes about 0.6 GB of memory, and 0.3 GB more a patch of a batch.
+    patches : int or None
+        Different patches that are drawn in all, again and again, in full batches: the layers that
+        do not learn see each of them once, and that is nearly all of the work on a processor. None
+        for new ones at each step.
+    """
+
+    batch: int = 4
+    patch_px: int = 256
+    blocks: int = 0
+    patches: int | None = 64
+
+    def _wrong(self) -> Iterator[str]:
+        yield from super()._wrong()
+        if self.patch_px != _SAM_PX:
+            yield f"patch_px = {self.patch_px}, allowed is {_SAM_PX} alone"
+        if self.blocks < 0:
+            yield f"blocks = {self.blocks}, allowed is 0 or more"
+        if self.patches is not None and self.patches < 1:
+            yield f"patches = {self.patches}, allowed is 1 or more, or None"

@@ -1,11 +1,13 @@
-"""One training of a Cellpose network: what it needs, what it learns, and its end."""
+"""One training of a network that tells flows, and of those of Cellpose 1 to 3."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
+from torch import nn
 
 from napari_histo.core import Segmenter, Thresholds
 from napari_histo.learning.cellpose.learner import CellposeLearner
@@ -24,18 +26,19 @@ from napari_histo.models.cellpose.segmenter import CellposeSegmenter
 from napari_histo.models.shelf.folder import CELLPOSE_WEIGHTS
 from napari_histo.ops.metrics import Agreement
 
-__all__ = ["CellposeRun"]
+__all__ = ["DECAY", "CellposeRun", "FlowCourse"]
 
-_DECAY = 1e-5
+#: Of weights.
+DECAY = 1e-5
 #: Largest flow errors that are tried at the end; 1 keeps all.
 _FLOW_ERRORS = (0.4, 0.6, 1.0)
 
+Net = TypeVar("Net", bound=nn.Module)
 
-class CellposeRun(ObjectCourse[CellposeNet, Patch, Batch, CellposeTraining]):
-    """One training; see `ObjectCourse`."""
 
-    rates = (2e-3, 5e-4)
-    weights_file = CELLPOSE_WEIGHTS
+class FlowCourse(ObjectCourse[Net, Patch, Batch, CellposeTraining], Generic[Net]):
+    """One training of a network that tells flows; see `ObjectCourse`."""
+
     sheets, source = FlowSheets, FlowPatchSource
     # Another probability is another shape, and would want its own run of the dynamics.
     glances = (0.5,)
@@ -43,20 +46,42 @@ class CellposeRun(ObjectCourse[CellposeNet, Patch, Batch, CellposeTraining]):
     glance_nms = 1.0
     most_judges = 8
 
-    def __init__(self, start: Start, data: Data, params: CellposeTraining) -> None:
-        super().__init__(start, data, params)
-        self.state = State.new(start.net.requires_grad_(True), self.device, _DECAY)
-        for kept in (self.state.net.diam_mean, self.state.net.diam_labels):
-            kept.requires_grad_(False)
-        self.learner = CellposeLearner(
+    def _new_learner(self) -> CellposeLearner[Net]:
+        return CellposeLearner(
             self.state,
-            start.net if start.parent else None,
+            self.start.net if self.start.parent else None,
             device=self.device,
             precision=self.precision,
-            distillation=params.distillation,
-            steps=params.steps,
+            distillation=self.params.distillation,
+            steps=self.params.steps,
             tell=self.messages.append,
         )
+
+    def _stack(self, patches: list[Patch]) -> Batch:
+        return Batch.of(patches)
+
+    def _try_thresholds(self, model: Segmenter) -> tuple[Thresholds, Agreement]:
+        """Of flow errors; another probability would want the dynamics again."""
+        usual = self.start.info.thresholds
+        return best_thresholds(self.exams, model, [usual.prob], _FLOW_ERRORS, middle=usual.nms)
+
+    def _worth(self, point: CurvePoint) -> float | None:
+        """A new network finds nothing for long, and one look is then as good as another."""
+        return super()._worth(point) or None
+
+
+class CellposeRun(FlowCourse[CellposeNet]):
+    """One training of a network of Cellpose 1 to 3."""
+
+    rates = (2e-3, 5e-4)
+    weights_file = CELLPOSE_WEIGHTS
+
+    def __init__(self, start: Start, data: Data, params: CellposeTraining) -> None:
+        super().__init__(start, data, params)
+        self.state = State.new(start.net.requires_grad_(True), self.device, DECAY)
+        for kept in (self.state.net.diam_mean, self.state.net.diam_labels):
+            kept.requires_grad_(False)
+        self.learner = self._new_learner()
 
     @classmethod
     def of(
@@ -83,23 +108,11 @@ class CellposeRun(ObjectCourse[CellposeNet, Patch, Batch, CellposeTraining]):
         """See `ObjectCourse.divisor`."""
         return self.start.net.divisor
 
-    def _stack(self, patches: list[Patch]) -> Batch:
-        return Batch.of(patches)
-
     def _as_saved(self, net: CellposeNet) -> CellposeNet:
         net = copy.deepcopy(net).cpu().eval()
         with torch.no_grad():
             net.diam_labels.copy_(net.diam_mean)
         return net
 
-    def _try_thresholds(self, model: Segmenter) -> tuple[Thresholds, Agreement]:
-        """Of flow errors; another probability would want the dynamics again."""
-        usual = self.start.info.thresholds
-        return best_thresholds(self.exams, model, [usual.prob], _FLOW_ERRORS, middle=usual.nms)
-
     def _save(self, folder: Path, net: CellposeNet, thresholds: Thresholds) -> None:
         save_cellpose_folder(folder, net, thresholds)
-
-    def _worth(self, point: CurvePoint) -> float | None:
-        """A new network finds nothing for long, and one look is then as good as another."""
-        return super()._worth(point) or None

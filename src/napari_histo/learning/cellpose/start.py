@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +19,25 @@ from napari_histo.learning.course.card import info_words, learned_from, write_mo
 from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.course.start import ObjectStart
 from napari_histo.learning.training import Example
-from napari_histo.models.cellpose.files import CELLPOSE_FAMILY, find_published
+from napari_histo.models.cellpose.files import (
+    CELLPOSE_FAMILY,
+    find_published,
+    holds_sam,
+    sam_info,
+)
 from napari_histo.models.cellpose.folder import save_cellpose_folder
 from napari_histo.models.cellpose.net import CellposeNet, CellposeShape, load_cellpose_net
+from napari_histo.models.cellpose.sam import check_package
+from napari_histo.models.cellpose.tuned import BaseFile, save_tuned
 from napari_histo.models.registry import get_info, model_folder
-from napari_histo.models.shelf.folder import CELLPOSE_WEIGHTS
+from napari_histo.models.shelf.folder import CELLPOSE_WEIGHTS, SHIPPED_WEIGHTS
 
-__all__ = ["Start", "unpack"]
+__all__ = ["PERCENTILES", "Start", "file_of", "unpack"]
 
 #: Diameter of a new network's objects where there are none to measure: that of ``nuclei``.
 _DIAMETER_PX = 17.0
-_PERCENTILES = (1.0, 99.0)
+#: Of an image, that become 0 and 1.
+PERCENTILES = (1.0, 99.0)
 
 
 class Start(ObjectStart[CellposeNet]):
@@ -57,7 +66,7 @@ class Start(ObjectStart[CellposeNet]):
                 f"The model {info.name!r} is of the family {info.family!r}; this training goes on "
                 "from a network of Cellpose 1 to 3. Give its file, or a folder of your own."
             )
-        file = _file_of(str(parent))
+        file = _weights_of(str(parent))
         net = load_cellpose_net(file)
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         # A folder says at which scale it was trained.
@@ -72,30 +81,40 @@ class Start(ObjectStart[CellposeNet]):
             pixel_size_nominal=size_um is None,
             description=learned_from(examples, origin),
         )
-        return cls(net, info, _PERCENTILES, origin, sha256)
+        return cls(net, info, PERCENTILES, origin, sha256)
 
 
 def unpack(model: str, folder: Path) -> Path:
     """A folder for a network that is a file, as training writes it; gives `folder`.
 
+    Of Cellpose-SAM it holds no weights yet, and says which file they are in.
+
     Raises
     ------
     ModelError
-        It is none of Cellpose 1 to 3.
+        It cannot be trained.
+    MissingDependencyError
+        It is Cellpose-SAM, and the package is not here.
     """
-    info, file = get_info(model), _file_of(model)
-    net, card = load_cellpose_net(file), info_words(info) | {"source": f"the file {file.name}"}
-    write_model(
-        folder,
-        card,
-        CELLPOSE_WEIGHTS,
-        lambda work: save_cellpose_folder(work, net, info.thresholds),
-    )
+    info, file = get_info(model), file_of(model)
+    if holds_sam(file):
+        check_package()
+        info, base, weights = sam_info(file, info), BaseFile.of(file), SHIPPED_WEIGHTS
+        save = partial(save_tuned, base=base, learned={}, thresholds=info.thresholds)
+    else:
+        net, weights = load_cellpose_net(file), CELLPOSE_WEIGHTS
+        save = partial(save_cellpose_folder, net=net, thresholds=info.thresholds)
+    write_model(folder, info_words(info) | {"source": f"the file {file.name}"}, weights, save)
     return folder
 
 
-def _file_of(name: str) -> Path:
-    path = find_published().get(name) or model_folder(name)
+def file_of(name: str) -> Path:
+    """The file or folder that a model is loaded from."""
+    return find_published().get(name) or model_folder(name)
+
+
+def _weights_of(name: str) -> Path:
+    path = file_of(name)
     return path / CELLPOSE_WEIGHTS if path.is_dir() else path
 
 
@@ -114,7 +133,7 @@ def _fresh(shape: CellposeShape, examples: Sequence[Example], params: CellposeTr
         thresholds=Thresholds(0.5, 0.4),
         description=learned_from(examples, ""),
     )
-    return Start(net, info, _PERCENTILES)
+    return Start(net, info, PERCENTILES)
 
 
 def _scale_um(

@@ -64,6 +64,8 @@ class Batches(Generic[Patch, Batch]):
     share : float
         That is replayed.
     seed : int
+    distinct : int, optional
+        Batches after which the first comes again; by default each is new.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class Batches(Generic[Patch, Batch]):
         size: int,
         share: float,
         seed: int,
+        distinct: int | None = None,
     ) -> None:
+        self._distinct = distinct
         self._new, self._replay, self._stack = new, replay, stack
         self._size, self._share, self._seed = size, share if replay else 0.0, seed
 
@@ -86,7 +90,8 @@ class Batches(Generic[Patch, Batch]):
 
     def draw(self, step: int) -> Batch:
         """The batch of a step; any thread may call."""
-        rng = np.random.default_rng([self._seed, 3, step])
+        number = step % self._distinct if self._distinct else step
+        rng = np.random.default_rng([self._seed, 3, number])
         # Rounded at random, so that a batch of few holds the share in the long run.
         n_old = int(np.floor(self._share * self._size + rng.random()))
         sources = [self._replay] * n_old + [self._new] * (self._size - n_old)

@@ -133,6 +133,11 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
     def _looks_first(self) -> bool:
         return self._can_look and bool(self.start.parent)
 
+    @property
+    def _distinct(self) -> int | None:
+        """Batches after which the first comes again; None where each is new."""
+        return None
+
     def _batches(self) -> Batches[Patch, Batch]:
         params = self.params
         if params.patch_px % self.divisor:
@@ -146,6 +151,7 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
             size=params.batch,
             share=params.replay_share,
             seed=params.seed,
+            distinct=self._distinct,
         )
 
     def _source(self, examples: Sequence[Example], *, is_replayed: bool) -> PatchSource[Patch]:

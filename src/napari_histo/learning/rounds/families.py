@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_histo.core import CancelToken, Progress, PromptSegmenter, Segmenter
-from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY, CellposeTraining
+from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY
 from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
 from napari_histo.learning.course.params import CourseParams
 from napari_histo.learning.training import Example, StarDistTraining, Trainer
@@ -99,10 +99,10 @@ def _plan(job: TrainJob, device: str) -> _Plan:
 
         return _Plan(train_click, ClickTraining(**_known(words, ClickTraining)), job.parent, family)
     if family == CELLPOSE_FAMILY:
-        from napari_histo.learning.cellpose.training import train_cellpose
+        from napari_histo.learning.cellpose.training import trainer_of
 
-        params = CellposeTraining(**_known(words, CellposeTraining))
-        return _Plan(train_cellpose, params, job.parent, family)
+        trainer = trainer_of(str(job.parent))
+        return _Plan(trainer, trainer.params(**_known(words, trainer.params)), job.parent, family)
     from napari_histo.learning.stardist.start import small_config
     from napari_histo.learning.stardist.training import train_stardist
 

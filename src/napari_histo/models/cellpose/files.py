@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from napari_histo.core import ClassScheme, ModelInfo, Thresholds
 from napari_histo.errors import ModelUnavailableError
 from napari_histo.models._device import pick_device, pick_precision
-from napari_histo.models.shelf.folder import CELLPOSE_WEIGHTS
+from napari_histo.models.cellpose.tuned import is_tuned, load_tuned_net
+from napari_histo.models.shelf.folder import CELLPOSE_WEIGHTS, SHIPPED_WEIGHTS
 
 if TYPE_CHECKING:
     from napari_histo.core.models import Channels
@@ -23,7 +24,9 @@ __all__ = [
     "PUBLISHED_FILES",
     "file_info",
     "find_published",
+    "holds_sam",
     "load_cellpose",
+    "sam_info",
     "unavailable",
 ]
 
@@ -164,11 +167,13 @@ def _load_net(path: Path, info: ModelInfo, precision: str) -> tuple[FlowNet, Mod
     from napari_histo.models.cellpose.net import is_sam, load_cellpose_net
     from napari_histo.models.cellpose.reading import read_weights
 
+    if path.is_dir() and is_tuned(path):
+        info = replace(info, sha256=_sha256_of(path / SHIPPED_WEIGHTS))
+        return load_tuned_net(path, precision=precision), info
     if path.is_dir():
         path = path / CELLPOSE_WEIGHTS
     weights = read_weights(path)
-    with path.open("rb") as stream:
-        info = replace(info, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+    info = replace(info, sha256=_sha256_of(path))
     if not is_sam(weights):
         import torch
 
@@ -178,6 +183,30 @@ def _load_net(path: Path, info: ModelInfo, precision: str) -> tuple[FlowNet, Mod
         return net, replace(info, channels=kinds.get(net.n_channels, info.channels))
     from napari_histo.models.cellpose.sam import load_sam_net
 
-    if info.channels != "rgb-or-cells":
-        info = replace(_sam_info(path, None), name=info.name, sha256=info.sha256)
-    return load_sam_net(path, weights, precision=precision), info
+    return load_sam_net(path, weights, precision=precision), sam_info(path, info)
+
+
+def sam_info(path: Path, info: ModelInfo) -> ModelInfo:
+    """Card of a file that turned out to be one of Cellpose-SAM."""
+    if info.channels == "rgb-or-cells":
+        return info
+    return replace(_sam_info(path, None), name=info.name, sha256=info.sha256)
+
+
+def holds_sam(path: Path) -> bool:
+    """True for a file of Cellpose-SAM, and for a folder of one that was fine-tuned here.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, or holds no weights.
+    """
+    from napari_histo.models.cellpose.net import is_sam
+    from napari_histo.models.cellpose.reading import read_weights
+
+    return is_tuned(path) if path.is_dir() else is_sam(read_weights(path))
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -23,7 +23,7 @@ from napari_histo.models.cellpose.windows import TRANSFORMER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SamNet", "load_sam_net"]
+__all__ = ["SamNet", "check_package", "load_sam_net"]
 
 #: Among the weights of Cellpose 4's networks on DINOv3.
 _DINO_WORD = "encoder.cls_token"
@@ -92,6 +92,11 @@ def load_sam_net(path: Path, weights: Mapping[str, Tensor], *, precision: str) -
     # The package's own loader leaves what is missing at random.
     check_whole(path, weights, missing, unknown)
     return SamNet(net.to(net.dtype)).eval()
+
+
+def check_package() -> None:
+    """Raise MissingDependencyError where Cellpose-SAM cannot run here."""
+    _network()
 
 
 def _network() -> Any:
