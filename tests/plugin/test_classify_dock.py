@@ -89,7 +89,7 @@ class Panel:
         return names[ledger.class_ids(rows)][np.argsort(self.place_of(rows))]
 
     def place_of(self, rows):
-        return [self.session.ledger.place_of(int(row)) for row in rows]
+        return self.session.ledger.places_of(np.asarray(rows))
 
     def colour(self, row):
         """Class that the screen shows on the rim of a nucleus, from the labels that are drawn."""
@@ -97,7 +97,8 @@ class Panel:
         x, y = self.centres[row].astype(int)
         values = np.asarray(view.layer.data[0][y - 14 : y + 14, x - 14 : x + 14])
         rows = {view.row_at(int(v)): int(v) for v in np.unique(values) if v}
-        place = {self.session.ledger.place_of(r): v for r, v in rows.items()}
+        places = self.place_of(list(rows)).tolist()
+        place = dict(zip(places, rows.values(), strict=True))
         slot = (place[row] - 1) % view._slots
         return self.session.ledger.classes.name_of(slot)
 

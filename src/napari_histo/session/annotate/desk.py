@@ -239,9 +239,9 @@ class Desk:
         if document is None:
             return False
         try:
-            self.objects.check(edit)
+            going = self.objects.check(edit)
             document.append(edit)
-            self.objects.apply(edit)
+            self.objects.apply(edit, going)
         except HistoError as error:
             self.fail(error)
             return False

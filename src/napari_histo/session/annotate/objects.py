@@ -196,15 +196,22 @@ class EditableObjects:
 
     # -- changing --------------------------------------------------------------------------------
 
-    def apply(self, edit: Edit) -> None:
+    def apply(self, edit: Edit, going: NDArray[np.int64] | None = None) -> None:
         """Replace rows by rows, whole or not at all.
+
+        Parameters
+        ----------
+        edit : Edit
+        going : (n,) int64, optional
+            What `check` said of it just now.
 
         Raises
         ------
         EditError
             An object to replace is not here, or a new one is already.
         """
-        going = self.check(edit)
+        if going is None:
+            going = self.check(edit)
         self._strike_out(going)  # first, for they may be of classes that go too
         if edit.schemes is not None:
             self._set_classes(edit.schemes[1])
@@ -218,16 +225,22 @@ class EditableObjects:
         if (going < 0).any():
             missing = edit.before.uuid(int(np.flatnonzero(going < 0)[0]))
             raise EditError(f"{edit.name}: the object {missing} is not here (any more).")
-        for table in (edit.before, edit.after):
-            if len(np.unique(as_keys(table.object_id))) != len(table):
-                raise EditError(f"{edit.name}: an object is named twice in one edit.")
+        if len(np.unique(going)) != len(going):
+            raise EditError(f"{edit.name}: an object is named twice in one edit.")
+        if edit.after.object_id is not edit.before.object_id:  # else the same objects come back
+            self._check_coming(edit, going)
+        self._check_classes(edit, going)
+        return going
+
+    def _check_coming(self, edit: Edit, going: NDArray[np.int64]) -> None:
+        """Each object once, and none that stays."""
+        if len(np.unique(as_keys(edit.after.object_id))) != len(edit.after):
+            raise EditError(f"{edit.name}: an object is named twice in one edit.")
         there = self._living(edit.after)
         doubles = np.flatnonzero((there >= 0) & ~np.isin(there, going))
         if len(doubles):
             double = edit.after.uuid(int(doubles[0]))
             raise EditError(f"{edit.name}: there is already an object {double}.")
-        self._check_classes(edit, going)
-        return going
 
     def _living(self, table: ObjectTable) -> NDArray[np.int64]:
         """Row number of each object; -1 for those that are not here."""

@@ -216,7 +216,7 @@ class Judging(Exampling):
             return False
         ledger = self.ledger
         rows = ledger.rows_of(places)
-        places = np.array([ledger.place_of(int(row)) for row in rows], np.int64)
+        places = ledger.places_of(rows)
         before, classes = self.objects.rows(rows), ledger.classes
         after = before.with_columns(
             class_id=ledger.shown[places], classes=classes, **self._beside(places, before)

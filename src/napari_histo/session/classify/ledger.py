@@ -98,9 +98,10 @@ class Ledger:
         rows[self._place.values[known]] = np.flatnonzero(known)
         return np.sort(rows[places])
 
-    def place_of(self, row: int) -> int:
-        """Place of a row number; -1 where it has none."""
-        return int(self._place[row])
+    def places_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Places of row numbers; -1 for those that have none, or came while this was asked."""
+        known = self._place.values
+        return np.where(rows < len(known), known[np.minimum(rows, len(known) - 1)], -1)
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -115,19 +116,14 @@ class Ledger:
 
     def class_ids(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Class that row numbers are shown in."""
-        places = self._places_of(rows)
+        places = self.places_of(rows)
         own = self._objects.class_ids(rows)
         return np.where(places >= 0, self.shown[places], own).astype(np.int32)
 
     def are_solid(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Row numbers that are examples: they are drawn bolder."""
-        places = self._places_of(rows)
+        places = self.places_of(rows)
         return np.asarray((places >= 0) & (self.given[places] >= 0))
-
-    def _places_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """-1 for rows that came while this was asked."""
-        known = self._place.values
-        return np.where(rows < len(known), known[np.minimum(rows, len(known) - 1)], -1)
 
 
 def _unproven(table: ObjectTable) -> NDArray[np.bool_]:
