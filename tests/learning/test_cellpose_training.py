@@ -14,6 +14,7 @@ import torch
 from napari_histo.core import Box, ModelInfo, PixelSize
 from napari_histo.errors import ModelError
 from napari_histo.learning.cellpose.params import CellposeTraining
+from napari_histo.learning.cellpose.preflight import preflight
 from napari_histo.learning.cellpose.run import CellposeRun
 from napari_histo.learning.cellpose.sheets import FlowPatchSource, FlowSheets
 from napari_histo.learning.cellpose.start import Start
@@ -200,6 +201,13 @@ class TestTraining:
         assert not start.info.pixel_size_nominal
         given = Start.of(file, [one], replace(TINY, diameter_um=5.0))
         assert given.info.pixel_size_um == pytest.approx(0.25)
+
+    def test_preflight_says_time_and_memory(self):
+        said = preflight(SHAPE, [example(0)], (), TINY, validation=[example(5)])
+        assert 0 < said.seconds < 60
+        assert 1e5 < said.memory_bytes < 1e8
+        larger = preflight(SHAPE, [example(0)], (), replace(TINY, batch=8))
+        assert larger.memory_bytes > said.memory_bytes
 
     def test_a_model_that_goes_on_is_judged_before_its_first_step(self, tmp_path):
         taught(tmp_path / "a", [example(0)], validation=[example(5)])

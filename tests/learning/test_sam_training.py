@@ -15,6 +15,7 @@ from napari_histo.core import Thresholds
 from napari_histo.errors import MissingDependencyError, ModelError
 from napari_histo.learning.cellpose import sam_start
 from napari_histo.learning.cellpose.params import SamTraining
+from napari_histo.learning.cellpose.preflight import preflight_sam
 from napari_histo.learning.cellpose.sam_run import RememberingTrunk, SamRun
 from napari_histo.learning.cellpose.sam_start import SamStart
 from napari_histo.learning.cellpose.training import train_cellpose, train_sam, trainer_of
@@ -146,6 +147,13 @@ class TestTraining:
         assert not torch.equal(first["out.weight"], second["out.weight"])
         card = json.loads((tmp_path / "a" / "card.json").read_text())
         assert done.card["parent"] == {"name": "nuclei", "sha256": card["sha256"]}
+
+    def test_preflight_counts_what_does_not_learn(self, sam):
+        said = preflight_sam(sam, [example(0)], (), TINY, validation=[example(5)])
+        longer = preflight_sam(sam, [example(0)], (), replace(TINY, steps=4000, judge_every=4000))
+        assert said.memory_bytes > sam.stat().st_size
+        # All but the first batches are there already.
+        assert longer.seconds < 1000 * said.seconds
 
     def test_rounds_find_the_trainer_by_what_a_file_holds(self, sam, tmp_path):
         save_cellpose_net(tmp_path / "old", CellposeNet(CellposeShape((2, 8, 16))))

@@ -116,9 +116,14 @@ class SamRun(FlowCourse[SamTail]):
         return _BLOCKS_RATE if self.params.blocks else _HEAD_RATE
 
     @property
-    def _distinct(self) -> int | None:
+    def distinct(self) -> int | None:
+        """See `ObjectCourse.distinct`."""
         params = self.params
         return None if params.patches is None else math.ceil(params.patches / params.batch)
+
+    def memory_bytes(self, image: Tensor) -> int:
+        """See `ObjectCourse.memory_bytes`; the layers that do not learn count too."""
+        return self.start.needs_bytes
 
     def _stack(self, patches: list[Patch]) -> Batch:
         """With features in place of pixels."""

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from napari_histo.core import CancelToken, Segmenter, Thresholds
 from napari_histo.errors import ModelError
@@ -32,6 +33,10 @@ __all__ = ["ObjectCourse"]
 
 #: With fewer objects to judge by, thresholds would fit their noise.
 _LEAST_OBJECTS = 20
+#: Weights, their gradients, two moments, the average and the best, float32 each.
+_BYTES_A_WEIGHT = 6 * 4
+#: What is kept for learning beside the layers' own answers: activations, halves of a U-Net.
+_KEPT = 1.7
 
 Net = TypeVar("Net", bound=nn.Module)
 Patch = TypeVar("Patch")
@@ -84,6 +89,11 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
     def divisor(self) -> int:
         """Sides of patches are multiples of it, px."""
 
+    @property
+    def distinct(self) -> int | None:
+        """Batches after which the first comes again; None where each is new."""
+        return None
+
     @abstractmethod
     def _stack(self, patches: list[Patch]) -> Batch:
         """A batch of patches."""
@@ -116,6 +126,22 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
         model = self.model(self.state.ema)
         return best_thresholds(exams, model, self.glances, middle=self.glance_nms)
 
+    @torch.no_grad()
+    def memory_bytes(self, image: Tensor) -> int:
+        """Of weights, and of what a step keeps of each layer; `image` is one patch, (1, ...)."""
+        sizes: list[int] = []
+        net = self.start.net
+        layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+        hooks = [
+            m.register_forward_hook(lambda _, __, out: sizes.append(out.numel())) for m in layers
+        ]
+        net(image)
+        for hook in hooks:
+            hook.remove()
+        weights = sum(p.numel() for p in net.parameters())
+        bytes_each = 2 if self.precision == "bfloat16" else 4
+        return int(weights * _BYTES_A_WEIGHT + self.params.batch * sum(sizes) * bytes_each * _KEPT)
+
     def _drawn(self) -> AbstractContextManager[Iterator[Batch]]:
         return self.batches.ahead(self.state.step, self.params.workers)
 
@@ -133,11 +159,6 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
     def _looks_first(self) -> bool:
         return self._can_look and bool(self.start.parent)
 
-    @property
-    def _distinct(self) -> int | None:
-        """Batches after which the first comes again; None where each is new."""
-        return None
-
     def _batches(self) -> Batches[Patch, Batch]:
         params = self.params
         if params.patch_px % self.divisor:
@@ -151,7 +172,7 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
             size=params.batch,
             share=params.replay_share,
             seed=params.seed,
-            distinct=self._distinct,
+            distinct=self.distinct,
         )
 
     def _source(self, examples: Sequence[Example], *, is_replayed: bool) -> PatchSource[Patch]:
