@@ -12,14 +12,15 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_histo.core import ClassScheme, ObjectState
+from napari_histo.core import ClassScheme, ObjectState, Progress
 from napari_histo.learning.cells.files import load_classifier
 from napari_histo.plugin.annotate.dock import AnnotateDock
 from napari_histo.plugin.classify.dock import ClassifyDock
+from napari_histo.plugin.classify.words import apply_text, hint
 from napari_histo.plugin.layers import add_objects
-from napari_histo.session import AnnotationTools
+from napari_histo.session import AnnotationState, AnnotationTools
 from napari_histo.session.annotate.document import Document
-from napari_histo.session.classify.state import Stains, Way
+from napari_histo.session.classify.state import ClassifyState, Stains, Way
 from napari_histo.session.classify.work import ClassifyTools
 from napari_histo.slides import open_slide
 from napari_histo.store import load_objects
@@ -244,3 +245,11 @@ def test_objects_change_hands_between_panels_without_loss(panel):
     panel.wait(lambda: panel.known.is_measured or bool(panel.state.error))
     assert not other.controller.state.is_open
     assert panel.known.examples == {"Tumor": 2}
+
+
+def test_the_button_that_applies_says_what_it_does():
+    known = ClassifyState(n_pending=1200)
+    assert apply_text(known) == "Apply to 1,200"
+    known.giving = Progress(1, 3, "Giving the classes")
+    assert apply_text(known) == "Stop"
+    assert hint(AnnotationState(), known) == "Giving the classes… 33%"

@@ -208,7 +208,7 @@ def test_the_state_says_what_is_saved(desk):
 
 
 def test_an_edit_that_cannot_be_kept_is_not_shown(desk, monkeypatch):
-    def full(self, edit):
+    def full(self, edit, rows=None):
         raise WriteError("Cannot write the journal: the disk is full.")
 
     monkeypatch.setattr(Document, "append", full)

@@ -18,7 +18,7 @@ from napari_histo.core import ClassScheme, Edit, ObjectTable
 from napari_histo.errors import ObjectsFileError, WriteError
 from napari_histo.store._journal_files import clear, journal_files
 from napari_histo.store._journal_lines import last_unsaved
-from napari_histo.store.journal import Journal
+from napari_histo.store.journal import Journal, encode_rows
 from napari_histo.store.journal_recovery import Recovered, Target, recover
 from support.edits import Model
 from support.objects import assert_same_tables, tables
@@ -83,6 +83,17 @@ def test_rows_that_change_in_place_give_what_differs(tmp_path, table, other, dat
     last = json.loads(path.read_text(encoding="utf-8").split("\n")[2])
     assert "removed" not in last
     assert set(last["columns"]) <= chosen
+
+
+def test_rows_that_are_encoded_ahead_are_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_histo.store.journal._now", lambda: "now")
+    edits = random_edits(60)
+    plain = written(tmp_path / "plain", *edits).read_bytes()
+    journal = Journal([tmp_path / "ahead"], {"image": "slide"})
+    for edit in edits:
+        journal.append(edit, encode_rows(edit))
+    journal.close()
+    assert journal.path.read_bytes() == plain
 
 
 @pytest.mark.parametrize("seed", range(3))

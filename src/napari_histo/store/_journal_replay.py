@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from napari_histo.core import ClassScheme, Edit, ObjectTable
@@ -19,10 +20,12 @@ from napari_histo.store._journal_rows import (
     scheme_to_json,
 )
 
-__all__ = ["Replay", "edit_record"]
+__all__ = ["Replay", "edit_record", "encode_rows"]
 
 
-def edit_record(edit: Edit, told: set[str]) -> dict[str, Any]:
+def edit_record(
+    edit: Edit, told: set[str], rows: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """An edit as JSON values.
 
     Rows that change in place give the columns that differ; else the ids that go and whole rows
@@ -33,6 +36,8 @@ def edit_record(edit: Edit, told: set[str]) -> dict[str, Any]:
     edit : Edit
     told : set of str
         Names of classes that earlier records define; brought up to date here.
+    rows : mapping, optional
+        What `encode_rows` made of it.
     """
     record: dict[str, Any] = {"name": edit.name}
     if edit.schemes is not None:
@@ -43,6 +48,32 @@ def edit_record(edit: Edit, told: set[str]) -> dict[str, Any]:
     if fresh:
         record["classes"] = scheme_to_json(ClassScheme(tuple(fresh)))
         told.update(c.name for c in fresh)
+    record.update(_rows_record(edit) if rows is None else rows)
+    return record
+
+
+def encode_rows(edit: Edit) -> dict[str, Any]:
+    """The part of a record that takes long for many objects, as the bytes that it will be.
+
+    It knows nothing of what was done before; any thread may make it. Column by column, for other
+    threads stand still meanwhile.
+    """
+    record = _rows_record(edit)
+    columns = record["columns"]
+    if "measurements" in columns:
+        columns["measurements"] = _encoded(columns["measurements"])
+    record["columns"] = _encoded(columns)
+    return _encoded(record)
+
+
+def _encoded(values: Mapping[str, Any]) -> dict[str, Any]:
+    option = orjson.OPT_SERIALIZE_NUMPY
+    return {k: orjson.Fragment(orjson.dumps(v, option=option)) for k, v in values.items()}
+
+
+def _rows_record(edit: Edit) -> dict[str, Any]:
+    """Objects that go and come, or the columns of them that differ."""
+    record: dict[str, Any] = {}
     changed = changed_columns(edit.before, edit.after)
     if changed is None:
         record["removed"] = ids_to_json(edit.before.object_id)

@@ -43,11 +43,11 @@ from napari_histo.store._journal_files import (
     sha256_of,
 )
 from napari_histo.store._journal_lines import to_line
-from napari_histo.store._journal_replay import edit_record
+from napari_histo.store._journal_replay import edit_record, encode_rows
 from napari_histo.store._journal_sync import Syncer
 from napari_histo.store.write import put_in_place
 
-__all__ = ["FORMAT_VERSION", "Journal"]
+__all__ = ["FORMAT_VERSION", "Journal", "encode_rows"]
 
 FORMAT_VERSION = 1
 
@@ -120,10 +120,16 @@ class Journal:
         """Of the file that is written now."""
         return self._size
 
-    def append(self, edit: Edit) -> int:
+    def append(self, edit: Edit, rows: Mapping[str, Any] | None = None) -> int:
         """Write an edit; when this returns it survives the end of the process.
 
         It survives a power cut half a second later, when the disk has been told.
+
+        Parameters
+        ----------
+        edit : Edit
+        rows : mapping, optional
+            What `encode_rows` made of it ahead, in another thread.
 
         Returns
         -------
@@ -137,12 +143,12 @@ class Journal:
         """
         with self._guard:
             told = set(self._told)
-            record = {"revision": self.revision + 1, "at": _now(), **edit_record(edit, told)}
+            record = {"revision": self.revision + 1, "at": _now(), **edit_record(edit, told, rows)}
             try:
                 self._write(record)
             except OSError as error:
                 self._move_on(error)
-                self._write({**record, **edit_record(edit, told := set())})
+                self._write({**record, **edit_record(edit, told := set(), rows)})
             self._told = told
             self.revision += 1
             return self.revision

@@ -74,7 +74,7 @@ class ClassifyDock(ObjectsDock):
         form.stains_box.currentIndexChanged.connect(
             lambda: session.measure(form.stains_box.currentData())
         )
-        form.apply_button.clicked.connect(lambda: session.apply())
+        form.apply_button.clicked.connect(self._apply_or_stop)
         form.undo_button.clicked.connect(session.undo)
         form.save_button.clicked.connect(self.save)
         page.take_button.clicked.connect(session.take_classified)
@@ -100,6 +100,12 @@ class ClassifyDock(ObjectsDock):
         return ClassifyScene(self.viewer, image, self.controller)
 
     # -- working ---------------------------------------------------------------------------------
+
+    def _apply_or_stop(self) -> None:
+        if self.controller.classify.giving is None:
+            self.controller.apply()
+        else:
+            self.controller.stop_applying()
 
     def _choose(self, name: str) -> None:
         self._activate()

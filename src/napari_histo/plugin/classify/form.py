@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QTabBar, QWidget
 from napari_histo.core import ClassScheme
 from napari_histo.plugin.classify.thresholds import ThresholdPanel
 from napari_histo.plugin.classify.words import (
+    apply_text,
     examples_text,
     found_text,
     hint,
@@ -109,8 +110,8 @@ class ClassifyForm(ObjectsForm):
         self.stains_box.setEnabled(is_rgb and known.measuring is None)
         self.found.setText(found_text(known))
         self.apply_button.setEnabled(known.n_pending > 0)
-        more = f" to {known.n_pending:,}" if known.n_pending else ""
-        self.apply_button.setText(f"Apply{more}")
+        self.apply_button.setText(apply_text(known))
+        self.save_button.setEnabled(known.giving is None)
         self.undo_button.setEnabled(bool(state.undo_name))
         self.undo_button.setToolTip(f"Undo: {state.undo_name} (Ctrl+Z)" if state.undo_name else "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_histo.core import Progress
 from napari_histo.ops.positivity import level_names
 from napari_histo.ops.positivity_scores import Score
 from napari_histo.session import AnnotationState
@@ -11,6 +12,7 @@ from napari_histo.session.classify.state import ClassifyState, Way
 from napari_histo.session.classify.work import FEWEST_TO_PROVE
 
 __all__ = [
+    "apply_text",
     "examples_text",
     "found_text",
     "hint",
@@ -23,10 +25,10 @@ __all__ = [
 
 def hint(state: AnnotationState, known: ClassifyState) -> str:
     """What the next gesture does."""
+    if known.giving is not None:
+        return _share(known.giving, "Giving the classes")
     if known.measuring is not None:
-        step = known.measuring
-        share = f" {step.fraction:.0%}" if step.total > 1 else ""
-        return f"{step.message or 'Measuring the objects'}…{share}"
+        return _share(known.measuring, "Measuring the objects")
     if known.way is Way.THRESHOLD:
         return "Move the threshold until the colours are right; then apply."
     if state.review is not None:
@@ -34,6 +36,19 @@ def hint(state: AnnotationState, known: ClassifyState) -> str:
     if len(known.examples) < 2:
         return "Choose a class (1-9) and click some nuclei of it; then those of another."
     return "Click where the colour is wrong. Alt- or right-click takes an example back."
+
+
+def _share(step: Progress, words: str) -> str:
+    """How far something is."""
+    share = f" {step.fraction:.0%}" if step.total > 1 else ""
+    return f"{step.message or words}…{share}"
+
+
+def apply_text(known: ClassifyState) -> str:
+    """What the button does: it stops what it began."""
+    if known.giving is not None:
+        return "Stop"
+    return f"Apply to {known.n_pending:,}" if known.n_pending else "Apply"
 
 
 def examples_text(known: ClassifyState) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -219,11 +220,20 @@ class Desk:
         self._refresh()
 
     def _do(
-        self, edit: Edit, after: Moment, *, before: Moment | None = None, shown: bool = True
+        self,
+        edit: Edit,
+        after: Moment,
+        *,
+        before: Moment | None = None,
+        shown: bool = True,
+        rows: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep, apply and remember an edit; where not `shown`, the person has gone on meanwhile."""
+        """Keep, apply and remember an edit; where not `shown`, the person has gone on meanwhile.
+
+        `rows` are what `encode_rows` made of it ahead.
+        """
         before = before or self._moment()
-        if not self._keep(edit):
+        if not self._keep(edit, rows):
             return
         if shown:
             self._set_moment(after)
@@ -233,14 +243,14 @@ class Desk:
             self.state.notice = ""
         self._refresh()
 
-    def _keep(self, edit: Edit) -> bool:
+    def _keep(self, edit: Edit, rows: Mapping[str, Any] | None = None) -> bool:
         """Into the journal first, then onto the screen; False where neither happened."""
         document = self._document
         if document is None:
             return False
         try:
             going = self.objects.check(edit)
-            document.append(edit)
+            document.append(edit, rows)
             self.objects.apply(edit, going)
         except HistoError as error:
             self.fail(error)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 from types import TracebackType
+from typing import Any
 
 from napari_histo.core import Edit, ObjectTable, SlideInfo
 from napari_histo.errors import HistoError, TargetChangedError, WriteError
@@ -181,10 +182,11 @@ class Document:
 
     # -- editing ---------------------------------------------------------------------------------
 
-    def append(self, edit: Edit) -> None:
+    def append(self, edit: Edit, rows: Mapping[str, Any] | None = None) -> None:
         """Keep an edit. When this returns it survives the end of the process.
 
-        Where the disk is full or gone, another place is taken, and `notice` says which.
+        Where the disk is full or gone, another place is taken, and `notice` says which. With
+        `rows`, which `encode_rows` makes in any thread, many objects take no time here.
 
         Raises
         ------
@@ -193,7 +195,7 @@ class Document:
         """
         if self._needs_base:
             self._wait()
-        self._open_journal.append(edit)
+        self._open_journal.append(edit, rows)
 
     def save(
         self, table: ObjectTable, path: Path | str | None = None, *, overwrite: bool = False

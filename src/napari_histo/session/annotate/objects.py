@@ -172,6 +172,10 @@ class EditableObjects:
         alive, classes = np.flatnonzero(self._alive.values), self._classes
         return partial(self._chunks.frozen().take, alive, classes)
 
+    def later_rows(self, rows: NDArray[np.int64]) -> Callable[[], ObjectTable]:
+        """As `later_table`, of what `rows` gives."""
+        return partial(self._chunks.frozen().take, rows, self._classes)
+
     def class_ids(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Class of each row number, -1 unclassified."""
         return self._class_of.values[rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from napari_histo.errors import LearningError
 from napari_histo.learning.cells.classifier import review_order
 from napari_histo.session.annotate.reviewing import Walk
-from napari_histo.session.classify.judging import Judging
+from napari_histo.session.classify.giving import Giving
 from napari_histo.session.classify.state import Way
 from napari_histo.session.classify.work import (
     ClassifyTools,
@@ -27,7 +28,7 @@ __all__ = ["ClassifyController"]
 _NO_DOUBT = "Give examples of two classes first: then there is doubt to look at."
 
 
-class ClassifyController(Judging):
+class ClassifyController(Giving):
     """Turns clicks into examples, and examples into classes of all objects.
 
     Examples are edits, kept and undone one by one. What a classifier says is only shown, until
@@ -142,7 +143,9 @@ class ClassifyController(Judging):
 
     def save(self, path: Path | None = None, *, overwrite: bool = False) -> None:
         """Give the classes and write all objects; the classifier goes beside them."""
-        self.apply()
+        self.apply(partial(self._save_given, path, overwrite))
+
+    def _save_given(self, path: Path | None, overwrite: bool) -> None:
         super().save(path, overwrite=overwrite)
         target = path or self.state.kept.target
         learned_here = self.classify.loaded is None or self.classify.n_examples

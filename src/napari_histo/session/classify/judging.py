@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Edit, ObjectTable
+from napari_histo.core import Edit
 from napari_histo.errors import HistoError
-from napari_histo.session.annotate.class_edits import add_classes
 from napari_histo.session.annotate.document import Document
 from napari_histo.session.annotate.objects import EditableObjects
 from napari_histo.session.classify.examples import Exampling
@@ -196,8 +195,6 @@ class Judging(Exampling):
             known.scores = grading.scores(ids, classes)
         self.recoloured.emit()
 
-    # -- giving the classes ------------------------------------------------------------------------
-
     def _pending(self) -> NDArray[np.int64]:
         """Places of objects that are shown in another class than theirs."""
         ledger = self.ledger
@@ -205,39 +202,3 @@ class Judging(Exampling):
         if self.classify.way is Way.EXAMPLES:
             shown &= ledger.given < 0
         return np.flatnonzero(shown)
-
-    def apply(self) -> bool:
-        """Give all objects the class that they are shown in: one step that undo takes back.
-
-        False where nothing was to be given.
-        """
-        places = self._pending()
-        if not self._is_ready() or not len(places):
-            return False
-        ledger = self.ledger
-        rows = ledger.rows_of(places)
-        places = ledger.places_of(rows)
-        before, classes = self.objects.rows(rows), ledger.classes
-        after = before.with_columns(
-            class_id=ledger.shown[places], classes=classes, **self._beside(places, before)
-        )
-        schemes = None
-        if classes != self.objects.classes:
-            schemes = add_classes(self.objects.classes, classes).schemes
-        name = "Classify" if self.classify.way is Way.EXAMPLES else "Threshold"
-        version = self.objects.version
-        self._do(Edit(name, before, after, schemes), self._moment())
-        return self.objects.version > version
-
-    def _beside(self, places: NDArray[np.int64], before: ObjectTable) -> dict[str, Any]:
-        """What goes with the classes: their probability, or the measurement that made them."""
-        known = self.classify
-        if known.way is Way.EXAMPLES and self._learned is not None:
-            return {"class_prob": self._learned.prediction.prob[places]}
-        assert self._sheet is not None
-        assert known.measurement is not None
-        values = self._sheet.columns[known.measurement][places]
-        return {
-            "class_prob": np.full(len(places), np.nan, np.float32),
-            "measurements": {**before.measurements, known.measurement: values},
-        }

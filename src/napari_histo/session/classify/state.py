@@ -88,6 +88,8 @@ class ClassifyState:
     has_classifier : bool
     n_pending : int
         Objects whose class is shown but not given yet: `apply` does.
+    giving : Progress or None
+        How far that is, while it is done.
     measurements : tuple of str
         That thresholds may be put on.
     measurement : str or None
@@ -113,6 +115,7 @@ class ClassifyState:
     loaded: Path | None = None
     has_classifier: bool = False
     n_pending: int = 0
+    giving: Progress | None = None
     measurements: tuple[str, ...] = ()
     measurement: str | None = None
     thresholds: tuple[float, ...] = ()
