@@ -58,6 +58,13 @@ def taught(folder, regions, parent, params=TINY, replay=(), **words):
     return drive(train_sam(parent, regions, replay, folder, params, **words))
 
 
+def tile(folder):
+    """An empty image."""
+    path = folder / "tile.tif"
+    tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint8), photometric="rgb")
+    return NewImage(path)
+
+
 def bytes_of(folder):
     return {name: (folder / name).read_bytes() for name in FILES}
 
@@ -161,10 +168,7 @@ class TestTraining:
         assert trainer_of(str(tmp_path / "old")) is train_cellpose
 
     def test_a_project_begins_with_it_and_copies_no_large_file(self, sam, tmp_path):
-        image = np.zeros((64, 64, 3), np.uint8)
-        tifffile.imwrite(tmp_path / "tile.tif", image, photometric="rgb")
-        wanted = NewProject([NewImage(tmp_path / "tile.tif")], str(sam))
-        project = create_project(tmp_path / "p", wanted)
+        project = create_project(tmp_path / "p", NewProject([tile(tmp_path)], str(sam)))
         start = project.path / "start" / "model"
         assert verify_project(project) == []
         assert (start / FILES[-1]).stat().st_size < 1000
@@ -215,11 +219,16 @@ class TestTheFileThatItBelongsTo:
 class TestRefusals:
     """Said at once, before a network is made."""
 
-    def test_without_the_package(self, sam_words, monkeypatch):
+    def test_without_the_package(self, sam_words, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "cellpose.vit", None)
         monkeypatch.setitem(sys.modules, "cellpose", None)
-        with pytest.raises(MissingDependencyError, match=r"pip install 'napari-histo\[cellpose\]'"):
+        told = pytest.raises(MissingDependencyError, match=r"install 'napari-histo\[cellpose\]'")
+        with told:
             SamRun.of(sam_words, [example(0)], [], [], TINY)
+        # Panel and command line make projects alike: it is said before anything is annotated.
+        with told:
+            create_project(tmp_path / "p", NewProject([tile(tmp_path)], str(sam_words)))
+        assert not (tmp_path / "p").exists()
 
     def test_without_the_memory(self, sam_words, monkeypatch):
         monkeypatch.setattr(sam_start, "check_package", lambda: None)
