@@ -11,6 +11,7 @@ import pytest
 from napari_histo.core import ClassScheme, Contours, ObjectTable
 
 SCREENS = {"DISPLAY", "WAYLAND_DISPLAY"}
+NO_SCREEN = "no display; install Xvfb and pytest-xvfb"
 #: Position, as keywords of a layer, of an image of 60 x 100 px.
 PLACEMENTS = [
     pytest.param({}, id="plain"),
@@ -29,8 +30,12 @@ PLACEMENTS = [
 def _display(request):
     """Without a screen Qt would end the whole run."""
     wants = request.node.get_closest_marker("gui")
-    if wants and sys.platform == "linux" and not (SCREENS & set(os.environ)):
-        pytest.skip("no display; install Xvfb and pytest-xvfb")
+    if wants and lacks_screen():
+        pytest.skip(NO_SCREEN)
+
+
+def lacks_screen():
+    return sys.platform == "linux" and not (SCREENS & set(os.environ))
 
 
 @pytest.fixture(params=PLACEMENTS)
@@ -52,12 +57,32 @@ def table():
     )
 
 
+@pytest.fixture(scope="module")
+def window(request):
+    """One napari window for all tests of a file: to make one takes as long as most tests."""
+    from support.window import napari_window
+
+    if lacks_screen():
+        pytest.skip(NO_SCREEN)
+    request.getfixturevalue("qapp")
+    with napari_window() as viewer:
+        yield viewer
+
+
 @pytest.fixture
-def make_panel(make_napari_viewer_proxy, qtbot, tmp_path):
+def viewer(window):
+    """The window of the file, as a new one: without layers and panels, in its first looks."""
+    from support.window import fresh
+
+    with fresh(window) as viewer:
+        yield viewer
+
+
+@pytest.fixture
+def make_panel(viewer, qtbot, tmp_path):
     """Makes the Active learning panel in a window; by default with tools that answer at once."""
     from support.learning_panel import Panel
 
-    viewer = make_napari_viewer_proxy(show=True)
     viewer.window.resize(1400, 900)
     made = []
 

@@ -32,8 +32,7 @@ class Ear:
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy(show=True)
+def viewer(viewer):
     viewer.window.resize(900, 700)
     return viewer
 
@@ -79,23 +78,24 @@ def zoom_of(hand):
     return np.abs(hand.screen(1, 0) - hand.screen(0, 0)).max()
 
 
-@pytest.mark.parametrize(
-    ("button", "key", "expected"),
-    [
-        pytest.param("left", "", (False, False, False), id="plain"),
-        pytest.param("left", "alt", (True, False, False), id="alt"),
-        pytest.param("right", "", (True, False, False), id="right"),
-        pytest.param("left", "ctrl", (False, True, False), id="ctrl"),
-        pytest.param("left", "shift", (False, False, True), id="shift"),
-    ],
-)
+#: Button and key; whether the stroke excludes, extends, adds.
+MEANINGS = {
+    ("left", ""): (False, False, False),
+    ("left", "alt"): (True, False, False),
+    ("right", ""): (True, False, False),
+    ("left", "ctrl"): (False, True, False),
+    ("left", "shift"): (False, False, True),
+}
+
+
 @pytest.mark.parametrize("draws", [True, False], ids=["drawing", "moving"])
-def test_buttons_and_keys(viewer, qtbot, button, key, expected, draws):
+def test_buttons_and_keys(viewer, qtbot, draws):
     layer, ear, _ = listen(viewer, draws)
-    zoom = viewer.scene.camera.zoom
-    Hand(viewer, layer, qtbot).click(30, 30, button, key)
-    (stroke,) = ear.strokes
-    assert (stroke.exclude, stroke.extend, stroke.add) == expected
+    hand, zoom = Hand(viewer, layer, qtbot), viewer.scene.camera.zoom
+    for i, how in enumerate(MEANINGS):
+        hand.click(30 + 10 * i, 30, *how)  # elsewhere, or it is a double click
+    told = [(stroke.exclude, stroke.extend, stroke.add) for stroke in ear.strokes]
+    assert dict(zip(MEANINGS, told, strict=True)) == MEANINGS
     assert viewer.scene.camera.zoom == zoom
 
 
@@ -118,17 +118,16 @@ def test_drag_draws_with_previews_or_moves_the_view(viewer, qtbot):
     assert abs(viewer.scene.camera.center[-1] - (centre[-1] - 20)) < 1
 
 
-@pytest.mark.parametrize("how", ["middle", "space"])
-def test_view_moves_while_a_drawing_tool_is_in_hand(viewer, qtbot, how):
+def test_view_moves_while_a_drawing_tool_is_in_hand(viewer, qtbot):
     layer, ear, mouse = listen(viewer, draws=True)
-    mouse.holds_space = how == "space"
-    before = viewer.scene.camera.center
-    Hand(viewer, layer, qtbot).drag(
-        [(30, 20), (50, 30)], button="middle" if how == "middle" else "left"
-    )
-    assert ear.strokes == []
-    moved = np.array(viewer.scene.camera.center[-2:]) - before[-2:]
-    assert np.abs(moved - (-10, -20)).max() < 1
+    hand = Hand(viewer, layer, qtbot)
+    for button in ("middle", "left"):
+        mouse.holds_space = button == "left"
+        before = viewer.scene.camera.center
+        hand.drag([(30, 20), (50, 30)], button=button)
+        assert ear.strokes == []
+        moved = np.array(viewer.scene.camera.center[-2:]) - before[-2:]
+        assert np.abs(moved - (-10, -20)).max() < 1, button
 
 
 def test_quick_clicks_do_not_zoom_and_napari_gets_its_own_back(viewer, qtbot):

@@ -28,8 +28,7 @@ SHAPE = (300, 400)
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy(show=True)
+def viewer(viewer):
     viewer.window.resize(1200, 800)
     return viewer
 
@@ -185,9 +184,9 @@ def test_a_whole_session(desk, picture, tmp_path):
     assert look(desk.table) == looks[-1]
 
 
-@pytest.mark.parametrize("multiscale", [False, True], ids=["plain", "multiscale"])
-def test_outline_lies_where_the_click_was(viewer, engine, qtbot, tmp_path, placement, multiscale):
+def test_outline_lies_where_the_click_was(viewer, engine, qtbot, tmp_path, placement):
     pixels = np.zeros((*SHAPE, 3), np.uint8)
+    multiscale = bool(placement)  # clicks on the other kinds: see the tests of the canvas
     data = [pixels, pixels[::2, ::2], pixels[::4, ::4]] if multiscale else pixels
     image = viewer.add_image(data, rgb=True, multiscale=multiscale, **placement)
     desk = Desk(viewer, engine, qtbot, image, tmp_path).start()
@@ -350,11 +349,6 @@ def test_edits_draw_no_warnings_and_napari_tells_none_of_its_own_keys(desk, view
         layer.mode = mode
         assert "move the view" in viewer.help
         assert "<1>" not in viewer.help
-
-
-def test_title_tells_the_file_where_it_is_another_one(desk, tmp_path):
-    assert desk.form.title.text() == "slide"
-    assert str(tmp_path / "slide.geojson") in desk.form.title.toolTip()
 
 
 def test_unknown_pixel_size_is_told_before_the_start(viewer, engine, qtbot, picture, tmp_path):
@@ -533,7 +527,9 @@ def test_objects_of_a_file_that_the_user_chooses(desk, monkeypatch, tmp_path):
     assert look(load_objects(copy)) == look(desk.table)
 
 
-def test_looks(desk, viewer):
+def test_looks(desk, viewer, tmp_path):
+    assert desk.form.title.text() == "slide"
+    assert str(tmp_path / "slide.geojson") in desk.form.title.toolTip()
     view = desk.dock.scene.view
     desk.form.fill_box.setCurrentIndex(1)
     desk.form.colour_box.setCurrentIndex(1)

@@ -1,0 +1,88 @@
+"""A napari window that all tests of a file share, each of which finds it as new."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
+
+
+class _NoConsole(QWidget):
+    """In place of a console, which takes long to make."""
+
+    def _update_theme(self, *_):
+        pass
+
+
+@contextmanager
+def napari_window():
+    """As napari's own fixture ``make_napari_viewer`` makes and closes it."""
+    import napari
+    from napari._qt.qt_viewer import QtViewer
+    from napari.settings import get_settings
+
+    with _actions_of_its_own(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari._qt.threads.status_checker.StatusChecker.start", lambda *_: None)
+        patch.setattr(QtViewer, "_get_console", lambda _: _NoConsole())
+        patch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
+        get_settings().reset()
+        viewer = napari.Viewer(show=True, show_welcome_screen=False)
+        gc.collect()
+        gc.freeze()  # napari collects at each layer that leaves: not all that was loaded, too
+        yield viewer
+        get_settings().reset()
+        with mock.patch.object(viewer.window._qt_window, "_save_current_window_settings"):
+            viewer.close()
+        del viewer
+        gc.unfreeze()
+        gc.collect()
+        QtViewer._instances.clear()
+
+
+@contextmanager
+def _actions_of_its_own():
+    """napari's menus and keys for one window alone, as in its fixture ``mock_app_model``."""
+    from app_model import Application
+    from napari._app_model._app import NapariApplication, _napari_names
+    from napari._qt._qapp_model.qactions import init_qactions
+    from napari.plugins import _initialize_plugins
+
+    _initialize_plugins.cache_clear()
+    init_qactions.cache_clear()
+    app = NapariApplication("shared_window")
+    app.injection_store.namespace = _napari_names
+    with mock.patch.object(NapariApplication, "get_app_model", return_value=app):
+        try:
+            yield
+        finally:
+            Application.destroy("shared_window")
+            _initialize_plugins.cache_clear()
+            init_qactions.cache_clear()
+
+
+@contextmanager
+def fresh(viewer):
+    """The window for one test: without panels and layers, in its first looks."""
+    from napari.settings import get_settings
+    from napari.utils._proxies import PublicOnlyProxy
+
+    yield PublicOnlyProxy(viewer)
+    for panel in list(viewer.window.dock_widgets.values()):
+        viewer.window.remove_dock_widget(panel)
+        panel.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    # Mesa's software driver unbinds the shader that is in use where others end, and binds it again
+    # only after another one was: it crashes where all that is left to draw is one kind of thing.
+    viewer.scale_bar.visible = True
+    while viewer.layers:
+        viewer.layers.pop()
+        QTest.qWait(1)
+    viewer.scale_bar.visible = False
+    get_settings().reset()
+    viewer.theme = get_settings().appearance.theme
+    viewer.help = viewer.status = ""
