@@ -32,6 +32,7 @@ def napari_window():
         patch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
         get_settings().reset()
         viewer = napari.Viewer(show=True, show_welcome_screen=False)
+        _draw_two_things(viewer)
         gc.collect()
         gc.freeze()  # napari collects at each layer that leaves: not all that was loaded, too
         yield viewer
@@ -76,13 +77,21 @@ def fresh(viewer):
         viewer.window.remove_dock_widget(panel)
         panel.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    # Mesa's software driver unbinds the shader that is in use where others end, and binds it again
-    # only after another one was: it crashes where all that is left to draw is one kind of thing.
-    viewer.scale_bar.visible = True
     while viewer.layers:
         viewer.layers.pop()
         QTest.qWait(1)
-    viewer.scale_bar.visible = False
+    _draw_two_things(viewer)
     get_settings().reset()
     viewer.theme = get_settings().appearance.theme
     viewer.help = viewer.status = ""
+
+
+def _draw_two_things(viewer):
+    """Let something be drawn at all times that nobody sees.
+
+    Mesa's software driver (22.3) unbinds the shader in use where others end, and binds it again
+    only after another one was in use: it crashes where one kind of thing alone is left to draw.
+    """
+    viewer.scale_bar.colored = True
+    viewer.scale_bar.color = (0.02, 0.02, 0.02, 1)
+    viewer.scale_bar.visible = True
