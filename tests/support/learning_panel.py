@@ -33,7 +33,7 @@ class Panel:
 
     def idle(self, timeout=20_000):
         self.until(lambda: self.state.task is Task.NONE, timeout)
-        assert self.state.error == ""
+        assert not self.state.error, self.state.error
         settle(20)
 
     def press(self, button):
