@@ -64,9 +64,8 @@ def ring(geometry):
     return {tuple(point) for point in geometry["coordinates"][0]}
 
 
-def test_geojson_napari_geojson(make_napari_viewer_proxy, written, tmp_path):
+def test_geojson_napari_geojson(viewer, written, tmp_path):
     """Opened by the viewer, saved by the viewer: ids, outlines, classes, names, measurements."""
-    viewer = make_napari_viewer_proxy()
     viewer.add_image(np.zeros((200, 200, 3), np.uint8), rgb=True)
     (layer,) = viewer.open(written, plugin="napari-histo")
     assert table_of(layer).object_type.tolist() == [ObjectType.CELL] * 2
@@ -81,8 +80,7 @@ def test_geojson_napari_geojson(make_napari_viewer_proxy, written, tmp_path):
     assert ring(after[0]["nucleusGeometry"]) == ring(before[0]["nucleusGeometry"])
 
 
-def test_all_layers_saved_at_once_hold_each_cell_once(make_napari_viewer_proxy, written, tmp_path):
-    viewer = make_napari_viewer_proxy()
+def test_all_layers_saved_at_once_hold_each_cell_once(viewer, written, tmp_path):
     viewer.open(written, plugin="napari-histo")
     tables = [table_of_layer(*layer.as_layer_data_tuple()) for layer in viewer.layers]
     assert [str(i) for t in tables for i in t.uuids()] == list(IDS)
@@ -94,9 +92,8 @@ def test_all_layers_saved_at_once_hold_each_cell_once(make_napari_viewer_proxy, 
 
 
 @pytest.fixture
-def desk(make_napari_viewer_proxy, qtbot, written, tmp_path):
+def desk(viewer, qtbot, written, tmp_path):
     """The file of cells, opened in the panel over an image."""
-    viewer = make_napari_viewer_proxy(show=True)
     viewer.window.resize(1200, 800)
     image = viewer.add_image(np.zeros((200, 200, 3), np.uint8), rgb=True)
     document = partial(Document.open, data_folder=tmp_path)
@@ -212,9 +209,8 @@ def test_the_nucleus_is_drawn_within_the_cell():
 # -- the Segment panel ---------------------------------------------------------------------------
 
 
-def test_segment_panel_makes_cells(make_napari_viewer_proxy, qtbot):
+def test_segment_panel_makes_cells(viewer, qtbot):
     """Nuclei are expanded, shown as cells, and follow the probability slider."""
-    viewer = make_napari_viewer_proxy(show=True)
     pixels = np.full((120, 160, 3), (236, 190, 215), np.uint8)
     y, x = np.mgrid[:120, :160]
     for column in (40, 110):

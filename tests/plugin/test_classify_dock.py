@@ -119,8 +119,7 @@ def drag(groove, share, right_px):
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, qtbot, tmp_path):
-    viewer = make_napari_viewer_proxy(show=True)
+def panel(viewer, qtbot, tmp_path):
     viewer.window.resize(1400, 900)
     return Panel(viewer, qtbot, tmp_path)
 

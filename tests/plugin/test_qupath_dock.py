@@ -30,8 +30,7 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy(show=True)
+def viewer(viewer):
     viewer.window.resize(1400, 900)
     return viewer
 
@@ -138,6 +137,9 @@ def test_a_double_click_opens_the_slide_with_its_objects_and_their_ids(opened):
     assert opened.desk.state.tool is Tool.PICK
     assert opened.state.row("1").sync is Sync.IN_STEP
     assert opened.dock.isVisible()  # not behind the new panel
+    before = opened.viewer.layers[0].unique_id
+    opened.open_image()
+    assert opened.viewer.layers[0].unique_id == before
 
 
 def test_another_image_takes_the_place_of_the_one_before(opened):
@@ -164,12 +166,6 @@ def test_an_image_that_is_opened_again_at_once_stays(opened):
     names = [layer.name for layer in opened.viewer.layers]
     assert names[0] == "slide"
     assert "other" not in names
-    assert opened.viewer.layers[0].unique_id == before
-
-
-def test_opening_the_same_image_again_keeps_its_layer(opened):
-    before = opened.viewer.layers[0].unique_id
-    opened.open_image()
     assert opened.viewer.layers[0].unique_id == before
 
 

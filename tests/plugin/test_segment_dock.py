@@ -20,11 +20,6 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy(show=True)
-
-
-@pytest.fixture
 def dock(viewer, qtbot):
     """The panel, with the model that needs no weights."""
     widget = SegmentDock(viewer)

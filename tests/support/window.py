@@ -34,7 +34,7 @@ def napari_window():
         viewer = napari.Viewer(show=True, show_welcome_screen=False)
         _draw_two_things(viewer)
         gc.collect()
-        gc.freeze()  # napari collects at each layer that leaves: not all that was loaded, too
+        gc.freeze()  # napari collects at each layer that leaves: not all that is there, too
         yield viewer
         get_settings().reset()
         with mock.patch.object(viewer.window._qt_window, "_save_current_window_settings"):
@@ -42,6 +42,7 @@ def napari_window():
         del viewer
         gc.unfreeze()
         gc.collect()
+        gc.freeze()
         QtViewer._instances.clear()
 
 
@@ -84,6 +85,8 @@ def fresh(viewer):
     get_settings().reset()
     viewer.theme = get_settings().appearance.theme
     viewer.help = viewer.status = ""
+    gc.collect()
+    gc.freeze()
 
 
 def _draw_two_things(viewer):
