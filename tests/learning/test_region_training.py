@@ -194,7 +194,8 @@ def test_fluorescence_is_learned_too(tmp_path):
 def test_trained_on_painted_regions_it_reaches_iou_0_9_on_other_slides(tmp_path):
     reader, truth = slide(103, 1024)
     some = painted(reader, truth, windows=windows_around(truth, 16))
-    _, done = drive(train_regions([some], tmp_path / "model", RegionTraining(), classes=CLASSES))
+    params = RegionTraining(steps=300)
+    _, done = drive(train_regions([some], tmp_path / "model", params, classes=CLASSES))
     reached = []
     for seed in (1, 2, 3):  # one slide alone is better or worse by 0.02
         other, other_truth = slide(seed, 768)
