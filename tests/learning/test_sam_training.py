@@ -184,12 +184,13 @@ class TestTheFileThatItBelongsTo:
     @pytest.fixture
     def moved(self, tmp_path):
         """A folder whose file was moved away, and that file."""
-        (tmp_path / "cpsam").write_bytes(b"large")
-        base = BaseFile.of(tmp_path / "cpsam")
+        (tmp_path / "first").mkdir()
+        (tmp_path / "first" / "cpsam").write_bytes(b"large")
+        base = BaseFile.of(tmp_path / "first" / "cpsam")
         (tmp_path / "m").mkdir()
         save_tuned(tmp_path / "m", base, {"out.bias": torch.ones(2)}, Thresholds(0.5, 0.4))
         (tmp_path / "elsewhere").mkdir()
-        (tmp_path / "cpsam").rename(tmp_path / "elsewhere" / "cpsam")
+        (tmp_path / "first" / "cpsam").rename(tmp_path / "elsewhere" / "cpsam")
         card = {"family": "cellpose", "channels": "rgb-or-cells"}
         (tmp_path / "m" / "card.json").write_text(json.dumps(card))
         return tmp_path / "m", tmp_path / "elsewhere" / "cpsam"
@@ -199,13 +200,13 @@ class TestTheFileThatItBelongsTo:
         with pytest.raises(ModelError, match=r"belongs to the file cpsam .*Copy that file to"):
             load_model(str(folder), device="cpu")
 
-    @pytest.mark.parametrize("place", ["beside", "cellpose"])
+    @pytest.mark.parametrize("place", ["m", ".", "cellpose"])
     def test_it_is_found_elsewhere(self, moved, place, monkeypatch):
         folder, file = moved
-        if place == "beside":
-            file = file.rename(folder / "cpsam")
-        else:
+        if place == "cellpose":
             monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(file.parent))
+        else:
+            file = file.rename(folder.parent / place / "cpsam")
         assert find_base(folder, read_tuned(folder)[0]) == file
 
     def test_another_one_in_its_place_is_not_taken(self, moved):

@@ -110,7 +110,7 @@ def load_tuned_net(folder: Path, *, precision: str) -> SamNet:
 
 
 def find_base(folder: Path, base: BaseFile) -> Path:
-    """The file that fine-tuned weights belong to: where it was, beside them, or Cellpose's own.
+    """The file that fine-tuned weights belong to: where it was, above them, or Cellpose's own.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def find_base(folder: Path, base: BaseFile) -> Path:
     raise ModelError(
         f"{folder} holds what a fine-tuning of Cellpose-SAM changed, and belongs to the file "
         f"{Path(base.path).name} (SHA-256 {base.sha256}, {base.size_bytes / 1e6:.0f} MB), which is "
-        f"not here. Copy that file to {base.path}, or into this folder."
+        f"not here. Copy that file to {base.path}, into this folder, or into one that holds it."
     )
 
 
@@ -136,7 +136,7 @@ def _places(folder: Path, base: BaseFile) -> Iterator[Path]:
 
     name = Path(base.path).name
     yield Path(base.path)
-    yield from (folder / name, folder.parent / name)
+    yield from (place / name for place in (folder, *folder.absolute().parents))
     yield from find_published().values()
 
 
