@@ -27,7 +27,7 @@ class CourseParams:
     judge_every : int
         Steps between two looks at the regions that judge.
     patience : int
-        Looks without a better one after which training ends; 0 for never.
+        Looks without a better one after which the second half of a training ends; 0 for never.
     held_out : float
         Share of the regions that judge where no others are given.
     seed : int

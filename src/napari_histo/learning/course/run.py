@@ -184,11 +184,15 @@ class Course(ABC, Generic[Net, Batch, Params]):
 
     @property
     def _is_stuck(self) -> bool:
-        """No better look for a while."""
+        """No better look for a while, once the learning rate has fallen to half.
+
+        At higher rates looks are noisy, and the best of them is far from what is to come.
+        """
         params, state = self.params, self.state
         if not params.patience or not state.best:
             return False
-        return state.step - state.best_step >= params.patience * params.judge_every
+        since = max(state.best_step, params.steps // 2)
+        return state.step - since >= params.patience * params.judge_every
 
     def _progress(self, point: CurvePoint | None) -> TrainingStep:
         state, total = self.state, self.params.steps
