@@ -16,7 +16,7 @@ from napari_histo.errors import MissingDependencyError, ModelError
 from napari_histo.learning.cellpose import sam_start
 from napari_histo.learning.cellpose.params import SamTraining
 from napari_histo.learning.cellpose.preflight import preflight_sam
-from napari_histo.learning.cellpose.sam_run import RememberingTrunk, SamRun
+from napari_histo.learning.cellpose.sam_run import SamRun
 from napari_histo.learning.cellpose.sam_start import SamStart
 from napari_histo.learning.cellpose.training import train_cellpose, train_sam, trainer_of
 from napari_histo.learning.project.checks import verify_project
@@ -77,8 +77,8 @@ class TestParts:
     def test_both_parts_say_what_the_whole_says(self, sam, blocks, precision):
         weights = read_weights(sam)
         exact = load_sam_net(sam, weights, precision="float32")
-        trunk = SamTrunk(exact, blocks).to(getattr(torch, precision))
-        joined = JoinedNet(RememberingTrunk(trunk, 1 << 20), SamTail(exact, blocks))
+        trunk = SamTrunk(exact, blocks, keep_bytes=1 << 20).to(getattr(torch, precision))
+        joined = JoinedNet(trunk, SamTail(exact, blocks))
         whole = load_sam_net(sam, weights, precision=precision)
         window = torch.rand(1, 2, 256, 256, generator=torch.Generator().manual_seed(0))
         window = window.to(whole.dtype)
@@ -99,16 +99,17 @@ class TestParts:
         class Counting(SamTrunk):
             def __init__(self):
                 torch.nn.Module.__init__(self)
+                # Room for two.
+                self._kept, self._keep_bytes = {}, 2 * 3 * 4
 
-            def forward(self, windows):
+            def compute(self, windows):
                 asked.append(len(windows))
                 return windows.mean((2, 3))
 
-        trunk = RememberingTrunk(Counting(), 2 * 3 * 4)
+        trunk = Counting()
         windows = torch.arange(4.0)[:, None, None, None].expand(4, 3, 8, 8)
         first = trunk(windows)
         assert torch.equal(trunk(windows), first)
-        # Of four two found room.
         assert asked == [1] * 6
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from napari_histo.learning.cellpose.targets import Batch, Totals, distillation, loss_terms
 from napari_histo.learning.course.learner import PartLearner
-from napari_histo.learning.course.state import State
 
 __all__ = ["CellposeLearner"]
 
@@ -18,30 +17,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 class CellposeLearner(PartLearner[Net, Batch], Generic[Net]):
-    """Takes steps.
-
-    Parameters
-    ----------
-    state, teacher, device, precision, steps, tell
-        See `PartLearner`.
-    distillation : float
-        Weight of the teacher's answers on replayed patches.
-    """
-
-    def __init__(
-        self,
-        state: State[Net],
-        teacher: Net | None,
-        *,
-        device: str,
-        precision: str,
-        distillation: float,
-        steps: int,
-        tell: Callable[[str], None],
-    ) -> None:
-        heard = teacher if distillation > 0 else None
-        super().__init__(state, heard, device=device, precision=precision, steps=steps, tell=tell)
-        self._weight = distillation
+    """Takes steps; the teacher is heard on replayed patches."""
 
     def _losses(self, batch: Batch) -> Callable[[slice], Tensor]:
         totals = Totals.of(batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import nn
@@ -45,6 +45,24 @@ class FlowCourse(ObjectCourse[Net, Patch, Batch, CellposeTraining], Generic[Net]
     # All objects: flows come right late, and would hide for long that outlines get better.
     glance_nms = 1.0
     most_judges = 8
+    #: Makes what a training begins with, of a parent, examples and parameters.
+    starts: ClassVar[type[Any]]
+
+    @classmethod
+    def of(
+        cls,
+        parent: Path | str | CellposeShape,
+        regions: Examples,
+        replay: Examples,
+        validation: Examples,
+        params: CellposeTraining,
+    ) -> Self:
+        """See `train_cellpose` and `train_sam`."""
+        new, old, judge = split(regions, replay, validation, params)
+        if not new:
+            new, old = old, []
+        start = cls.starts.of(parent, as_examples([*regions, *replay]), params)
+        return cls(start, (new, old, judge), params)
 
     def _new_learner(self) -> CellposeLearner[Net]:
         return CellposeLearner(
@@ -75,6 +93,7 @@ class CellposeRun(FlowCourse[CellposeNet]):
 
     rates = (2e-3, 5e-4)
     weights_file = CELLPOSE_WEIGHTS
+    starts = Start
 
     def __init__(self, start: Start, data: Data, params: CellposeTraining) -> None:
         super().__init__(start, data, params)
@@ -82,22 +101,6 @@ class CellposeRun(FlowCourse[CellposeNet]):
         for kept in (self.state.net.diam_mean, self.state.net.diam_labels):
             kept.requires_grad_(False)
         self.learner = self._new_learner()
-
-    @classmethod
-    def of(
-        cls,
-        parent: Path | str | CellposeShape,
-        regions: Examples,
-        replay: Examples,
-        validation: Examples,
-        params: CellposeTraining,
-    ) -> CellposeRun:
-        """See `train_cellpose`."""
-        new, old, judge = split(regions, replay, validation, params)
-        if not new:
-            new, old = old, []
-        start = Start.of(parent, as_examples([*regions, *replay]), params)
-        return cls(start, (new, old, judge), params)
 
     def model(self, net: CellposeNet) -> CellposeSegmenter:
         """A network as a segmenter."""

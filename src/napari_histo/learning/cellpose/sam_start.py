@@ -25,10 +25,10 @@ from napari_histo.models.registry import get_info
 from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
 from napari_histo.models.shelf.places import sha256_of
 
-__all__ = ["REMEMBERED_BYTES", "SamStart", "memory_bytes"]
+__all__ = ["SamStart", "memory_bytes"]
 
 #: Of the answers of layers that do not learn.
-REMEMBERED_BYTES = 2 << 30
+_REMEMBERED_BYTES = 2 << 30
 #: Weights, their gradients, two moments, the average, the best, and the teacher's, float32 each.
 _BYTES_A_WEIGHT = 7 * 4
 #: Windows that a region which judges is seen in, about.
@@ -81,7 +81,9 @@ class SamStart(ObjectStart[SamTail]):
         _check_depth(weights, params.blocks)
         net = load_sam_net(file, weights, precision="float32")
         tail = SamTail(net, params.blocks).eval()
-        trunk = SamTrunk(net, params.blocks).to(device=device, dtype=_dtype(precision))
+        trunk = SamTrunk(net, params.blocks, keep_bytes=_REMEMBERED_BYTES).to(
+            device=device, dtype=_dtype(precision)
+        )
         info = replace(
             sam_info(file, info),
             name=params.name,
@@ -125,7 +127,7 @@ def memory_bytes(weights: Mapping[str, Tensor], params: SamTraining, precision: 
     # One block at work where none learns; the readout's maps are small beside it.
     a_batch = params.batch * max(1, params.blocks) * a_block
     windows = (params.patches or 0) + _WINDOWS_A_REGION * 8
-    remembered = min(REMEMBERED_BYTES, windows * tokens * width * each)
+    remembered = min(_REMEMBERED_BYTES, windows * tokens * width * each)
     # The file, and the network while it is made of it.
     return 2 * whole + _BYTES_A_WEIGHT * learning + a_batch + remembered
 

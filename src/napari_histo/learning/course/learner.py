@@ -85,6 +85,8 @@ class PartLearner(ABC, Generic[Net, Batch]):
         Whose answers are held on to.
     device, precision : str
         Real ones.
+    distillation : float
+        How much the teacher's answers count; 0 for not at all.
     steps : int
         Of the whole training.
     tell : callable
@@ -98,13 +100,17 @@ class PartLearner(ABC, Generic[Net, Batch]):
         *,
         device: str,
         precision: str,
+        distillation: float,
         steps: int,
         tell: Callable[[str], None],
     ) -> None:
         self.state, self._device, self._tell = state, device, tell
         self._dtype = getattr(torch, precision)
         self._decay = average_decay(steps)
-        self._teacher = None if teacher is None else as_teacher(teacher, device)
+        self._weight = distillation
+        self._teacher: Net | None = None
+        if teacher is not None and distillation > 0:
+            self._teacher = as_teacher(teacher, device)
         self.at_once = 0
 
     @abstractmethod

@@ -27,10 +27,8 @@ class Learner(PartLearner[StarDistNet, Batch]):
 
     Parameters
     ----------
-    state, teacher, device, precision, steps, tell
+    state, teacher, device, precision, distillation, steps, tell
         See `PartLearner`.
-    distillation : float
-        Weight of the teacher's answers.
     distil_unlabelled : bool
         True to hear the teacher on unlabelled pixels of new regions too.
     frozen : bool
@@ -50,9 +48,16 @@ class Learner(PartLearner[StarDistNet, Batch]):
         steps: int,
         tell: Callable[[str], None],
     ) -> None:
-        heard = teacher if distillation > 0 else None
-        super().__init__(state, heard, device=device, precision=precision, steps=steps, tell=tell)
-        self._weight, self._everywhere, self._frozen = distillation, distil_unlabelled, frozen
+        super().__init__(
+            state,
+            teacher,
+            device=device,
+            precision=precision,
+            distillation=distillation,
+            steps=steps,
+            tell=tell,
+        )
+        self._everywhere, self._frozen = distil_unlabelled, frozen
 
     def _set_mode(self) -> None:
         self.state.net.train()

@@ -7,7 +7,8 @@ computed once, and needs neither gradients nor copies.
 from __future__ import annotations
 
 import copy
-from typing import Any, Protocol
+import hashlib
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,36 +20,30 @@ from napari_histo.models.cellpose.windows import TRANSFORMER
 __all__ = ["JoinedNet", "SamTail", "SamTrunk"]
 
 
-class Trunk(Protocol):
-    """What gives features of windows; see `SamTrunk`."""
-
-    @property
-    def diam_mean(self) -> Tensor: ...
-
-    @property
-    def dtype(self) -> torch.dtype: ...
-
-    def __call__(self, windows: Tensor, /) -> Tensor: ...
-
-
 class SamTrunk(nn.Module):
     """From windows (b, 1 to 3, 256, 256) to features (b, d, 32, 32), without gradients.
 
-    The same as the first half of ``cellpose.vit.CPSAM.forward`` (version 4.2).
+    The same as the first half of ``cellpose.vit.CPSAM.forward`` (version 4.2). A window that comes
+    again, as those of a look at the same region do, is not computed again. Any thread may call.
 
     Parameters
     ----------
     net : SamNet
     n_blocks : int
         Last blocks of the transformer that are not part of it.
+    keep_bytes : int
+        Of features that are remembered. What came first stays: by last use, a round of windows
+        that does not fit would leave nothing to remember.
     """
 
-    def __init__(self, net: SamNet, n_blocks: int) -> None:
+    def __init__(self, net: SamNet, n_blocks: int, *, keep_bytes: int = 0) -> None:
         super().__init__()
         encoder = net.net.encoder
         self.embed, self.place = encoder.patch_embed.proj, encoder.pos_embed
         self.blocks = encoder.blocks[: len(encoder.blocks) - n_blocks]
         self.diam_mean: Tensor = net.diam_mean
+        self._keep_bytes = keep_bytes
+        self._kept: dict[bytes, Tensor] = {}
         self.requires_grad_(False).eval()
 
     @property
@@ -57,8 +52,24 @@ class SamTrunk(nn.Module):
         precision: torch.dtype = self.embed.weight.dtype
         return precision
 
-    @torch.no_grad()
     def forward(self, windows: Tensor) -> Tensor:
+        """Features, on the device of the windows; remembered where there is room."""
+        return torch.cat([self._recall(window[None]) for window in windows]).to(windows.device)
+
+    def _recall(self, window: Tensor) -> Tensor:
+        pixels = window.float().cpu().contiguous().numpy()
+        key = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+        if key in self._kept:
+            return self._kept[key]
+        # Features of a look are those of training: no tensor of inference mode is kept.
+        with torch.inference_mode(False):
+            found = self.compute(torch.from_numpy(pixels)).cpu()
+        if (len(self._kept) + 1) * found.nbytes <= self._keep_bytes:
+            self._kept[key] = found
+        return found
+
+    @torch.no_grad()
+    def compute(self, windows: Tensor) -> Tensor:
         """Features, on the trunk's device; channels that are missing count as dark."""
         weight = self.embed.weight[:, : windows.shape[1]]
         windows = windows.to(weight.device, weight.dtype, memory_format=torch.contiguous_format)
@@ -112,7 +123,7 @@ class JoinedNet(nn.Module):
 
     Parameters
     ----------
-    trunk : Trunk
+    trunk : SamTrunk
         Is shared.
     tail : SamTail
         Is copied, and rounded to what the trunk computes in, as it will be when it is loaded.
@@ -121,7 +132,7 @@ class JoinedNet(nn.Module):
     lattice = TRANSFORMER
     n_channels = 3
 
-    def __init__(self, trunk: Trunk, tail: SamTail) -> None:
+    def __init__(self, trunk: SamTrunk, tail: SamTail) -> None:
         super().__init__()
         self.trunk = trunk
         kept: Any = copy.deepcopy(tail).requires_grad_(False).eval()
