@@ -198,8 +198,7 @@ def test_saving_the_layer_writes_the_objects_of_now(tmp_path):
 
 
 @pytest.mark.gui
-def test_the_window_shows_each_object_in_its_colour_after_an_edit(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy(show=True)
+def test_the_window_shows_each_object_in_its_colour_after_an_edit(viewer):
     place = {"scale": (0.5, 0.5), "translate": (40, -30), "rotate": 30.0}
     image = viewer.add_image(np.zeros((1200, 1200), np.uint8), **place)
     colours = two((255, 0, 0), (0, 255, 0))
@@ -230,10 +229,7 @@ def test_the_window_shows_each_object_in_its_colour_after_an_edit(make_napari_vi
 @pytest.mark.gui
 @pytest.mark.parametrize("outline_px", [0, 2])
 @pytest.mark.parametrize("zoom", [1.0, 0.2])
-def test_a_part_that_is_put_on_the_screen_fits_into_the_rest(
-    make_napari_viewer_proxy, monkeypatch, zoom, outline_px
-):
-    viewer = make_napari_viewer_proxy(show=True)
+def test_a_part_that_is_put_on_the_screen_fits_into_the_rest(viewer, monkeypatch, zoom, outline_px):
     image = viewer.add_image(np.zeros((3000, 3000), np.uint8))
     rng = np.random.default_rng(5)
     objects = EditableObjects(squares(rng.uniform(0, 3000, (2000, 2)), 12.0))

@@ -18,11 +18,10 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch):
+def dock(viewer, qtbot, tmp_path, monkeypatch):
     """The panel with ``cyto3`` on this machine, and an image of 0.5 µm a pixel."""
     monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path))
     save_cellpose_net(tmp_path / "cyto3", random_net())
-    viewer = make_napari_viewer_proxy(show=True)
     viewer.add_image(np.zeros((90, 90), np.uint8), scale=(0.5, 0.5), units=("um", "um"))
     widget = SegmentDock(viewer)
     viewer.window.add_dock_widget(widget, name="Segment nuclei")

@@ -161,11 +161,10 @@ def test_palette_gives_each_value_one_colour():
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch):
+def dock(viewer, qtbot, tmp_path, monkeypatch):
     """The panel over a slide of 800 x 800 px, which is large here."""
     monkeypatch.setattr(state, "_LARGE_PX", 700 * 700)
     monkeypatch.setattr(segmentation, "_TILE_PX", 160)
-    viewer = make_napari_viewer_proxy(show=True)
     widget = SegmentDock(viewer)
     widget.controller._tools = Tools(data_folder=tmp_path / "data")
     viewer.window.add_dock_widget(widget, name="Segment nuclei")

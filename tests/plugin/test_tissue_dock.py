@@ -16,11 +16,6 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    return make_napari_viewer_proxy(show=True)
-
-
-@pytest.fixture
 def dock(viewer):
     widget = TissueDock(viewer)
     viewer.window.add_dock_widget(widget, name="Tissue")
