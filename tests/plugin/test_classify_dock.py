@@ -100,7 +100,7 @@ class Panel:
         rows = {view.row_at(int(v)): int(v) for v in np.unique(values) if v}
         places = self.place_of(list(rows)).tolist()
         place = dict(zip(places, rows.values(), strict=True))
-        slot = (place[row] - 1) % view._slots
+        slot = (place[row] - 1) % view._painter.slots
         return self.session.ledger.classes.name_of(slot)
 
 

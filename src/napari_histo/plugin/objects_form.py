@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLayout, QPushButton, QWidget
 from napari_histo.plugin.annotate.chips import ClassChips
 from napari_histo.plugin.annotate.keys import Keys
 from napari_histo.plugin.annotate.tools import ToolButton
-from napari_histo.plugin.objects_view import ColourBy
+from napari_histo.plugin.objects_painter import ColourBy
 from napari_histo.plugin.parts import (
     PanelForm,
     column,

@@ -12,7 +12,8 @@ from napari_histo.plugin.annotate.keys import Keys
 from napari_histo.plugin.annotate.marks import Marks
 from napari_histo.plugin.annotate.words import object_facts
 from napari_histo.plugin.geometry import look_at, screen_px
-from napari_histo.plugin.objects_view import ColourBy, Colouring, ObjectsView
+from napari_histo.plugin.objects_painter import ColourBy, Colouring
+from napari_histo.plugin.objects_view import ObjectsView
 from napari_histo.session.annotate.cell_edits import shown_outline
 from napari_histo.session.annotate.desk import Desk
 

@@ -16,8 +16,9 @@ from napari_histo.plugin.geometry import placement_of, plane_shape
 from napari_histo.plugin.heat_colours import HeatBy, Palette
 from napari_histo.plugin.layers import TABLE_KEY
 from napari_histo.plugin.lazy import LazyPlane, count_levels, draw_level
-from napari_histo.plugin.objects_view import renew_overview, smaller
+from napari_histo.plugin.objects_view import smaller
 from napari_histo.plugin.outlines import draw_nuclei, put_nuclei, rims
+from napari_histo.plugin.patching import renew_overview
 from napari_histo.plugin.threads import Mailbox
 from napari_histo.plugin.tiles import TileCache, Tiles
 from napari_histo.session import Growing

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 from napari_histo.plugin.annotate.keys import Keys
 from napari_histo.plugin.annotate.tools import OutlineSwitch, ToolStrip
 from napari_histo.plugin.objects_form import ObjectsForm
-from napari_histo.plugin.objects_view import ColourBy
+from napari_histo.plugin.objects_painter import ColourBy
 from napari_histo.plugin.parts import column, combo, form_grid, row, small_label
 
 __all__ = ["AnnotateForm", "SaveBar"]
