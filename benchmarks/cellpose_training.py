@@ -22,8 +22,7 @@ import torch
 
 from napari_histo.core import Segmenter
 from napari_histo.core.progress import result_of
-from napari_histo.learning.cellpose.params import CellposeTraining
-from napari_histo.learning.cellpose.training import train_cellpose
+from napari_histo.learning.cellpose.training import train_cellpose, trainer_of
 from napari_histo.learning.course.evaluation import evaluate_model, pooled
 from napari_histo.learning.simulation.truth_folder import read_examples
 from napari_histo.learning.training import Example
@@ -47,14 +46,16 @@ def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         train, val = (read_examples(args.data, args.stain, s, stack) for s in ("train", "val"))
-        parent = CellposeShape() if args.model == "new" else args.model
+        is_new = args.model == "new"
+        parent = CellposeShape() if is_new else args.model
+        trainer = train_cellpose if is_new else trainer_of(args.model)
         print(f"{args.stain}, {len(val)} images, from {args.model}")
-        if parent is args.model:
+        if not is_new:
             before = load_model(args.model, device=args.device)
             print(f"  before: {figures(before, val)}", flush=True)
         for seed in range(args.seeds):
             some = drawn(train, args.images, seed)
-            params = CellposeTraining(
+            params = trainer.params(
                 steps=args.steps,
                 batch=args.batch,
                 rate=args.rate,
@@ -65,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
             )
             began = time.monotonic()
             place = Path(folder) / f"seed-{seed}"
-            done = result_of(train_cellpose(parent, some, [], place, params))
+            done = result_of(trainer(parent, some, [], place, params))
             took = time.monotonic() - began
             n = sum(len(e.labels.objects) for e in some)
             print(f"  seed {seed}, {len(some)} images, {n} nuclei, {args.steps} steps, ", end="")
@@ -74,7 +75,7 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", help="network of Cellpose 1 to 3, or 'new'")
+    parser.add_argument("model", help="network of Cellpose, or 'new' for one of 1 to 3")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--stain", default="purple_on_purple")
     parser.add_argument("--images", type=int, default=5)
