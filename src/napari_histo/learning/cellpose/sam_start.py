@@ -67,42 +67,44 @@ class SamStart(ObjectStart[SamTail]):
         MissingDependencyError
         """
         info, path = get_info(str(parent)), file_of(str(parent))
-        origin = info.name
         if not holds_sam(path):
             raise ModelError(f"{path} is no file of Cellpose-SAM. Train it as what it is.")
         check_package()
-        is_file = path.is_file()
-        base, kept = (BaseFile.of(path), dict[str, Tensor]()) if is_file else read_tuned(path)
-        file = path if is_file else find_base(path, base)
+        file, base, kept = _files(path)
         device = pick_device(params.device)
         weights, precision = read_weights(file) | kept, pick_precision(params.precision, device)
         needs = memory_bytes(weights, params, precision)
-        _check_memory(needs, device, params)
         _check_depth(weights, params.blocks)
+        _check_memory(needs, device, params)
         net = load_sam_net(file, weights, precision="float32")
-        tail = SamTail(net, params.blocks).eval()
-        trunk = SamTrunk(net, params.blocks, keep_bytes=_REMEMBERED_BYTES).to(
-            device=device, dtype=_dtype(precision)
-        )
-        info = replace(
-            sam_info(file, info),
+        trunk = SamTrunk(net, params.blocks, keep_bytes=_REMEMBERED_BYTES)
+        size_um = params.diameter_um and params.diameter_um / float(net.diam_mean)
+        told = sam_info(file, info)
+        new = replace(
+            told,
             name=params.name,
-            description=learned_from(examples, origin),
+            description=learned_from(examples, info.name),
+            pixel_size_um=size_um or told.pixel_size_um,
         )
-        if params.diameter_um is not None:
-            info = replace(info, pixel_size_um=params.diameter_um / float(net.diam_mean))
-        sha256 = base.sha256 if is_file else sha256_of(path / SHIPPED_WEIGHTS)
         return cls(
-            net=tail,
-            info=info,
+            net=SamTail(net, params.blocks).eval(),
+            info=new,
             percentiles=PERCENTILES,
-            parent=origin,
-            sha256=sha256,
-            trunk=trunk,
+            parent=info.name,
+            sha256=base.sha256 if path == file else sha256_of(path / SHIPPED_WEIGHTS),
+            trunk=trunk.to(device=device, dtype=_dtype(precision)),
             base=base,
             kept=kept,
             needs_bytes=needs,
         )
+
+
+def _files(path: Path) -> tuple[Path, BaseFile, dict[str, Tensor]]:
+    """The whole network's file, what it is known by, and what an earlier fine-tuning changed."""
+    if path.is_file():
+        return path, BaseFile.of(path), {}
+    base, kept = read_tuned(path)
+    return find_base(path, base), base, kept
 
 
 def memory_bytes(weights: Mapping[str, Tensor], params: SamTraining, precision: str) -> int:
