@@ -1,9 +1,11 @@
 """Layers that leave one by one, in calm moments.
 
-Seen under Xvfb with Mesa's software driver, napari 0.9.2 and vispy 0.17: the process ended with a
-segmentation fault in a draw after several layers had left between the same two frames, or while
-another image came. The cause is not known, nor whether it happens with a graphics card. With a
-calm time between them it was not seen again.
+Seen under Xvfb with Mesa's software driver (22.3), napari 0.9.2 and vispy 0.17: the process ended
+with a segmentation fault in a draw after several layers had left between the same two frames, or
+while another image came. The driver then has no vertex shader: it seems to unbind the one in use
+where others end, and to bind it again only after another one was in use, which never comes where
+one kind of thing alone is left to draw. With two kinds on the screen at all times it was not seen
+again, nor with a calm time between the layers; whether graphics cards do so is not known.
 """
 
 from __future__ import annotations

@@ -66,8 +66,7 @@ class Marks:
     def close(self) -> None:
         """Take the layer away where it is still there, some frames after `clear`.
 
-        Two layers that leave between two frames make vispy draw from freed memory (seen with
-        napari 0.9.2 and Mesa): the process ends when the next layers come.
+        Where two layers leave between two frames the process may end; see `leaving`.
         """
         for layer in list(self._viewer.layers):
             if layer.unique_id == self.layer.unique_id:
