@@ -31,7 +31,7 @@ from napari_histo.core import Box, Contours, ObjectTable
 from napari_histo.core.learning import Candidate
 from napari_histo.learning.labels.quality import Suspect, rank_labels
 from napari_histo.learning.simulation.curves import interval
-from napari_histo.learning.simulation.play import TruthImage
+from napari_histo.learning.simulation.truth import TruthImage
 from napari_histo.learning.simulation.truth_folder import open_truth
 from napari_histo.learning.stardist.start import small_config
 from napari_histo.learning.stardist.training import train_stardist

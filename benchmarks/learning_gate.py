@@ -39,8 +39,8 @@ from napari_histo.learning.rounds.promotion_figures import Interval, interval, p
 from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.learning.rounds.tools import Tools, real_tools
-from napari_histo.learning.simulation.play import TruthImage
 from napari_histo.learning.simulation.rounds import Drawn, annotate_round, project_on_truth
+from napari_histo.learning.simulation.truth import TruthImage
 from napari_histo.learning.simulation.truth_folder import open_truth
 from napari_histo.store import atomic_path
 

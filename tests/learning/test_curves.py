@@ -14,7 +14,7 @@ from napari_histo.learning.simulation.curves import (
     objects_needed,
     table_text,
 )
-from napari_histo.learning.simulation.play import RoundScore
+from napari_histo.learning.simulation.record import RoundScore
 
 SCORES = [
     RoundScore(arm, seed, n, 50 * 2**n, 5, 3, base + 0.1 * n + 0.01 * seed, 0.5, 0.4, 9)

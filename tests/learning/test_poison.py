@@ -18,8 +18,8 @@ from napari_histo.learning.rounds.promotion import Verdict
 from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.learning.rounds.tools import real_tools
-from napari_histo.learning.simulation.play import TruthImage
 from napari_histo.learning.simulation.rounds import Drawn, annotate_round, project_on_truth
+from napari_histo.learning.simulation.truth import TruthImage
 from napari_histo.slides import open_slide
 from napari_histo.testing.synthetic import make_he_field
 from support.learning import FAKES, drive, make_project, run_round

@@ -9,7 +9,8 @@ import pytest
 from napari_histo.core import CancelToken
 from napari_histo.errors import Cancelled, LearningError
 from napari_histo.learning.simulation.arms import ARMS, in_order
-from napari_histo.learning.simulation.play import Simulation, TruthImage, simulate
+from napari_histo.learning.simulation.play import Simulation, simulate
+from napari_histo.learning.simulation.truth import TruthImage
 from napari_histo.learning.training import StarDistTraining
 from support.labelled import drive, example
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_histo.learning.simulation.curves import interval
-from napari_histo.learning.simulation.play import RoundScore
+from napari_histo.learning.simulation.record import RoundScore
 
 __all__ = ["Comparison", "compare_arms", "comparison_text"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_histo.learning.simulation.play import RoundScore
+from napari_histo.learning.simulation.record import RoundScore
 from napari_histo.store import atomic_path
 
 __all__ = [

@@ -9,7 +9,6 @@ given the same number of objects, the same images and the same seeds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,67 +16,25 @@ from typing import Any
 
 import numpy as np
 
-from napari_histo.core import (
-    Box,
-    CancelToken,
-    Contours,
-    ObjectTable,
-    PixelSize,
-    Progress,
-    Segmenter,
-)
-from napari_histo.core import SlideReader as Reader
-from napari_histo.core.learning import Candidate, LabelledRegion, Pool
+from napari_histo.core import CancelToken, Progress, Segmenter
+from napari_histo.core.learning import Candidate, Pool
 from napari_histo.errors import LearningError
 from napari_histo.learning.course.evaluation import evaluate_model, pooled
 from napari_histo.learning.scoring import ScoreRequest, join, list_regions, score_image
 from napari_histo.learning.simulation.arms import ARMS, Arm, in_order
+from napari_histo.learning.simulation.record import RoundScore, check_same, keep_round, kept_round
+from napari_histo.learning.simulation.truth import TruthImage
 from napari_histo.learning.stardist.start import small_config
 from napari_histo.learning.stardist.training import train_stardist
 from napari_histo.learning.strategies import strategy
 from napari_histo.learning.training import Example, StarDistTraining, TrainedModel
 from napari_histo.learning.views import VIEWS
 from napari_histo.models import load_model
-from napari_histo.store import atomic_path
 
-__all__ = ["RoundScore", "Simulation", "TruthImage", "simulate"]
+__all__ = ["Simulation", "simulate"]
 
 #: What is kept of a finished round.
 _ROUND = "round.json"
-
-
-@dataclass(frozen=True, eq=False)
-class TruthImage:
-    """An image whose objects are known.
-
-    Attributes
-    ----------
-    name : str
-    reader : SlideReader
-    truth : ObjectTable
-        All objects, full-resolution px.
-    split : {"train", "judge", "test"}
-        Regions are chosen in the first; the second chooses thresholds and when to stop, in all
-        arms alike; the third gives the figures.
-    pixel_size : PixelSize or None
-        Where the file does not say it.
-    group : str
-        Patient or field; by default the image alone.
-    """
-
-    name: str
-    reader: Reader
-    truth: ObjectTable
-    split: str
-    pixel_size: PixelSize | None = None
-    group: str = ""
-
-    def labelled(self, candidate: Candidate | None = None, number: int = 0) -> Example:
-        """A region with its true objects; the whole image by default."""
-        box = self.reader.info.box if candidate is None else candidate.region
-        objects = self.truth.select(self.truth.query(box))
-        region = LabelledRegion(self.name, box, objects, Contours.empty(), "truth", number)
-        return Example(self.reader, region, self.pixel_size)
 
 
 @dataclass(frozen=True)
@@ -116,36 +73,6 @@ class Simulation:
             raise LearningError(f"Budgets are {self.budgets}; give rising numbers of objects.")
 
 
-@dataclass(frozen=True)
-class RoundScore:
-    """How one round of one arm ended.
-
-    Attributes
-    ----------
-    arm : str
-    seed, round : int
-    n_objects, n_regions, n_images : int
-        Annotated so far.
-    pq, f1 : float
-        On the test images, all objects in one pot.
-    first_pq : float
-        On the regions of the first round: what was learned and may be forgotten.
-    seconds : float
-        Of training, in this round.
-    """
-
-    arm: str
-    seed: int
-    round: int
-    n_objects: int
-    n_regions: int
-    n_images: int
-    pq: float
-    f1: float
-    first_pq: float
-    seconds: float
-
-
 def simulate(
     images: Sequence[TruthImage],
     folder: Path | str,
@@ -174,7 +101,8 @@ def simulate(
             "from (train), to choose thresholds (judge) and to judge (test)."
         )
     arms = in_order(arms)
-    _check_same(folder, params, images)
+    known = sorted([i.name, i.split, len(i.truth)] for i in images)
+    check_same(folder, {"params": asdict(params), "images": known})
     scores: list[RoundScore] = []
     total = len(arms) * len(seeds) * len(params.budgets)
     for seed in seeds:
@@ -217,14 +145,14 @@ class _Game:
         yield Progress(0, 0, "judging")
         score = self._judge(number, done)
         self.scores.append(score)
-        self._keep(kept, number)
+        keep_round(kept, score, (c for n, c in self.chosen if n == number))
 
     def _query(self, number: int) -> Generator[Progress]:
         """Choose regions until the budget is reached."""
         if self.arm.follows:
             yield Progress(0, 0, f"taking the regions of {self.arm.follows}")
             leader = self.folder.parent.parent / self.arm.follows / self.folder.name
-            self.chosen += _kept_regions(leader / f"round-{number}" / _ROUND)[1]
+            self.chosen += kept_round(leader / f"round-{number}" / _ROUND)[1]
             return
         rng = np.random.default_rng([self.seed, number])
         pool = yield from self._pool(number)
@@ -305,7 +233,7 @@ class _Game:
     @property
     def _n_objects(self) -> int:
         """Objects whose centroids lie in the chosen regions."""
-        return sum(_owned(self._named[c.image].truth, c) for _, c in self.chosen)
+        return sum(self._named[c.image].n_owned(c) for _, c in self.chosen)
 
     def _encoder(self) -> Segmenter:
         return load_model(self.params.encoder, device=self.params.training.device)
@@ -314,49 +242,7 @@ class _Game:
         folder = self.folder / f"round-{number}" / "model"
         return load_model(str(folder), device=self.params.training.device)
 
-    def _keep(self, path: Path, number: int) -> None:
-        regions = [
-            [c.image, c.region.x, c.region.y, c.region.width, c.region.height]
-            for n, c in self.chosen
-            if n == number
-        ]
-        with atomic_path(path) as work:
-            work.write_text(
-                json.dumps({"score": asdict(self.scores[-1]), "regions": regions}, indent=1),
-                encoding="utf-8",
-            )
-
     def _read(self, path: Path) -> None:
-        score, regions = _kept_regions(path)
+        score, regions = kept_round(path)
         self.scores.append(score)
         self.chosen += regions
-
-
-def _kept_regions(path: Path) -> tuple[RoundScore, list[tuple[int, Candidate]]]:
-    """What was kept of a round: its score, and its new regions with its number."""
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    score = RoundScore(**kept["score"])
-    regions = [(score.round, Candidate(name, Box(*box))) for name, *box in kept["regions"]]
-    return score, regions
-
-
-def _owned(truth: ObjectTable, candidate: Candidate) -> int:
-    box = candidate.region
-    return int(np.count_nonzero(box.holds(truth.centroids[truth.query(box)])))
-
-
-def _check_same(folder: Path, params: Simulation, images: Sequence[TruthImage]) -> None:
-    """Keep what is played in the folder; refuse where it holds something else."""
-    asked = {
-        "params": json.loads(json.dumps(asdict(params))),
-        "images": sorted([i.name, i.split, len(i.truth)] for i in images),
-    }
-    path = folder / "simulation.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != asked:
-        raise LearningError(
-            f"{folder} holds a simulation with other settings or images. Choose another folder, or "
-            "ask for the same to go on."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as work:
-        work.write_text(json.dumps(asked, indent=1), encoding="utf-8")

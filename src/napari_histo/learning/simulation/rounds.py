@@ -21,7 +21,7 @@ from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewImage, NewProject, create_project
 from napari_histo.learning.rounds.folder import RoundFolder
 from napari_histo.learning.rounds.work import work_file
-from napari_histo.learning.simulation.play import TruthImage
+from napari_histo.learning.simulation.truth import TruthImage
 from napari_histo.store.geojson import read_geojson, write_geojson
 
 __all__ = ["Drawn", "annotate_round", "project_on_truth"]

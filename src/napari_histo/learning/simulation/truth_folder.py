@@ -17,7 +17,7 @@ import numpy as np
 from napari_histo.core import Contours, ObjectTable, PixelSize, SlideReader
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.errors import ObjectsFileError
-from napari_histo.learning.simulation.play import TruthImage
+from napari_histo.learning.simulation.truth import TruthImage
 from napari_histo.learning.training import Example
 from napari_histo.pipeline.splits import read_table
 from napari_histo.slides import open_slide
