@@ -67,6 +67,7 @@ def test_predictions_in_a_region_are_those_of_the_whole_image(tiles):
 
 
 def test_only_what_changes_the_result_is_a_setting():
-    assert training_settings(steps=5, rate=None, device="cpu", seed=3) == {"steps": 5}
+    settings = training_settings(steps=5, rate=None, compose=0.3, device="cpu", seed=3)
+    assert settings == {"steps": 5, "compose": 0.3}
     with pytest.raises(ValueError, match="steps"):
         training_settings(steps=0)

@@ -193,6 +193,12 @@ def train_command(
     replay: Annotated[
         bool, typer.Option(help="Go over what earlier rounds taught, so that it is not forgotten.")
     ] = True,
+    compose: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of artificial patches of touching nuclei, for fluorescence."
+        ),
+    ] = None,
     anew: Annotated[
         bool, typer.Option(help="Begin again where a training was stopped, instead of going on.")
     ] = False,
@@ -205,7 +211,8 @@ def train_command(
     from napari_histo.learning.rounds.steps import TrainWish, train
     from napari_histo.learning.rounds.tools import training_settings
 
-    wish = TrainWish(training_settings(steps=steps, rate=rate), seed, replay, anew)
+    settings = training_settings(steps=steps, rate=rate, compose=compose)
+    wish = TrainWish(settings, seed, replay, anew)
     there = LearningProject(project)
     found = _run(lambda cancel: train(there, wish, tools_for(device), cancel), "train")
     words = found.training

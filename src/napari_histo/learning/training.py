@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -129,10 +129,19 @@ class StarDistTraining(PatchParams):
     freeze_norms : bool
         True to keep a parent's statistics of batch normalisation: little moves then, which is
         right for a few steps on much the same tissue.
+    compose : float
+        Share of the patches that are artificial, for fluorescence: single nuclei of the regions on
+        emptied grounds, touching and overlapping more often than they do there.
     """
 
     distil_unlabelled: bool = False
     freeze_norms: bool = False
+    compose: float = 0.0
+
+    def _wrong(self) -> Iterator[str]:
+        yield from super()._wrong()
+        if not 0 <= self.compose <= 1:
+            yield f"compose = {self.compose}, allowed is 0 to 1"
 
 
 @dataclass(frozen=True, slots=True)

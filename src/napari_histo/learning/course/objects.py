@@ -94,6 +94,11 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
         """Batches after which the first comes again; None where each is new."""
         return None
 
+    @property
+    def _source_words(self) -> dict[str, Any]:
+        """What else this family's patches are drawn by."""
+        return {}
+
     @abstractmethod
     def _stack(self, patches: list[Patch]) -> Batch:
         """A batch of patches."""
@@ -179,7 +184,8 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
         params = self.params
         shape = PatchShape(params.patch_px, params.zoom, 3 * params.zoom)
         sheets = self.sheets(examples, self.slides, params.patch_px // 2)
-        return self.source(sheets, shape, self.start.percentiles, is_replayed=is_replayed)
+        words = {"is_replayed": is_replayed, **self._source_words}
+        return self.source(sheets, shape, self.start.percentiles, **words)
 
     # -- its end ---------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_histo.learning.course.composed import Composer
 from napari_histo.learning.course.patches import PatchSource, cut
-from napari_histo.learning.course.sheets import Sheet
+from napari_histo.learning.course.sheets import Sheet, Sheets
 from napari_histo.learning.course.warping import PatchShape
 from napari_histo.learning.stardist.targets import Patch
 
@@ -13,9 +14,31 @@ __all__ = ["StarPatchSource", "cut_patch"]
 
 
 class StarPatchSource(PatchSource[Patch]):
-    """Draws patches; see `PatchSource`."""
+    """Draws patches; see `PatchSource`.
+
+    Parameters
+    ----------
+    sheets, shape, percentiles, is_replayed
+        See `PatchSource`.
+    compose : float
+        Share of the patches that come from composed sheets.
+    """
+
+    def __init__(
+        self,
+        sheets: Sheets,
+        shape: PatchShape,
+        percentiles: tuple[float, float],
+        *,
+        is_replayed: bool = False,
+        compose: float = 0.0,
+    ) -> None:
+        super().__init__(sheets, shape, percentiles, is_replayed=is_replayed)
+        self._share, self._composer = compose, Composer(sheets, 2 * shape.side, percentiles)
 
     def _patch(self, sheet: Sheet, rng: np.random.Generator) -> Patch:
+        if self._share and rng.random() < self._share:
+            sheet = self._composer.compose(sheet, rng)
         return cut_patch(sheet, self._shape, self._percentiles, rng, is_replayed=self._is_replayed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -60,6 +61,10 @@ class Run(ObjectCourse[StarDistNet, Patch, Batch, StarDistTraining]):
             steps=params.steps,
             tell=self.messages.append,
         )
+
+    @property
+    def _source_words(self) -> dict[str, Any]:
+        return {"compose": self.params.compose}
 
     @classmethod
     def of(
