@@ -49,3 +49,12 @@ def no_models_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("NAPARI_HISTO_MODELS", str(tmp_path_factory.mktemp("models")))
         patch.delenv("NAPARI_HISTO_SHARED_MODELS", raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def java_that_starts_soon() -> Iterator[None]:
+    """Java's second compiler pays after a minute; the processes of tests live for seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "JAVA_TOOL_OPTIONS" not in os.environ:
+            patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+        yield
