@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QTimer
@@ -60,3 +61,11 @@ class Panel(QWidget):
         """Once for all that changed together."""
         if not self._rendering.isActive():
             self._rendering.start(0)
+
+    def _later(self, wait_ms: int, call: Callable[[], object]) -> None:
+        """Call after a while, unless the panel is gone by then."""
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.timeout.connect(call)
+        timer.timeout.connect(timer.deleteLater)
+        timer.start(wait_ms)

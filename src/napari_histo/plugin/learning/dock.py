@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtGui import (  # type: ignore[attr-defined] # qtpy's own name
     QKeySequence,
     QShortcut,
@@ -155,7 +156,7 @@ class LearningDock(ProjectDock):
         found = self.controller.state.comparison
         if found is not None and found.place.image != opened.row.image:
             self.controller.hide_comparison()
-        QTimer.singleShot(self.view.let_go(opened.row.image), lambda: self._show_coming(opened))
+        self._later(self.view.let_go(opened.row.image), partial(self._show_coming, opened))
 
     def _show_coming(self, opened: OpenedRegion) -> None:
         if opened is not self._coming:  # the user chose another one meanwhile

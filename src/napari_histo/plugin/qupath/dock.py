@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_histo.core import ClassScheme
@@ -143,7 +142,7 @@ class QuPathDock(ProjectDock):
 
     def _show_slide(self, slide: OpenedSlide) -> None:
         self._coming, self._objects_of = slide, None
-        QTimer.singleShot(self.view.let_go(slide.row.key), partial(self._show_coming, slide))
+        self._later(self.view.let_go(slide.row.key), partial(self._show_coming, slide))
 
     def _show_coming(self, slide: OpenedSlide) -> None:
         if slide is not self._coming:  # the user chose another one meanwhile
