@@ -29,13 +29,7 @@ _WALK = ("previous", "next", "accept", "delete")
 class ObjectsForm(PanelForm):
     """The parts, as attributes; first only `start` is seen, then only the others.
 
-    Subclasses make more parts, then call `_lay_out_work`.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-    width_px : int
-        The least.
+    Subclasses make more parts, then call `_lay_out_work`; parameters are those of `PanelForm`.
     """
 
     def __init__(self, parent: QWidget | None = None, *, width_px: int = 324) -> None:
