@@ -184,9 +184,9 @@ def test_a_whole_session(desk, picture, tmp_path):
     assert look(desk.table) == looks[-1]
 
 
-def test_outline_lies_where_the_click_was(viewer, engine, qtbot, tmp_path, placement):
+@pytest.mark.parametrize("multiscale", [False, True], ids=["plain", "multiscale"])
+def test_outline_lies_where_the_click_was(viewer, engine, qtbot, tmp_path, placement, multiscale):
     pixels = np.zeros((*SHAPE, 3), np.uint8)
-    multiscale = bool(placement)  # clicks on the other kinds: see the tests of the canvas
     data = [pixels, pixels[::2, ::2], pixels[::4, ::4]] if multiscale else pixels
     image = viewer.add_image(data, rgb=True, multiscale=multiscale, **placement)
     desk = Desk(viewer, engine, qtbot, image, tmp_path).start()
