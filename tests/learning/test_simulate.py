@@ -96,6 +96,9 @@ def test_an_arm_that_follows_learns_from_the_very_same_regions(tmp_path: Path) -
             for arm in ("default", "auto-scratch")
         ]
         assert kept[0]["regions"] == kept[1]["regions"]
+    # The first round is one training for both.
+    assert scores[2] == replace(scores[0], arm="auto-scratch")
+    assert not (tmp_path / "auto-scratch" / "seed-0" / "round-1" / "model").exists()
     card = tmp_path / "auto-scratch" / "seed-0" / "round-2" / "model" / "card.json"
     assert json.loads(card.read_text())["parent"]["name"] == ""
 

@@ -39,6 +39,14 @@ def simulate_command(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Of training from scratch.")] = 350,
     next_steps: Annotated[int, typer.Option(min=1, help="Of a model that goes on.")] = 100,
+    next_rate: Annotated[float, typer.Option(min=1e-6, help="Its largest learning rate.")] = 2e-3,
+    replay_share: Annotated[
+        float,
+        typer.Option(min=0, max=0.99, help="Share of what it looks at that earlier rounds taught."),
+    ] = 0.5,
+    distillation: Annotated[
+        float, typer.Option(min=0, help="How much its parent's own answers count there.")
+    ] = 0.2,
     region_px: Annotated[int, typer.Option(min=16, help="Side of a region, px of 0.5 µm.")] = 128,
     device: Annotated[DeviceName, typer.Option(help="Where networks run.")] = DeviceName.AUTO,
     as_json: JsonOption = False,
@@ -59,8 +67,17 @@ def simulate_command(
         wanted = tuple(int(part) for part in budgets.split(","))
     except ValueError:
         raise LearningError(f"Budgets are {budgets!r}; give numbers such as 50,100,200.") from None
-    training = StarDistTraining(steps=steps, batch=4, workers=0, device=device.value)
-    params = Simulation(wanted, region_px, training=training, next_steps=next_steps)
+    training = StarDistTraining(
+        steps=steps,
+        batch=4,
+        workers=0,
+        device=device.value,
+        replay_share=replay_share,
+        distillation=distillation,
+    )
+    params = Simulation(
+        wanted, region_px, training=training, next_steps=next_steps, next_rate=next_rate
+    )
     with cancel_on_interrupt() as cancel, open_truth(images, stain or ()) as opened:
         arms = [ARMS[name] for name in names]
         scores = drive(simulate(opened, output, arms, range(seeds), params, cancel), "simulate")

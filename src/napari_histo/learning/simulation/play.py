@@ -141,6 +141,9 @@ class _Game:
             self._read(kept)
             return
         yield from self._query(number)
+        if number == 1 and self.arm.follows:
+            self._take_first(kept)
+            return
         done = yield from self._train(number, place / "model")
         yield Progress(0, 0, "judging")
         score = self._judge(number, done)
@@ -151,8 +154,7 @@ class _Game:
         """Choose regions until the budget is reached."""
         if self.arm.follows:
             yield Progress(0, 0, f"taking the regions of {self.arm.follows}")
-            leader = self.folder.parent.parent / self.arm.follows / self.folder.name
-            self.chosen += kept_round(leader / f"round-{number}" / _ROUND)[1]
+            self.chosen += kept_round(self._leader / f"round-{number}" / _ROUND)[1]
             return
         rng = np.random.default_rng([self.seed, number])
         pool = yield from self._pool(number)
@@ -171,6 +173,18 @@ class _Game:
                 self.chosen.append((number, candidate))
                 if self._n_objects >= self.params.budgets[number - 1]:
                     break
+
+    @property
+    def _leader(self) -> Path:
+        """Folder of the arm that this one follows, with the same seed."""
+        return self.folder.parent.parent / self.arm.follows / self.folder.name
+
+    def _take_first(self, kept: Path) -> None:
+        """The leader's first round: the same training from scratch, on the same regions."""
+        score, regions = kept_round(self._leader / "round-1" / _ROUND)
+        self.scores.append(replace(score, arm=self.arm.name))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        keep_round(kept, self.scores[-1], (c for _, c in regions))
 
     def _pool(self, number: int) -> Generator[Progress, None, Pool]:
         """All regions as the last model sees them, or the encoder before there is one."""
