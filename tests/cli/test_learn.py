@@ -15,6 +15,7 @@ from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.training import Preflight
 from napari_histo.store import save_objects
 from support.learning import FAKES, annotate, make_images, squares
 from support.qupath_projects import image, leaf
@@ -71,6 +72,20 @@ def test_a_round_by_commands(made, tmp_path):
     assert "In use: the model of round 1. Next: query." in told.out
     assert "better: taken" in told.out
     assert made("verify").out == "Everything is as it was sealed.\n"
+
+
+def test_train_says_beforehand_what_it_takes(made, tmp_path, monkeypatch):
+    from napari_histo.cli import learn_steps
+
+    ahead = Preflight(200.0, 10**9, "cpu", 3, 9)
+    tools = replace(FAKES, preflight=lambda job, cancel: ahead)
+    monkeypatch.setattr(learn_steps, "tools_for", lambda device: tools)
+    made("query")
+    annotate(LearningProject(tmp_path / "project"))
+    made("collect")
+    answer = made("train", "--json")
+    assert "9 objects in 3 regions: about 3 min on cpu, 1.0 GB of memory." in answer.err
+    assert json.loads(answer.out)["settings"] == {}
 
 
 def test_a_worse_model_is_not_taken_and_can_be_rolled_back_to(made, tmp_path):

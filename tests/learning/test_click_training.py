@@ -13,6 +13,7 @@ from napari_histo.errors import Cancelled, ModelError, ObjectsFileError
 from napari_histo.learning.click.evaluation import evaluate_clicks, mean_iou
 from napari_histo.learning.click.learner import loss_terms
 from napari_histo.learning.click.params import ClickTraining
+from napari_histo.learning.click.preflight import preflight
 from napari_histo.learning.click.samples import ClickBatches, ClickSlides, ObjectSource
 from napari_histo.learning.click.training import train_click
 from napari_histo.learning.training import Trainer
@@ -114,6 +115,16 @@ def test_settings_that_cannot_be_are_told(wrong):
 
 
 # -- training ------------------------------------------------------------------------------------
+
+
+def test_preflight_says_time_and_memory():
+    said = preflight("click", [example(0)], (), TINY, validation=[example(1)])
+    assert said.seconds > 0
+    assert 1e7 < said.memory_bytes < 1e9
+    assert (said.n_regions, said.device) == (1, "cpu")
+    larger = preflight("click", [example(0)], (), replace(TINY, batch=8, steps=600))
+    assert larger.memory_bytes > said.memory_bytes
+    assert larger.seconds > 10 * said.seconds
 
 
 def cores(seed):

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 import shapely
 
-from napari_histo.core import Box, Contours, ObjectState, ObjectTable, ObjectType, QueriedRegion
+from napari_histo.core import (
+    Box,
+    CancelToken,
+    Contours,
+    ObjectState,
+    ObjectTable,
+    ObjectType,
+    Progress,
+    QueriedRegion,
+)
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.core.edits import Edit
 from napari_histo.core.round_examples import collect_regions
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.core.rounds import QueryStatus
-from napari_histo.errors import LearningError
+from napari_histo.errors import Cancelled, LearningError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.learning.rounds.promotion import Verdict
 from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import TrainWish, abandon, collect, evaluate, train
 from napari_histo.learning.rounds.work import Gathered
+from napari_histo.learning.training import Preflight
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.journal import Journal
 from support.learning import (
@@ -233,6 +244,38 @@ def test_validation_regions_never_teach(done):
     assert len(judged) == 8
     for found in done.rounds:
         assert judged.isdisjoint([*found.training["regions"], *found.training["replayed"]])
+
+
+def test_what_training_takes_is_told_once_before_it_begins(project):
+    drive(query(project, QueryWish("random"), FAKES))
+    annotate(project)
+    collect(project)
+    said = Preflight(200.0, 10**9, "cpu", 3, 9)
+    asked, cancel = [], CancelToken()
+
+    def preflight(job, _cancel):
+        asked.append([len(e.labels.objects) for e in job.regions])
+        return said
+
+    def stopped(job, cancel):
+        job.folder.with_name(f"{job.folder.name}.training").mkdir()
+        yield Progress(1, 3, "Learning")
+        cancel.raise_if_cancelled()
+
+    cancel.cancel()
+    tools = replace(FAKES, preflight=preflight, train=stopped)
+    with pytest.raises(Cancelled):
+        drive(train(project, TrainWish(), tools, cancel))
+    tools = replace(FAKES, preflight=preflight)
+    drive(train(project, TrainWish(), tools))
+    assert asked == [[3, 3, 3]], "not again for what goes on"
+    drive(evaluate(project, tools))
+    drive(query(project, QueryWish("random"), FAKES))
+    annotate(project)
+    collect(project)
+    steps = list(train(project, TrainWish(), tools))
+    assert [step.ahead for step in steps if hasattr(step, "ahead")] == [said]
+    assert steps[1].message == "9 objects in 3 regions: about 3 min on cpu, 1.0 GB of memory."
 
 
 # -- decisions and rollbacks ---------------------------------------------------------------------

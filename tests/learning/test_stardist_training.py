@@ -22,7 +22,7 @@ from napari_histo.learning.stardist.learner import Learner
 from napari_histo.learning.stardist.preflight import preflight
 from napari_histo.learning.stardist.run import Run
 from napari_histo.learning.stardist.training import small_config, train_stardist
-from napari_histo.learning.training import Example, StarDistTraining, hold_out
+from napari_histo.learning.training import Example, Preflight, StarDistTraining, hold_out
 from napari_histo.models import load_model
 from napari_histo.slides import ArrayReader
 from support.labelled import (
@@ -372,6 +372,32 @@ def test_preflight_says_time_and_memory():
     larger = preflight(NET, [example(0)], (), replace(TINY, batch=8, steps=600))
     assert larger.memory_bytes > said.memory_bytes
     assert larger.seconds > 10 * said.seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(
+            {"seconds": 30.0, "n_regions": 1},
+            "9 objects in 1 region: less than a minute on cpu, 2.0 GB of memory.",
+            id="soon",
+        ),
+        pytest.param(
+            {"seconds": 200.0},
+            "9 objects in 3 regions: about 3 min on cpu, 2.0 GB of memory.",
+            id="minutes",
+        ),
+        pytest.param(
+            {"seconds": 9000.0, "free_bytes": 1_500_000_000},
+            "9 objects in 3 regions: about 2.5 h on cpu, 2.0 GB of memory; only 1.5 GB are free: "
+            "close other programs.",
+            id="too little memory",
+        ),
+    ],
+)
+def test_preflight_in_words(words, said):
+    known = {"memory_bytes": 2_000_000_000, "device": "cpu", "n_regions": 3, "n_objects": 9}
+    assert str(Preflight(**{**known, **words})) == said
 
 
 @pytest.mark.parametrize(

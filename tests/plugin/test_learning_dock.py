@@ -15,7 +15,7 @@ from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.project.making import create_project
 from napari_histo.learning.project.places import linked_qupath
 from napari_histo.learning.rounds.folder import Stage
-from napari_histo.learning.training import CurvePoint, TrainingStep
+from napari_histo.learning.training import CurvePoint, Preflight, TrainingStep
 from napari_histo.plugin.geometry import screen_px
 from napari_histo.plugin.learning.form import time_left
 from napari_histo.plugin.learning.new import NewProjectDialog
@@ -101,7 +101,7 @@ def test_done_and_skip_go_on_to_the_next_and_reach_the_files(panel):
 
 
 def test_train_shows_curves_time_and_the_decision_and_can_be_rolled_back(make_panel):
-    seen = []
+    seen, said = [], set()
 
     def train(job, cancel):
         for step in range(1, 6):
@@ -110,18 +110,25 @@ def test_train_shows_curves_time_and_the_decision_and_can_be_rolled_back(make_pa
             time.sleep(0.03)
         return (yield from FAKES.train(job, cancel))
 
-    panel = make_panel(replace(FAKES, train=train))
+    tight = Preflight(200.0, 2 * 10**9, "cpu", 3, 9, 10**9)
+    panel = make_panel(replace(FAKES, train=train, preflight=lambda job, cancel: tight))
     panel.open().begin()
     annotate(panel.state.project)
     panel.session.look()
     panel.until(lambda: panel.state.n_waiting == 0)
     curves = panel.form.curves
-    panel.state.events.progress.connect(
-        lambda _: seen.append((panel.form.progress_text.text(), curves.training.isVisible()))
-    )
+    message = panel.form.message
+
+    def look(_):
+        seen.append((panel.form.progress_text.text(), curves.training.isVisible()))
+        said.add((message.text(), message.property("kind")))
+
+    panel.state.events.progress.connect(look)
     panel.press(panel.form.train_button)
     panel.idle()
     assert ("Train: learning, 4 of 5, 2 min left", True) in seen
+    assert (str(tight), "warning") in said
+    assert "about 3 min" not in message.text()
     assert panel.form.sentence.text().startswith("Round 1: Took the new model: it is better")
     assert panel.form.sentence.isVisible()
     rounds = panel.form.rounds

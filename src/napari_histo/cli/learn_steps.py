@@ -207,6 +207,7 @@ def train_command(
     as_json: JsonOption = False,
 ) -> None:
     """Train the round's model from the model in use; when stopped, run it again to go on."""
+    from napari_histo.core import retold
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.rounds.steps import TrainWish, train
     from napari_histo.learning.rounds.tools import training_settings
@@ -214,7 +215,9 @@ def train_command(
     settings = training_settings(steps=steps, rate=rate, compose=compose)
     wish = TrainWish(settings, seed, replay, anew)
     there = LearningProject(project)
-    found = _run(lambda cancel: train(there, wish, tools_for(device), cancel), "train")
+    found = _run(
+        lambda cancel: retold(train(there, wish, tools_for(device), cancel), _tell_ahead), "train"
+    )
     words = found.training
     if as_json:
         print_json(words)
@@ -225,6 +228,13 @@ def train_command(
         f"evaluate {project}",
         markup=False,
     )
+
+
+def _tell_ahead(step: Progress) -> Progress:
+    """What a training will take stays on the screen above its progress."""
+    if ahead := getattr(step, "ahead", None):
+        err.print(str(ahead), markup=False, style="yellow" if ahead.is_tight else None)
+    return step
 
 
 def evaluate_command(

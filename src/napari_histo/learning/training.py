@@ -190,11 +190,14 @@ class TrainingStep(Progress):
         A new point of the curve, where this step was judged.
     seconds_left : float
         Estimated; NaN while unknown.
+    ahead : Preflight or None
+        What the training will take, where this step is said before the first one.
     """
 
     loss: float = math.nan
     point: CurvePoint | None = None
     seconds_left: float = math.nan
+    ahead: Preflight | None = None
 
 
 @dataclass(frozen=True)
@@ -263,6 +266,8 @@ class Preflight:
     device : str
     n_regions, n_objects : int
         That teach, those of earlier rounds not counted.
+    free_bytes : int or None
+        Of the device, before; None where nobody can tell.
     """
 
     seconds: float
@@ -270,12 +275,25 @@ class Preflight:
     device: str
     n_regions: int
     n_objects: int
+    free_bytes: int | None = None
+
+    @property
+    def is_tight(self) -> bool:
+        """True where there is less memory than it takes."""
+        return self.free_bytes is not None and self.memory_bytes > self.free_bytes
 
     def __str__(self) -> str:
-        minutes = (
-            "less than a minute" if self.seconds < 60 else f"about {self.seconds / 60:.0f} min"
-        )
+        regions = "1 region" if self.n_regions == 1 else f"{self.n_regions} regions"
+        tight = ""
+        if self.is_tight and self.free_bytes is not None:
+            tight = f"; only {self.free_bytes / 1e9:.1f} GB are free: close other programs"
         return (
-            f"{self.n_objects} objects in {self.n_regions} region(s): {minutes} on "
-            f"{self.device}, {self.memory_bytes / 2**30:.1f} GB of memory."
+            f"{self.n_objects} objects in {regions}: {_long(self.seconds)} on {self.device}, "
+            f"{self.memory_bytes / 1e9:.1f} GB of memory{tight}."
         )
+
+
+def _long(seconds: float) -> str:
+    if seconds < 60:
+        return "less than a minute"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

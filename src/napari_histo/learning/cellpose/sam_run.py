@@ -7,8 +7,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
-
 from napari_histo.core import Thresholds
 from napari_histo.learning.cellpose.params import SamTraining
 from napari_histo.learning.cellpose.run import DECAY, FlowCourse
@@ -56,13 +54,13 @@ class SamRun(FlowCourse[SamTail]):
 
     @property
     def distinct(self) -> int | None:
-        """See `ObjectCourse.distinct`."""
+        """See `Course.distinct`."""
         params = self.params
         return None if params.patches is None else math.ceil(params.patches / params.batch)
 
-    def memory_bytes(self, image: Tensor) -> int:
-        """See `ObjectCourse.memory_bytes`; the layers that do not learn count too."""
-        return self.start.needs_bytes
+    def memory_bytes(self) -> int:
+        """See `Course.memory_bytes`; the layers that do not learn count too."""
+        return self.start.needs_bytes + self.batches.nbytes
 
     def _stack(self, patches: list[Patch]) -> Batch:
         """With features in place of pixels."""

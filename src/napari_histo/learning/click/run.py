@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from napari_histo.core import CancelToken, ModelInfo, PromptSegmenter
 from napari_histo.errors import ModelError
@@ -20,12 +21,14 @@ from napari_histo.learning.click.evaluation import ClickScore, evaluate_clicks, 
 from napari_histo.learning.click.learner import ClickLearner
 from napari_histo.learning.click.params import ClickTraining
 from napari_histo.learning.click.samples import (
+    SIDES,
     ClickBatch,
     ClickBatches,
     ClickSlides,
     ObjectSource,
 )
 from napari_histo.learning.course.card import info_words, write_model
+from napari_histo.learning.course.memory import step_bytes
 from napari_histo.learning.course.run import Course, split
 from napari_histo.learning.course.state import State
 from napari_histo.learning.training import CurvePoint, Examples, TrainedModel
@@ -130,18 +133,24 @@ class ClickRun(Course[ClickNet, ClickBatch, ClickTraining]):
         found = pooled(scores)
         return TrainedModel(model, folder, found, tuple(state.curve), best_step, seconds, written)
 
-    def _drawn(self) -> AbstractContextManager[Iterator[ClickBatch]]:
+    def drawn(self) -> AbstractContextManager[Iterator[ClickBatch]]:
         return nullcontext(map(self.batches.draw, count(self.state.step)))
 
-    def _learn(self, batch: ClickBatch, rate: float) -> None:
+    def learn(self, batch: ClickBatch, rate: float) -> None:
         rng = np.random.default_rng([self.params.seed, 4, self.state.step])
         self.learner.learn(batch, rate, rng)
 
-    def _look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
+    def look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
         some = [self.judge[i] for i in self.often]
         scores = list(evaluate_clicks(self.model(self.state.ema), some, cancel=cancel))
         self._n_judged = sum(score.tp for score in scores)
         return replace(CurvePoint.of(step, loss, pooled(scores)), click_iou=mean_iou(scores))
+
+    def memory_bytes(self) -> int:
+        """See `Course.memory_bytes`; the parent, whose answers are held on to, learns nothing."""
+        largest = torch.zeros(1, CHANNELS, max(SIDES), max(SIDES))
+        needs = step_bytes(self.parent.net, largest, self.params.batch, self.precision)
+        return needs + self.batches.nbytes
 
     @property
     def _peak_rate(self) -> float:

@@ -10,8 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from napari_histo.core import CancelToken, Segmenter, Thresholds
 from napari_histo.errors import ModelError
@@ -19,6 +18,7 @@ from napari_histo.learning.course.batches import Batches
 from napari_histo.learning.course.card import info_words, metrics_rows, write_model
 from napari_histo.learning.course.evaluation import Exam, best_thresholds
 from napari_histo.learning.course.learner import PartLearner
+from napari_histo.learning.course.memory import step_bytes
 from napari_histo.learning.course.params import PatchParams
 from napari_histo.learning.course.patches import PatchSource
 from napari_histo.learning.course.run import Course, Data
@@ -33,10 +33,6 @@ __all__ = ["ObjectCourse"]
 
 #: With fewer objects to judge by, thresholds would fit their noise.
 _LEAST_OBJECTS = 20
-#: Weights, their gradients, two moments, the average and the best, float32 each.
-_BYTES_A_WEIGHT = 6 * 4
-#: What is kept for learning beside the layers' own answers: activations, halves of a U-Net.
-_KEPT = 1.7
 
 Net = TypeVar("Net", bound=nn.Module)
 Patch = TypeVar("Patch")
@@ -68,6 +64,8 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
     #: The second threshold in between.
     glance_nms: ClassVar[float] = 0.3
 
+    looks_at_the_end = 4  # thresholds are tried on all regions that judge
+
     _parent_counts = False
     learner: PartLearner[Net, Any]
 
@@ -88,11 +86,6 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
     @abstractmethod
     def divisor(self) -> int:
         """Sides of patches are multiples of it, px."""
-
-    @property
-    def distinct(self) -> int | None:
-        """Batches after which the first comes again; None where each is new."""
-        return None
 
     @property
     def _source_words(self) -> dict[str, Any]:
@@ -131,29 +124,19 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
         model = self.model(self.state.ema)
         return best_thresholds(exams, model, self.glances, middle=self.glance_nms)
 
-    @torch.no_grad()
-    def memory_bytes(self, image: Tensor) -> int:
-        """Of weights, and of what a step keeps of each layer; `image` is one patch, (1, ...)."""
-        sizes: list[int] = []
-        net = self.start.net
-        layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
-        hooks = [
-            m.register_forward_hook(lambda _, __, out: sizes.append(out.numel())) for m in layers
-        ]
-        net(image)
-        for hook in hooks:
-            hook.remove()
-        weights = sum(p.numel() for p in net.parameters())
-        bytes_each = 2 if self.precision == "bfloat16" else 4
-        return int(weights * _BYTES_A_WEIGHT + self.params.batch * sum(sizes) * bytes_each * _KEPT)
+    def memory_bytes(self) -> int:
+        """See `Course.memory_bytes`."""
+        drawn: Any = self.batches.draw(0)
+        needs = step_bytes(self.start.net, drawn.image[:1], self.params.batch, self.precision)
+        return needs + self.batches.nbytes
 
-    def _drawn(self) -> AbstractContextManager[Iterator[Batch]]:
+    def drawn(self) -> AbstractContextManager[Iterator[Batch]]:
         return self.batches.ahead(self.state.step, self.params.workers)
 
-    def _learn(self, batch: Batch, rate: float) -> None:
+    def learn(self, batch: Batch, rate: float) -> None:
         self.learner.learn(batch, rate)
 
-    def _look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
+    def look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
         return CurvePoint.of(step, loss, self.glance()[1])
 
     @property

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import torch
+
 from napari_histo.core import CancelToken
-from napari_histo.learning.course.objects import ObjectCourse
-from napari_histo.learning.course.params import PatchParams
+from napari_histo.learning.course.params import CourseParams
+from napari_histo.learning.course.run import Course
 from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.training import Examples, Preflight
+from napari_histo.models._device import free_bytes, pick_device
 
-__all__ = ["ObjectPreflight"]
+__all__ = ["CoursePreflight"]
 
 _TIMED_STEPS = 3
-#: Choosing thresholds tries about as many as so many looks.
-_LOOKS_AT_THE_END = 4
 #: So small that nothing is learned.
 _RATE = 1e-6
 
-AnyCourse = ObjectCourse[Any, Any, Any, Any]
+AnyCourse = Course[Any, Any, Any]
 Parent = TypeVar("Parent")
-Params = TypeVar("Params", bound=PatchParams)
+Params = TypeVar("Params", bound=CourseParams)
 
 
 @dataclass(frozen=True)
-class ObjectPreflight(Generic[Parent, Params]):
-    """Time and memory of trainings of one family of segmenters; see `__call__`.
+class CoursePreflight(Generic[Parent, Params]):
+    """Time and memory of trainings of one family of models; see `__call__`.
 
     Attributes
     ----------
@@ -59,45 +61,48 @@ class ObjectPreflight(Generic[Parent, Params]):
         ObjectsFileError, ImageError, PixelSizeUnknownError, ModelError, Cancelled
         """
         params, cancel = params or self.params(), cancel or CancelToken()
-        run = self.begin(parent, regions, replay, validation, params)
-        image = run.batches.draw(0).image[:1]
-        return Preflight(
-            _steps_seconds(run, cancel) + _looks_seconds(run, cancel),
-            run.memory_bytes(image) + run.batches.nbytes,
-            run.device,
-            len(run.teach),
-            sum(len(nuclei_of(e.labels.objects)) for e in run.teach),
-        )
+        free = free_bytes(pick_device(params.device))
+        with torch.random.fork_rng():  # the training is the same, measured before or not
+            run = self.begin(parent, regions, replay, validation, params)
+            seconds = _steps_seconds(run, cancel) + _looks_seconds(run, cancel)
+            return Preflight(
+                seconds,
+                run.memory_bytes(),
+                run.device,
+                len(run.teach),
+                sum(len(nuclei_of(e.labels.objects)) for e in run.teach),
+                free,
+            )
 
 
 def _steps_seconds(run: AnyCourse, cancel: CancelToken) -> float:
     """Of all steps; batches that come again are there already, and cost less."""
     steps: int = run.params.steps
     new = min(steps, run.distinct or steps)
-    with run.batches.ahead(0, run.params.workers) as batches:
+    with run.drawn() as batches:
         batch = next(batches)
-        run.learner.learn(batch, _RATE)  # the first step is slow: memory, threads
+        run.learn(batch, _RATE)  # the first step is slow: memory, threads
         began = time.monotonic()
         for _ in range(_TIMED_STEPS):
             cancel.raise_if_cancelled()
             batch = next(batches)
-            run.learner.learn(batch, _RATE)
+            run.learn(batch, _RATE)
         a_step = (time.monotonic() - began) / _TIMED_STEPS
     if new == steps:
         return steps * a_step
-    return new * a_step + (steps - new) * _seconds(lambda: run.learner.learn(batch, _RATE))
+    return new * a_step + (steps - new) * _seconds(lambda: run.learn(batch, _RATE))
 
 
 def _looks_seconds(run: AnyCourse, cancel: CancelToken) -> float:
     """Of all looks at the regions that judge."""
     for _ in run.read_judges(cancel):
         pass
-    if not run.exams:
+    if not run.often:
         return 0.0
-    looks: int = run.params.steps // run.params.judge_every + _LOOKS_AT_THE_END
-    first = _seconds(run.glance)
+    looks: int = run.params.steps // run.params.judge_every + run.looks_at_the_end
+    first = _seconds(lambda: run.look(0, math.nan, cancel))
     # What does not learn was asked about these regions, and is not asked again.
-    others = first if run.distinct is None else _seconds(run.glance)
+    others = first if run.distinct is None else _seconds(lambda: run.look(0, math.nan, cancel))
     return first + (looks - 1) * others
 
 

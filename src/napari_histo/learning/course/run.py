@@ -75,6 +75,8 @@ class Course(ABC, Generic[Net, Batch, Params]):
     quality_words: ClassVar[str] = "PQ {:.2f}"
     #: Regions that are looked at in between; all of them at the end.
     most_judges: ClassVar[int] = 16
+    #: How many more looks the end of a training takes about as long as.
+    looks_at_the_end: ClassVar[int] = 1
 
     state: State[Net]
     params: Params
@@ -92,16 +94,29 @@ class Course(ABC, Generic[Net, Batch, Params]):
     # -- what families differ in -----------------------------------------------------------------
 
     @abstractmethod
-    def _drawn(self) -> AbstractContextManager[Iterator[Batch]]:
+    def drawn(self) -> AbstractContextManager[Iterator[Batch]]:
         """Batches from the next step on."""
 
     @abstractmethod
-    def _learn(self, batch: Batch, rate: float) -> None:
+    def learn(self, batch: Batch, rate: float) -> None:
         """One step at a learning rate; `State.note` is called in it."""
 
     @abstractmethod
-    def _look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
+    def look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
         """How well the averaged weights do on the regions of `often`."""
+
+    @abstractmethod
+    def memory_bytes(self) -> int:
+        """Of the network, what a step keeps of each layer, and the pixels at hand."""
+
+    def read_judges(self, cancel: CancelToken) -> Generator[TrainingStep, None, None]:
+        """Read the regions that judge, where they are not read at each look."""
+        yield from ()
+
+    @property
+    def distinct(self) -> int | None:
+        """Batches after which the first comes again; None where each is new."""
+        return None
 
     @property
     @abstractmethod
@@ -142,11 +157,11 @@ class Course(ABC, Generic[Net, Batch, Params]):
         """All steps that are left; what is needed to go on is kept at `path`."""
         state, params, kept_at = self.state, self.params, time.monotonic()
         if not state.curve and self._looks_first:
-            state.curve.append(self._look(0, math.nan, cancel))
+            state.curve.append(self.look(0, math.nan, cancel))
             if self._parent_counts:
                 self._keep_best(state.curve[-1])
             yield self._progress(state.curve[-1])
-        with self._drawn() as batches:
+        with self.drawn() as batches:
             while state.step < params.steps and not self._is_stuck:
                 if cancel.is_cancelled:
                     state.save(path)
@@ -164,13 +179,13 @@ class Course(ABC, Generic[Net, Batch, Params]):
         """Learn; look at the regions that judge now and then."""
         state, params = self.state, self.params
         rate = learning_rate(params.rate or self._peak_rate, state.step / params.steps)
-        self._learn(next(batches), rate)
+        self.learn(next(batches), rate)
         if state.step % params.judge_every and state.step != params.steps:
             return None
         point = CurvePoint(state.step, float(np.mean(state.losses)))
         if self._can_look:
             # Not to be cancelled here: the step is done, and its look belongs to it.
-            point = self._look(point.step, point.loss, CancelToken())
+            point = self.look(point.step, point.loss, CancelToken())
         self._keep_best(point)
         state.curve.append(point)
         state.losses = []

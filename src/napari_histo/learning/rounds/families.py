@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,13 +11,15 @@ from napari_histo.core import CancelToken, Progress, PromptSegmenter, Segmenter
 from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY
 from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
 from napari_histo.learning.course.params import CourseParams
-from napari_histo.learning.training import Example, StarDistTraining, Trainer
+from napari_histo.learning.training import Example, Preflight, StarDistTraining, Trainer
 
 if TYPE_CHECKING:
     from napari_histo.learning.rounds.tools import Score, TrainJob
 
-__all__ = ["evaluate_regions", "load_any", "train_job", "training_settings"]
+__all__ = ["ahead_of_job", "evaluate_regions", "load_any", "train_job", "training_settings"]
 
+#: Of fewer steps, measuring how long they take would take a good part of the time itself.
+_LEAST_STEPS = 40
 #: Settings of a training that do not change what comes out, beyond rounding.
 _MACHINE = ("device", "precision", "workers", "name", "seed")
 
@@ -39,6 +41,8 @@ class _Plan:
     parent: Any
     family: str
     from_scratch: bool = False
+    #: Says beforehand what it takes, in the words of `CoursePreflight`; None where nobody can tell.
+    preflight: Callable[..., Preflight] | None = None
 
 
 def train_job(
@@ -63,6 +67,15 @@ def train_job(
         "judged": done.agreement.as_dict(),
         "from_scratch": plan.from_scratch,
     }
+
+
+def ahead_of_job(job: TrainJob, device: str, cancel: CancelToken) -> Preflight | None:
+    """What a training will take; see `Tools.preflight`."""
+    plan = _plan(job, device)
+    if plan.preflight is None or plan.params.steps < _LEAST_STEPS:
+        return None
+    new, old = (_outlined_for(plan.family, some) for some in (job.regions, job.replay))
+    return plan.preflight(plan.parent, new, old, plan.params, cancel)
 
 
 def evaluate_regions(
@@ -95,14 +108,19 @@ def _plan(job: TrainJob, device: str) -> _Plan:
     words = {**job.settings, "name": job.name, "seed": job.seed, "device": device}
     family = get_info(job.parent).family
     if family == CLICK_FAMILY:
+        from napari_histo.learning.click.preflight import preflight as click_preflight
         from napari_histo.learning.click.training import train_click
 
-        return _Plan(train_click, ClickTraining(**_known(words, ClickTraining)), job.parent, family)
+        params = ClickTraining(**_known(words, ClickTraining))
+        return _Plan(train_click, params, job.parent, family, preflight=click_preflight)
     if family == CELLPOSE_FAMILY:
+        from napari_histo.learning.cellpose.preflight import preflight_of
         from napari_histo.learning.cellpose.training import trainer_of
 
-        trainer = trainer_of(str(job.parent))
-        return _Plan(trainer, trainer.params(**_known(words, trainer.params)), job.parent, family)
+        trainer, ahead = trainer_of(str(job.parent)), preflight_of(str(job.parent))
+        own = trainer.params(**_known(words, trainer.params))
+        return _Plan(trainer, own, job.parent, family, preflight=ahead)
+    from napari_histo.learning.stardist.preflight import preflight
     from napari_histo.learning.stardist.start import small_config
     from napari_histo.learning.stardist.training import train_stardist
 
@@ -110,7 +128,8 @@ def _plan(job: TrainJob, device: str) -> _Plan:
     # A model without weights, such as the classical one, has nothing to go on from.
     channels = 3 if job.regions[0].reader.info.is_rgb else 1
     parent = job.parent if is_stardist else small_config(channels)
-    return _Plan(train_stardist, StarDistTraining(**words), parent, family, not is_stardist)
+    settings = StarDistTraining(**words)
+    return _Plan(train_stardist, settings, parent, family, not is_stardist, preflight)
 
 
 def _outlined_for(family: str, examples: Sequence[Example]) -> list[Example]:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from napari_histo.core import CancelToken, Progress
@@ -24,6 +25,7 @@ from napari_histo.learning.rounds.query import round_seed
 from napari_histo.learning.rounds.several import Merging
 from napari_histo.learning.rounds.tools import Tools, TrainJob
 from napari_histo.learning.rounds.work import Gathered, gather_work, waiting
+from napari_histo.learning.training import TrainingStep
 
 __all__ = ["TrainWish", "abandon", "collect", "evaluate", "train"]
 
@@ -128,8 +130,7 @@ def train(
         if found.stage > Stage.LABELLED:
             return found
         if wish.anew:
-            stopped = found.model_path.with_name(f"{found.model_path.name}.training")
-            shutil.rmtree(stopped, ignore_errors=True)
+            shutil.rmtree(_stopped(found.model_path), ignore_errors=True)
         earlier = project.earlier_labels(found.number) if wish.replay else []
         examples = OpenExamples(project, stack)
         number, seed = project.current, wish.seed
@@ -143,7 +144,9 @@ def train(
             settings=wish.settings,
             about={"project": project.facts.name, "round": found.number},
         )
-        went = yield from tools.train(job, cancel or CancelToken())
+        cancel = cancel or CancelToken()
+        yield from _told_ahead(job, tools, cancel)
+        went = yield from tools.train(job, cancel)
         found.seal_training(
             {
                 **went,
@@ -155,6 +158,23 @@ def train(
         )
         project.log(f"round {found.number}: trained")
     return found
+
+
+def _stopped(model: Path) -> Path:
+    """Where a training that was stopped keeps what it needs to go on."""
+    return model.with_name(f"{model.name}.training")
+
+
+def _told_ahead(
+    job: TrainJob, tools: Tools, cancel: CancelToken
+) -> Generator[Progress, None, None]:
+    """What the training will take, in a step; one that goes on soon says what is left."""
+    if _stopped(job.folder).exists():
+        return
+    yield Progress(0, 0, "Measuring how long it will take")
+    ahead = tools.preflight(job, cancel)
+    if ahead is not None:
+        yield TrainingStep(0, 0, str(ahead), ahead=ahead)
 
 
 def evaluate(

@@ -21,12 +21,13 @@ from napari_histo.core.learning import Pool, QueryStrategy
 from napari_histo.learning.click.pointing import Pointed
 from napari_histo.learning.look_words import PictureEncoder
 from napari_histo.learning.rounds.families import (
+    ahead_of_job,
     evaluate_regions,
     load_any,
     train_job,
     training_settings,
 )
-from napari_histo.learning.training import Example
+from napari_histo.learning.training import Example, Preflight
 
 __all__ = ["Pointed", "Score", "Tools", "TrainJob", "real_tools", "training_settings"]
 
@@ -112,6 +113,9 @@ class Tools:
     encoder : mapping
         Of the user's encoder: name, licence, hashes, for the record; empty where the model in use
         says itself what regions look like.
+    preflight : callable
+        ``preflight(job, cancel)`` says what a training will take before it begins, in seconds;
+        None where nobody can tell, or where to find out would take about as long.
     """
 
     load_model: Callable[[str], Any]
@@ -124,6 +128,7 @@ class Tools:
     train: Callable[[TrainJob, CancelToken], Generator[Progress, None, dict[str, Any]]]
     evaluate: Callable[[Any, Sequence[Example], CancelToken], Iterable[Score]]
     encoder: Mapping[str, Any] = field(default_factory=dict)
+    preflight: Callable[[TrainJob, CancelToken], Preflight | None] = lambda _job, _cancel: None
 
 
 def real_tools(device: str = "auto", encoder: Path | None = None) -> Tools:
@@ -150,6 +155,9 @@ def real_tools(device: str = "auto", encoder: Path | None = None) -> Tools:
     def load(name: str) -> Any:
         return load_any(name, device)
 
+    def preflight(job: TrainJob, cancel: CancelToken) -> Preflight | None:
+        return ahead_of_job(job, device, cancel)
+
     def train(job: TrainJob, cancel: CancelToken) -> Generator[Progress, None, dict[str, Any]]:
         return (yield from train_job(job, device, cancel))
 
@@ -163,7 +171,7 @@ def real_tools(device: str = "auto", encoder: Path | None = None) -> Tools:
         own = None if encoder is None else _encoder(encoder, device)
         return (yield from _score(readers, model, region_px, seed, cancel, encoder=own))
 
-    return Tools(load, _strategy, score, _predict, train, evaluate_regions, words)
+    return Tools(load, _strategy, score, _predict, train, evaluate_regions, words, preflight)
 
 
 @lru_cache(maxsize=1)

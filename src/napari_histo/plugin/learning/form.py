@@ -174,6 +174,8 @@ class LearningForm(PanelForm):
             text, kind = state.error, "error"
         elif state.project is None and not text and state.task is Task.NONE:
             text = _WELCOME
+        elif not text and state.ahead is not None:
+            text, kind = str(state.ahead), "warning" if state.ahead.is_tight else ""
         elif not text and state.is_annotating and state.task is Task.NONE:
             text = _advice(state)
         self.show_message(text, kind)

@@ -230,7 +230,7 @@ class LearningController(RoundRegions):
             desk.refresh()
         state = self.state
         state.task, state.is_cancelling = Task.NONE, False
-        state.progress, state.seconds_left = None, math.nan
+        state.progress, state.seconds_left, state.ahead = None, math.nan, None
 
     def _on_progress(self, progress: Progress) -> None:
         state = self.state
@@ -241,6 +241,7 @@ class LearningController(RoundRegions):
         if point is not None and math.isfinite(point.quality):
             state.curve = state.curve.with_quality(point.step, point.quality, point.ap)
         state.seconds_left = getattr(progress, "seconds_left", math.nan)
+        state.ahead = getattr(progress, "ahead", None) or state.ahead
 
 
 def _paced(report: Report) -> Report:

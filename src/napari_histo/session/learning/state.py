@@ -17,6 +17,7 @@ from napari_histo.learning.progress.baseline import Baseline
 from napari_histo.learning.progress.points import Learned
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.training import Preflight
 from napari_histo.session.learning.compare import Comparison
 
 __all__ = [
@@ -233,6 +234,8 @@ class LearningState:
         Of the training that is under way, or of the latest one.
     seconds_left : float
         Of training; NaN while unknown.
+    ahead : Preflight or None
+        What the training that is under way takes, as was measured before it.
     comparison : Comparison or None
         Of two models, that is shown.
     notice, error : str
@@ -249,6 +252,7 @@ class LearningState:
     progress: Progress | None = None
     curve: Curve = field(default_factory=Curve)
     seconds_left: float = math.nan
+    ahead: Preflight | None = None
     comparison: Comparison | None = None
     notice: str = ""
     error: str = ""
