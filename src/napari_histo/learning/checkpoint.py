@@ -131,5 +131,5 @@ def _compare(folder: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) ->
     if other:
         raise ModelError(
             f"{folder} holds a training that was asked for otherwise: {'; '.join(other)}. Ask for "
-            "the same, or train anew without --resume."
+            "the same, or begin again: with --anew (learn train), without --resume (regions train)."
         )
