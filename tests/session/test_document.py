@@ -519,11 +519,11 @@ def test_damage_is_told_and_the_damaged_file_kept(open_document, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_random_moments(tmp_path):
-    """200 edits with saves in between, 60 kills: at most the edit in flight is ever missing."""
+    """110 edits with saves in between, 30 kills: at most the edit in flight is ever missing."""
     child = Path(__file__).with_name("kill_child.py")
     environment = {**os.environ, "PYTHONPATH": str(child.parents[1])}
     done = subprocess.run(
-        [sys.executable, str(child), str(tmp_path), "200", "60"],
+        [sys.executable, str(child), str(tmp_path), "110", "30"],
         env=environment,
         capture_output=True,
         text=True,
@@ -534,7 +534,8 @@ def test_killed_at_random_moments(tmp_path):
     counts = json.loads(done.stdout)
     assert counts["bad"] == []
     assert counts["same_at_end"]
-    assert counts["kills"] >= 50
-    assert counts["kills"] - counts["opening"] >= 15, "a busy machine is long at opening"
-    assert counts["objects"] > 20
+    assert counts["editing"] >= 27, "nine of ten kills wait for an edit"
+    assert counts["writing"], "some of them hit it before it is known to be kept"
+    assert counts["saved"]
+    assert counts["objects"] > 10
     assert everything(tmp_path) == ["slide.geojson"], "nothing is left behind"
