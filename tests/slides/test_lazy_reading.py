@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +98,6 @@ def test_memory_for_a_box_of_an_uncompressed_page(tmp_path: Path) -> None:
     assert peak < 2**20
 
 
-def test_cache_keeps_to_its_limit_but_holds_one() -> None:
-    cache = SegmentCache(limit_bytes=250)
-    for i in range(5):
-        cache.get((0, i), lambda: np.zeros(100, np.uint8))
-    assert cache._size <= 250
-    assert list(cache._items) == [(0, 3), (0, 4)]
-    large = cache.get((0, 9), lambda: np.ones(1000, np.uint8))
-    assert cache.get((0, 9), lambda: np.zeros(1, np.uint8)) is large
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_forked_processes_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -138,16 +127,3 @@ def imported() -> set[str]:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "napari_histo" in run.stdout
     return set(run.stdout.split())
-
-
-def test_segments_are_kept_up_to_a_number_of_bytes() -> None:
-    cache = SegmentCache(limit_bytes=250)
-    decoded = []
-
-    def segment(number: int) -> np.ndarray:
-        decoded.append(number)
-        return np.full(100, number, np.uint8)
-
-    for number in (1, 2, 1, 3, 1, 2):  # 3 drives out 2, which nobody asked for since
-        assert cache.get((0, number), partial(segment, number))[0] == number
-    assert decoded == [1, 2, 3, 2]

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,9 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core.box import Box
+from napari_histo.core.latest import Latest
 from napari_histo.errors import ImageError
 
 __all__ = ["ArrayStack", "PageFiles", "PageStack", "Plane", "SegmentCache"]
+
+#: Segments of pages by page and number; boxes of neighbours share them.
+SegmentCache = Latest[tuple[int, int], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -40,52 +43,6 @@ class Plane:
 
     page: Any
     shift: int = 0
-
-
-class SegmentCache:
-    """The segments decoded last, up to a number of bytes; boxes of neighbours share segments.
-
-    Any thread may call. At least one segment is kept, however large: an image in a single strip
-    would be decoded anew for each box.
-
-    Parameters
-    ----------
-    limit_bytes : int
-        Enough for what a tile of 1280 px shares with the next one, both read at once.
-
-    Attributes
-    ----------
-    limit_bytes : int
-        May be changed at any time.
-    """
-
-    def __init__(self, limit_bytes: int = 16 * 2**20) -> None:
-        self.limit_bytes = limit_bytes
-        self._lock = threading.Lock()
-        self._items: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
-        self._size = 0
-
-    def get(self, key: tuple[int, int], decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """The segment of `key`, decoded where it is not at hand."""
-        with self._lock:
-            found = self._items.get(key)
-            if found is not None:
-                self._items.move_to_end(key)
-                return found
-        segment = decode()
-        with self._lock:
-            if key not in self._items:
-                self._items[key] = segment
-                self._size += segment.nbytes
-            while self._size > self.limit_bytes and len(self._items) > 1:
-                self._size -= self._items.popitem(last=False)[1].nbytes
-        return segment
-
-    def clear(self) -> None:
-        """Forget all segments."""
-        with self._lock:
-            self._items.clear()
-            self._size = 0
 
 
 class PageFiles:

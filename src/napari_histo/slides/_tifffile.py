@@ -22,6 +22,8 @@ from napari_histo.slides._tiff_planes import ArrayStack, PageFiles, PageStack, S
 
 __all__ = ["TiffReader"]
 
+#: Enough for what a tile of 1280 px shares with the next one, both read at once.
+_SEGMENTS_BYTES = 16 * 2**20
 #: Strips run across the whole image: all tiles of a row share them.
 _STRIPS_BYTES = 64 * 2**20
 
@@ -51,7 +53,7 @@ class TiffReader(BaseReader):
 
     def __init__(self, path: Path, *, z: int = 0, series: int = 0) -> None:
         self._tiff = _open(path)
-        self._files, self._cache = PageFiles(), SegmentCache()
+        self._files, self._cache = PageFiles(), SegmentCache(_SEGMENTS_BYTES)
         try:
             super().__init__(self._inspect(path, z, series))
             self._decode_one_pixel()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from napari_histo.core import (
     TileGrid,
 )
 from napari_histo.core.contours import Contours
+from napari_histo.core.latest import Latest
 from napari_histo.errors import ObjectsFileError
 from napari_histo.learning.training import Example
 from napari_histo.ops.channels import ChannelPick
@@ -207,8 +207,7 @@ class Sheets:
             ChannelPick.choose(example.reader.info, slides.model.info, slides.channel)
             for tile in TileGrid(frame.extent, frame.region, _SHEET_PX, around_px):
                 self._places.append((number, tile.owned, tile.read))
-        self._kept: OrderedDict[int, Sheet] = OrderedDict()
-        self._lock = threading.Lock()
+        self._latest: Latest[int, Sheet] = Latest(_CACHE_BYTES)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -219,21 +218,12 @@ class Sheets:
         return np.array([own.area for _, own, _ in self._places], np.int64)
 
     def __getitem__(self, index: int) -> Sheet:
-        with self._lock:
-            if index in self._kept:
-                self._kept.move_to_end(index)
-                return self._kept[index]
-        sheet = self._read(index)
-        with self._lock:
-            self._kept[index] = sheet
-            while len(self._kept) > 1 and self.nbytes > _CACHE_BYTES:
-                self._kept.popitem(last=False)
-        return sheet
+        return self._latest.get(index, partial(self._read, index))
 
     @property
     def nbytes(self) -> int:
         """Of the sheets that are kept."""
-        return sum(sheet.nbytes for sheet in self._kept.values())
+        return self._latest.nbytes
 
     def _read(self, index: int) -> Sheet:
         number, _, box = self._places[index]
