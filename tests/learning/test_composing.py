@@ -121,11 +121,11 @@ def fluorescence(rings, dtype=np.uint16, high=4000):
     return Example(reader, region("grey", Box(0, 0, SIDE, SIDE), rings), group="grey")
 
 
-def sheets_of(one, channels="gray"):
+def sheets_of(*examples, channels="gray"):
     info = ModelInfo("m", "stardist", 0.5, channels=channels, classes=CLASSES)
     config = small_config(1 if channels == "gray" else 3)
     net = StarDistNet(config).eval()
-    return Sheets([one], Slides(StarDistSegmenter(net, info, device="cpu")), 16)
+    return Sheets(examples, Slides(StarDistSegmenter(net, info, device="cpu")), 16)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,31 @@ def test_the_same_seed_composes_the_same_whoever_asked_before(sheets):
     assert not np.array_equal(first.labels, other.labels)
 
 
+@pytest.mark.parametrize(("room", "n_kept"), [(0, 1), (1 << 20, 2)])
+def test_nuclei_that_are_kept_are_bounded_counted_and_change_no_draw(monkeypatch, room, n_kept):
+    slides = [fluorescence([square(20, 20), square(60, 30)]), fluorescence([square(40, 40)])]
+    sheets = sheets_of(*slides)
+    monkeypatch.setattr("napari_histo.learning.course.composed._CACHE_BYTES", room)
+    source = StarPatchSource(sheets, PatchShape(32), (1.0, 99.8), compose=1.0)
+    fresh = [
+        StarPatchSource(sheets, PatchShape(32), (1.0, 99.8), compose=1.0).draw(
+            np.random.default_rng(seed)
+        )
+        for seed in range(12)
+    ]
+    for seed in (*range(12), *reversed(range(12))):
+        patch = source.draw(np.random.default_rng(seed))
+        assert np.array_equal(patch.labels, fresh[seed].labels)
+        assert np.array_equal(patch.image, fresh[seed].image)
+    composer = source._composer
+    assert len(composer._latest._items) == n_kept
+    arrays = [
+        a for c in composer._latest._items.values() for n in c.nuclei for a in (n.light, n.mask)
+    ]
+    assert composer.nbytes == sum(a.nbytes for a in arrays) > 0
+    assert source.nbytes == sheets.nbytes + composer.nbytes
+
+
 @pytest.mark.parametrize(
     ("one", "channels"),
     [
@@ -173,7 +198,7 @@ def test_the_same_seed_composes_the_same_whoever_asked_before(sheets):
     ],
 )
 def test_what_cannot_be_composed_stays_as_it_is(one, channels):
-    sheets = sheets_of(one, channels)
+    sheets = sheets_of(one, channels=channels)
     assert composed(sheets) is sheets[0]
 
 

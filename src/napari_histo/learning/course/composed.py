@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_histo.core.latest import Latest
 from napari_histo.learning.course.composing import Nucleus, compose, cut_nuclei, empty_ground
 from napari_histo.learning.course.sheets import Sheet, Sheets, SlideRange
 
@@ -14,9 +17,23 @@ __all__ = ["Composer"]
 
 #: Nuclei that are kept of a sheet.
 _MOST_NUCLEI = 48
+#: Nuclei beyond this are cut again when they are drawn again; about those of 200 sheets.
+_CACHE_BYTES = 64 << 20
 #: Share of the composed sheets whose nuclei come from several others; of the rest from one.
 _MIXED = 0.25
 _COVERAGE = (0.05, 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cuttings:
+    """Nuclei of a sheet, and the class of each in the scheme of the model."""
+
+    nuclei: Sequence[Nucleus] = ()
+    classes: Sequence[int] = ()
+
+    @property
+    def nbytes(self) -> int:
+        return sum(one.nbytes for one in self.nuclei)
 
 
 class Composer:
@@ -33,8 +50,12 @@ class Composer:
 
     def __init__(self, sheets: Sheets, side_px: int, percentiles: tuple[float, float]) -> None:
         self._sheets, self._side, self._percentiles = sheets, side_px, percentiles
-        self._nuclei: dict[int, list[Nucleus]] = {}
-        self._classes: dict[int, NDArray[np.int64]] = {}
+        self._latest: Latest[int, _Cuttings] = Latest(_CACHE_BYTES)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the nuclei that are kept."""
+        return self._latest.nbytes
 
     def compose(self, sheet: Sheet, rng: np.random.Generator) -> Sheet:
         """A part of a sheet with other nuclei on it; itself where it is brightfield, or none are.
@@ -67,21 +88,21 @@ class Composer:
     def _drawn(self, rng: np.random.Generator) -> tuple[list[Nucleus], NDArray[np.int64]]:
         """Nuclei of a sheet or of some, and their classes."""
         n = 3 if rng.random() < _MIXED else 1
-        chosen = [int(i) for i in rng.integers(len(self._sheets), size=n)]
-        nuclei = [one for i in chosen for one in self._of(i)]
-        classes = [self._classes[i][one.label] for i in chosen for one in self._of(i)]
-        return nuclei, np.array(classes, np.int64)
+        numbers = rng.integers(len(self._sheets), size=n).tolist()
+        chosen = [self._latest.get(i, partial(self._cut, i)) for i in numbers]
+        nuclei = [one for cuttings in chosen for one in cuttings.nuclei]
+        return nuclei, np.array([one for cuttings in chosen for one in cuttings.classes], np.int64)
 
-    def _of(self, index: int) -> list[Nucleus]:
-        """Of a sheet; a function of the sheet alone, whoever asks first."""
-        if index not in self._nuclei:
-            sheet = self._sheets[index]
-            self._classes[index] = sheet.classes
-            self._nuclei[index] = [] if sheet.slide.is_brightfield else _cut(sheet, index)
-        return self._nuclei[index]
+    def _cut(self, index: int) -> _Cuttings:
+        """Of a sheet; a function of the sheet alone, whoever asks first and however often."""
+        sheet = self._sheets[index]
+        if sheet.slide.is_brightfield:
+            return _Cuttings()
+        nuclei = _some_of(sheet, index)
+        return _Cuttings(nuclei, [int(sheet.classes[one.label]) for one in nuclei])
 
 
-def _cut(sheet: Sheet, seed: int) -> list[Nucleus]:
+def _some_of(sheet: Sheet, seed: int) -> list[Nucleus]:
     """Some of the whole nuclei of a sheet that stand alone."""
     usable = np.ones(len(sheet.classes), bool)
     usable[np.concatenate([sheet.torn, np.unique(sheet.labels[~sheet.known])])] = False

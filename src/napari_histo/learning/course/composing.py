@@ -56,6 +56,11 @@ class Nucleus:
     label: int
 
     @property
+    def nbytes(self) -> int:
+        """Of the arrays."""
+        return int(self.light.nbytes + self.mask.nbytes)
+
+    @property
     def radius_px(self) -> float:
         """Of a disc as large."""
         return float(np.sqrt(self.mask.sum() / np.pi))

@@ -36,6 +36,11 @@ class StarPatchSource(PatchSource[Patch]):
         super().__init__(sheets, shape, percentiles, is_replayed=is_replayed)
         self._share, self._composer = compose, Composer(sheets, 2 * shape.side, percentiles)
 
+    @property
+    def nbytes(self) -> int:
+        """Of the pixels that are kept at hand, nuclei for composed sheets among them."""
+        return super().nbytes + self._composer.nbytes
+
     def _patch(self, sheet: Sheet, rng: np.random.Generator) -> Patch:
         if self._share and rng.random() < self._share:
             sheet = self._composer.compose(sheet, rng)
