@@ -19,7 +19,8 @@ from _images import LabelledImage, normalise
 from _loop import Schedule, State
 from napari_histo.learning.course.state import update_ema
 from napari_histo.learning.stardist.targets import LOSS_WEIGHTS, Batch, loss_terms
-from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.config import StarDistConfig
+from napari_histo.models.stardist.net import StarDistNet
 
 
 def train_steps(

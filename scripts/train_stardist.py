@@ -34,7 +34,8 @@ from napari_histo.learning.course.augment import (
 from napari_histo.learning.course.warping import PatchShape
 from napari_histo.learning.stardist.norms import renew_batch_statistics
 from napari_histo.learning.stardist.targets import Batch, Patch
-from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.config import StarDistConfig
+from napari_histo.models.stardist.net import StarDistNet
 
 # Brings each group's median nucleus near that of TNBC at 0.25 µm/px (20.5 px across).
 _HE_SCALE = {

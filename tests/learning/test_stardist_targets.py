@@ -14,7 +14,7 @@ from napari_histo.learning.stardist.targets import (
     distillation,
     loss_terms,
 )
-from napari_histo.models.stardist.net import StarDistConfig
+from napari_histo.models.stardist.config import StarDistConfig
 from napari_histo.models.stardist.targets import star_targets
 
 CONFIG = StarDistConfig(n_rays=8, grid=(2, 2), n_classes=2)

@@ -9,7 +9,8 @@ import torch
 from napari_histo.core import ClassScheme, ModelInfo, Segmenter, Thresholds
 from napari_histo.errors import ModelError
 from napari_histo.models._device import devices, pick_device, pick_precision
-from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.config import StarDistConfig
+from napari_histo.models.stardist.net import StarDistNet
 from napari_histo.models.stardist.nms import suppress
 from napari_histo.models.stardist.segmenter import StarDistSegmenter
 

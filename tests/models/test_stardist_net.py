@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 import napari_histo
 from napari_histo.core import Thresholds
 from napari_histo.errors import ModelError
+from napari_histo.models.stardist.config import StarDistConfig
 from napari_histo.models.stardist.files import (
     load_shipped,
     load_stock,
     save_shipped,
     save_stock,
 )
-from napari_histo.models.stardist.net import StarDistConfig, StarDistNet, fold_batch_norm
+from napari_histo.models.stardist.net import StarDistNet, fold_batch_norm
 
 SMALL = StarDistConfig(
     n_rays=8, unet_n_depth=2, unet_n_filter_base=4, net_conv_after_unet=8, unet_batch_norm=True

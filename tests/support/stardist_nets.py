@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.config import StarDistConfig
+from napari_histo.models.stardist.net import StarDistNet
 
 
 def eager_net(seed=0, *, radius_px=6.0, **words):

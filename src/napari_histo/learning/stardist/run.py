@@ -20,8 +20,9 @@ from napari_histo.learning.stardist.start import Start
 from napari_histo.learning.stardist.targets import Batch, Patch
 from napari_histo.learning.training import Examples, StarDistTraining, as_examples
 from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
+from napari_histo.models.stardist.config import StarDistConfig
 from napari_histo.models.stardist.files import save_shipped
-from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.net import StarDistNet
 from napari_histo.models.stardist.segmenter import StarDistSegmenter
 from napari_histo.ops.metrics import Agreement
 

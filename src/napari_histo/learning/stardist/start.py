@@ -16,8 +16,9 @@ from napari_histo.learning.course.start import ObjectStart
 from napari_histo.learning.training import Example
 from napari_histo.models.registry import get_info, model_folder
 from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS, read_info, read_percentiles
+from napari_histo.models.stardist.config import StarDistConfig
 from napari_histo.models.stardist.files import load_shipped, load_stock
-from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.net import StarDistNet
 
 __all__ = ["Start", "small_config"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
 from napari_histo.learning.course.batches import PatchBatch
-from napari_histo.models.stardist.net import StarDistConfig
+from napari_histo.models.stardist.config import StarDistConfig
 from napari_histo.models.stardist.targets import star_targets
 
 __all__ = ["LOSS_WEIGHTS", "Batch", "Patch", "Totals", "distillation", "loss_terms"]

@@ -25,7 +25,8 @@ from napari_histo.models.shelf.folder import (
     read_thresholds,
     stock_weights,
 )
-from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+from napari_histo.models.stardist.config import StarDistConfig
+from napari_histo.models.stardist.net import StarDistNet
 
 # Keras' words for torch's, in Keras' order.
 _NORM_WORDS = {

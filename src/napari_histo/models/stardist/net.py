@@ -7,138 +7,27 @@ keeps its Keras name, so that stock weights load by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own idiom
 
-from napari_histo.errors import ModelError
+from napari_histo.models.stardist.config import ACTIVATIONS, StarDistConfig
+
+__all__ = ["StarDistNet", "fold_batch_norm"]
 
 _KERAS_BN_EPS = 1e-3
 _HEADS = ("prob", "dist", "prob_class")
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "elu": F.elu,
-    "linear": lambda x: x,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-}
-
-
-@dataclass(frozen=True)
-class StarDistConfig:
-    """What shapes the network, in the words of the stock ``config.json``.
-
-    Attributes
-    ----------
-    n_rays, grid
-        Rays of a polygon; pixels (y, x) of the image for one of the output.
-    n_channel_in, n_classes
-        Channels of the image; classes beside background, or None for no class head.
-    unet_*, net_conv_after_unet
-        As in ``stardist.models.Config2D``.
-    """
-
-    n_rays: int = 32
-    grid: tuple[int, int] = (2, 2)
-    n_channel_in: int = 3
-    n_classes: int | None = None
-    unet_n_depth: int = 3
-    unet_kernel_size: tuple[int, int] = (3, 3)
-    unet_n_filter_base: int = 32
-    unet_n_conv_per_depth: int = 2
-    unet_pool: tuple[int, int] = (2, 2)
-    unet_activation: str = "relu"
-    unet_last_activation: str = "relu"
-    unet_batch_norm: bool = False
-    unet_dropout: float = 0.0
-    unet_expansion: int = 2
-    unet_prefix: str = ""
-    net_conv_after_unet: int = 128
-
-    @classmethod
-    def from_dict(cls, stock: Mapping[str, Any]) -> StarDistConfig:
-        """Read a stock ``config.json`` dictionary; words that do not shape the net are ignored.
-
-        Raises
-        ------
-        ModelError
-            When the file describes a network that this module does not build.
-        """
-        for word, wanted in (("n_dim", 2), ("backbone", "unet")):
-            if stock.get(word, wanted) != wanted:
-                raise _unsupported(word, stock[word], wanted)
-        known = {f.name for f in fields(cls)}
-        values: dict[str, Any] = {"grid": (1, 1)}  # of configurations older than the word
-        values |= {
-            k: tuple(v) if isinstance(v, list) else v for k, v in stock.items() if k in known
-        }
-        try:
-            config = cls(**values)
-            config._check()
-        except TypeError as error:
-            raise ModelError(f"The StarDist configuration holds a wrong value: {error}.") from error
-        return config
-
-    def to_dict(self) -> dict[str, Any]:
-        """The stock words, with the dimension, axes and backbone that they imply."""
-        words = {f.name: getattr(self, f.name) for f in fields(self)}
-        words = {k: list(v) if isinstance(v, tuple) else v for k, v in words.items()}
-        return {"n_dim": 2, "axes": "YXC", "backbone": "unet"} | words
-
-    @property
-    def divisor(self) -> tuple[int, int]:
-        """Image height and width (pixels) must be multiples of these."""
-        deep_y, deep_x = (p**self.unet_n_depth for p in self.unet_pool)
-        return self.grid[0] * deep_y, self.grid[1] * deep_x
-
-    @property
-    def margin_px(self) -> int:
-        """Pixels on each side beyond which nothing changes an output cell, in whole divisors.
-
-        The radius of the receptive field, counted from the kernels, pools and nearest-neighbour
-        upsamplings along the deepest path.
-        """
-        reach, step, half = 0, 1, max(self.unet_kernel_size) // 2
-        for pool in _grid_pools(self.grid):
-            reach += self.unet_n_conv_per_depth * half * step + (max(pool) - 1) * step
-            step *= max(pool)
-        pool_px = max(self.unet_pool)
-        for _ in range(self.unet_n_depth):
-            # Once on the way down and once, with the upsampled cell's own width, on the way up.
-            reach += 2 * self.unet_n_conv_per_depth * half * step + 2 * (pool_px - 1) * step
-            step *= pool_px
-        reach += self.unet_n_conv_per_depth * half * step
-        reach += half * max(self.grid) if self.net_conv_after_unet else 0
-        block = max(self.divisor)
-        return -(-reach // block) * block
-
-    def _check(self) -> None:
-        for word in ("grid", "unet_kernel_size", "unet_pool"):
-            value = getattr(self, word)
-            if not (isinstance(value, tuple) and len(value) == 2):
-                raise _unsupported(word, value, "two numbers")
-        for word in ("unet_activation", "unet_last_activation"):
-            if getattr(self, word) not in _ACTIVATIONS:
-                raise _unsupported(word, getattr(self, word), " | ".join(_ACTIVATIONS))
-        if any(g < 1 or g & (g - 1) for g in self.grid):
-            raise _unsupported("grid", self.grid, "powers of two")
-        if any(k % 2 == 0 for k in self.unet_kernel_size):
-            raise _unsupported("unet_kernel_size", self.unet_kernel_size, "odd numbers")
-        if self.n_rays < 3 or min(self.n_channel_in, self.unet_n_conv_per_depth) < 1:
-            raise _unsupported(
-                "n_rays, n_channel_in, unet_n_conv_per_depth", self, "positive, 3 rays"
-            )
-
-
-def _unsupported(word: str, value: object, allowed: object) -> ModelError:
-    return ModelError(
-        f"This StarDist model has {word} = {value!r}; supported: {allowed}. "
-        "Choose a 2D StarDist model with a U-Net."
-    )
+_FUNCTIONS: tuple[Callable[[Tensor], Tensor], ...] = (
+    F.relu,
+    F.elu,
+    lambda x: x,
+    torch.tanh,
+    torch.sigmoid,
+)
+_ACTIVATIONS = dict(zip(ACTIVATIONS, _FUNCTIONS, strict=True))
 
 
 class _Conv(nn.Module):
@@ -174,10 +63,9 @@ class StarDistNet(nn.Module):
 
     def __init__(self, config: StarDistConfig) -> None:
         super().__init__()
-        config._check()
+        config.check()
         self.config = config
         self.layers = nn.ModuleDict()
-        self._grid_pools = list(_grid_pools(config.grid))
         n = self._add_grid_convs(config)
         n = self._add_unet(n, config)
         self._add_heads(n, config)
@@ -193,7 +81,7 @@ class StarDistNet(nn.Module):
 
     def _add_grid_convs(self, config: StarDistConfig) -> int:
         n = config.n_channel_in
-        for i in range(len(self._grid_pools) * config.unet_n_conv_per_depth):
+        for i in range(len(config.grid_pools) * config.unet_n_conv_per_depth):
             n = self._add(_numbered("conv2d", i), n, config.unet_n_filter_base, block=False)
         return n
 
@@ -289,7 +177,7 @@ class StarDistNet(nn.Module):
 
     def _to_grid(self, x: Tensor) -> Tensor:
         convs = self.config.unet_n_conv_per_depth
-        for level, pool in enumerate(self._grid_pools):
+        for level, pool in enumerate(self.config.grid_pools):
             for i in range(convs):
                 x = self.layers[_numbered("conv2d", level * convs + i)](x)
             x = F.max_pool2d(x, pool)
@@ -321,14 +209,6 @@ class StarDistNet(nn.Module):
     def _layer(self, name: str, x: Tensor) -> Tensor:
         out: Tensor = self.layers[self.config.unet_prefix + name](x)
         return out
-
-
-def _grid_pools(grid: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    y, x = 1, 1
-    while (y, x) != grid:
-        pool = 1 + (grid[0] > y), 1 + (grid[1] > x)
-        y, x = y * pool[0], x * pool[1]
-        yield pool
 
 
 def _numbered(name: str, i: int) -> str:

@@ -15,7 +15,8 @@ from napari_histo.ops.finite import finite
 if TYPE_CHECKING:
     import torch
 
-    from napari_histo.models.stardist.net import StarDistConfig, StarDistNet
+    from napari_histo.models.stardist.config import StarDistConfig
+    from napari_histo.models.stardist.net import StarDistNet
 
 __all__ = ["StarDistSegmenter"]
 
