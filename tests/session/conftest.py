@@ -20,6 +20,7 @@ from napari_histo.core import (
     Thresholds,
 )
 from napari_histo.session import ImageChoice, SegmentController
+from napari_histo.session.annotate.document import Document
 from napari_histo.session.segment.controller import Tools
 from napari_histo.slides import ArrayReader
 from support.annotation_desk import Desk
@@ -164,3 +165,15 @@ def desk(tmp_path):
     made.controller.relabel("Tumor")
     yield made
     made.controller.close()
+
+
+@pytest.fixture
+def open_document(tmp_path):
+    """Opens the document of an image whose files lie in `tmp_path`."""
+
+    def open_(target: str = "slide.geojson", **options) -> Document:
+        return Document.open(
+            tmp_path / target, "slide", data_folder=tmp_path / "user data", **options
+        )
+
+    return open_
