@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,32 @@ from napari_histo.core import (
     ObjectTable,
     PixelSize,
     SlideReader,
+    Tile,
     TileGrid,
 )
 from napari_histo.core.regions import is_background
 from napari_histo.errors import ObjectsFileError
 from napari_histo.ops.region_input import RegionInput
 from napari_histo.ops.scanline import fill
+from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.region_pixels import RegionPixels
 
-__all__ = ["RegionExample", "Sheet", "chosen", "classes_of", "held_out", "read_sheets"]
+__all__ = [
+    "AROUND_PX",
+    "RegionExample",
+    "Sheet",
+    "chosen",
+    "classes_of",
+    "held_out",
+    "labels_at",
+    "painted_classes",
+    "read_sheets",
+    "speaking",
+]
 
 _SHEET_PX = 384
 #: Context beyond the areas: what a network sees of an edge pixel, mostly.
-_AROUND_PX = 64
+AROUND_PX = 64
 #: Sheets of 0.5 MB each that are kept; of more a random choice.
 _MOST_SHEETS = 1000
 #: Side of the cells that are held out, µm, and after how many their pattern repeats.
@@ -49,11 +63,17 @@ class RegionExample:
         one is on top. What lies in none is unknown and teaches nothing.
     pixel_size : PixelSize or None
         The user's word; it wins over the file's.
+    within : Box or None
+        Beyond it nothing is known, whatever is painted there; full-resolution px.
+    ignored : Contours
+        Areas where nothing is known either.
     """
 
     reader: SlideReader
     areas: ObjectTable
     pixel_size: PixelSize | None = None
+    within: Box | None = None
+    ignored: Contours = field(default_factory=Contours.empty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +112,7 @@ def classes_of(examples: Sequence[RegionExample]) -> ClassScheme:
     ObjectsFileError
         Fewer than two, the background counted: there is nothing to tell apart.
     """
-    found, background = ClassScheme(), False
-    for example in examples:
-        table = _areas(example.areas)
-        used = [table.classes[i] for i in dict.fromkeys(table.class_id.tolist()) if i >= 0]
-        background = background or any(map(is_background, used))
-        found = found.union(c for c in used if not is_background(c))
+    found, background = painted_classes(examples)
     if len(found) + background < 2 or not len(found):
         raise ObjectsFileError(
             f"The annotations hold areas of {len(found)} class(es) "
@@ -108,25 +123,59 @@ def classes_of(examples: Sequence[RegionExample]) -> ClassScheme:
     return found
 
 
+def painted_classes(examples: Sequence[RegionExample]) -> tuple[ClassScheme, bool]:
+    """Classes of all areas in the order of their first use; and whether there is background."""
+    found, background = ClassScheme(), False
+    for example in examples:
+        table = speaking(example.areas)
+        used = [table.classes[i] for i in dict.fromkeys(table.class_id.tolist()) if i >= 0]
+        background = background or any(map(is_background, used))
+        found = found.union(c for c in used if not is_background(c))
+    return found, background
+
+
 def read_sheets(
     pixels: RegionPixels, example: RegionExample, number: int, classes: ClassScheme
 ) -> Iterator[Sheet]:
     """Squares of an example that hold areas, with some context around."""
-    frame = pixels.frame
-    table = _areas(example.areas)
-    areas, values = _stacked(table, classes)
-    areas = areas.transform((1 / frame.scale[0], 1 / frame.scale[1]), (0, 0))
-    for tile in TileGrid(frame.extent, frame.extent, _SHEET_PX, _AROUND_PX):
-        rows = areas.query(tile.owned)
-        if not len(rows):
-            continue
-        labels = np.zeros(tile.read.shape, np.uint8)
-        own = np.zeros(tile.owned.shape, np.uint8)
-        fill(areas.take(rows), values[rows], own, origin=(tile.owned.x, tile.owned.y))
+    for tile, own in labels_at(pixels.frame, example, classes, _SHEET_PX, AROUND_PX):
         if own.any():
+            labels = np.zeros(tile.read.shape, np.uint8)
             y, x = tile.owned.y - tile.read.y, tile.owned.x - tile.read.x
             labels[y : y + own.shape[0], x : x + own.shape[1]] = own
             yield Sheet(pixels.read_raw(tile.read), labels, None, tile.read, number, pixels.values)
+
+
+def labels_at(
+    frame: Frame, example: RegionExample, classes: ClassScheme, side_px: int, around_px: int = 0
+) -> Iterator[tuple[Tile, NDArray[np.uint8]]]:
+    """Tiles that areas may reach into, and the labels (h, w) of what each owns, as of `Sheet`."""
+    areas, values = _stacked(speaking(example.areas), classes)
+    unknown = example.ignored
+    if len(unknown):
+        areas = Contours.concat([areas, unknown])
+        values = np.concatenate([values, np.zeros(len(unknown), np.uint8)])
+    areas = areas.transform((1 / frame.scale[0], 1 / frame.scale[1]), (0, 0))
+    for tile in TileGrid(frame.extent, _where(frame, example.within), side_px, around_px):
+        rows = areas.query(tile.owned)
+        if len(rows):
+            labels = np.zeros(tile.owned.shape, np.uint8)
+            fill(areas.take(rows), values[rows], labels, origin=(tile.owned.x, tile.owned.y))
+            yield tile, labels
+
+
+def _where(frame: Frame, within: Box | None) -> Box:
+    """Model px whose centres lie in a box, at least one; all without a box."""
+    if within is None:
+        return frame.extent
+    (left, top), (right, bottom) = (
+        (math.ceil(x / frame.scale[0] - 0.5), math.ceil(y / frame.scale[1] - 0.5))
+        for x, y in ((within.x, within.y), (within.right, within.bottom))
+    )
+    extent = frame.extent
+    left, top = min(left, extent.right - 1), min(top, extent.bottom - 1)
+    box = Box.from_edges(left, top, max(right, left + 1), max(bottom, top + 1))
+    return box.intersect(extent)
 
 
 def chosen(sheets: Sequence[Sheet], rng: np.random.Generator) -> list[Sheet]:
@@ -169,7 +218,7 @@ def _cells(sheet: Sheet, table: NDArray[np.bool_], pixel_um: float) -> NDArray[n
     return table[np.ix_(rows, columns)]
 
 
-def _areas(table: ObjectTable) -> ObjectTable:
+def speaking(table: ObjectTable) -> ObjectTable:
     """Rows that say something: areas with a class that nobody refused; no QuPath ``Region*``."""
     named = [i for i, c in enumerate(table.classes) if is_background(c) or not c.is_background]
     fine = (table.contours.kind == GeometryKind.POLYGON) & np.isin(table.class_id, named)

@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_histo.core.regions import RegionSegmenter
+from napari_histo.learning.tissue.counting import PixelCounts
 from napari_histo.learning.tissue.examples import Sheet
 
-__all__ = ["iou_on", "mean_known"]
+__all__ = ["counts_on", "iou_on", "mean_known"]
 
 
 def iou_on(model: RegionSegmenter, sheets: Sequence[Sheet]) -> dict[str, float]:
@@ -19,10 +21,7 @@ def iou_on(model: RegionSegmenter, sheets: Sequence[Sheet]) -> dict[str, float]:
     n = len(names)
     seen = np.zeros((n, n), np.int64)
     for sheet in sheets:
-        guide = None
-        if sheet.guide is not None:
-            guide = (np.asarray(sheet.guide, np.float32) / np.float32(255))[None]
-        answer = model.predict(sheet.values.apply(sheet.pixels)[None], guide)[0].argmax(-1)
+        answer = _answer(model, sheet)
         known = sheet.labels > 0
         at = (sheet.labels[known].astype(np.int64) - 1) * n + answer[known]
         seen += np.bincount(at, minlength=n * n).reshape(n, n)
@@ -31,6 +30,24 @@ def iou_on(model: RegionSegmenter, sheets: Sequence[Sheet]) -> dict[str, float]:
     return {
         name: float(hit[i] / union[i]) if truth[i] else math.nan for i, name in enumerate(names)
     }
+
+
+def counts_on(model: RegionSegmenter, sheets: Sequence[Sheet]) -> PixelCounts:
+    """Pixels of sheets that were right or wrong, in one pot."""
+    found = PixelCounts()
+    for sheet in sheets:
+        found += PixelCounts.of(_answer(model, sheet), sheet.labels)
+    return found
+
+
+def _answer(model: RegionSegmenter, sheet: Sheet) -> NDArray[np.int64]:
+    """(h, w) what is most likely, 0 the background."""
+    guide = None
+    if sheet.guide is not None:
+        guide = (np.asarray(sheet.guide, np.float32) / np.float32(255))[None]
+    prob = model.predict(sheet.values.apply(sheet.pixels)[None], guide)[0]
+    answer: NDArray[np.int64] = prob.argmax(-1)
+    return answer
 
 
 def mean_known(values: Iterable[float]) -> float:

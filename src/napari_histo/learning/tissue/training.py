@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from napari_histo.core import CancelToken, ClassScheme, ModelInfo, Progress
-from napari_histo.core.progress import result_of
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import ObjectsFileError
 from napari_histo.learning.checkpoint import Checkpoint
@@ -21,10 +20,10 @@ from napari_histo.learning.tissue.examples import (
     chosen,
     classes_of,
     held_out,
-    read_sheets,
 )
 from napari_histo.learning.tissue.judging import iou_on, mean_known
 from napari_histo.learning.tissue.patches import PatchSource
+from napari_histo.learning.tissue.reading import sheets_of
 from napari_histo.learning.tissue.steps import learn, new_state
 from napari_histo.models._device import pick_device
 from napari_histo.models.region.net import DIVISOR, RegionNet
@@ -34,8 +33,6 @@ from napari_histo.models.region.segmenter import (
     TorchRegionSegmenter,
     save_region_model,
 )
-from napari_histo.pipeline.region_pixels import RegionPixels
-from napari_histo.pipeline.regions import look
 from napari_histo.store.write import check_writable
 
 __all__ = ["RegionTraining", "TrainedRegions", "TrainingStep", "train_regions"]
@@ -255,22 +252,7 @@ class _Run:
         return iou_on(model, sheets)
 
     def _sheets(self, info: ModelInfo, guide: RegionSegmenter | None) -> list[Sheet]:
-        sheets: list[Sheet] = []
-        for number, example in enumerate(self.examples):
-            self.cancel.raise_if_cancelled()
-            pixels = RegionPixels.of(example.reader, info, example.pixel_size)
-            found = list(read_sheets(pixels, example, number, self.classes))
-            if guide is not None:
-                seen = RegionPixels.of(example.reader, guide.info, example.pixel_size)
-                coarse = result_of(look(seen, guide, None, self.cancel))
-                found = [
-                    replace(
-                        s,
-                        guide=np.rint(255 * coarse.at(s.box, pixels.frame.scale)).astype(np.uint8),
-                    )
-                    for s in found
-                ]
-            sheets += found
+        sheets = sheets_of(self.examples, info, guide, self.cancel)
         if not sheets:
             raise ObjectsFileError(
                 "None of the painted areas lies on its image. Are the annotations those of these "

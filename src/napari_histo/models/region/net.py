@@ -65,14 +65,36 @@ class RegionNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(b, n_out, h, w)`` of ``(b, n_in, h, w)``; h and w multiples of 16."""
+        x, skips = self._encode(x)
+        for up, skip in zip(reversed(self.up), reversed(skips), strict=True):
+            x = up(torch.cat([F.interpolate(x, scale_factor=2.0), skip], dim=1))
+        x = self.logit(x)
+        return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """What an image looks like to the encoder: mean and spread of its two deepest levels.
+
+        Parameters
+        ----------
+        x
+            As of `forward`.
+
+        Returns
+        -------
+        ``(b, d)`` float32, of length 1.
+        """
+        deepest, skips = self._encode(x)
+        levels = [level.float().flatten(2) for level in (skips[-1], deepest)]
+        parts = [part for x in levels for part in (x.mean(2), x.std(2, correction=0))]
+        # Each part has the same say, however large its values are.
+        return F.normalize(torch.cat([F.normalize(part) for part in parts], dim=1))
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The deepest level, and those above it, the finest first."""
         x = F.relu(self.stem(x))
         skips = []
         for down in self.down:
             x = down(x)
             skips.append(x)
             x = F.max_pool2d(x, 2)
-        x = self.middle(x)
-        for up, skip in zip(reversed(self.up), reversed(skips), strict=True):
-            x = up(torch.cat([F.interpolate(x, scale_factor=2.0), skip], dim=1))
-        x = self.logit(x)
-        return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return self.middle(x), skips

@@ -158,6 +158,17 @@ class TorchRegionSegmenter:
             answer: NDArray[np.float32] = prob.contiguous().float().cpu().numpy()
         return answer
 
+    def embed(
+        self, images: NDArray[np.float32], guide: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Features (b, d) of length 1, from the encoder, of images as for `predict`."""
+        import torch
+
+        x = torch.from_numpy(self._input(images, guide)).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            features: NDArray[np.float32] = self._net.embed(x.to(self.device)).cpu().numpy()
+        return features
+
     def _input(
         self, images: NDArray[np.float32], guide: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
@@ -169,8 +180,10 @@ class TorchRegionSegmenter:
             )
         parts = [finite(images)]
         if self.shape.guided:
-            empty = np.zeros((*images.shape[:3], self.shape.classes), np.float32)
-            parts.append(empty if guide is None else guide)
+            seen = np.zeros((*images.shape[:3], self.shape.classes), np.float32)
+            if guide is not None:  # which may lack classes that were added to this model later
+                seen[..., : guide.shape[-1]] = guide
+            parts.append(seen)
         x = np.concatenate(parts, axis=-1)
         rows, columns = (-side % self._align for side in x.shape[1:3])
         if rows or columns:
