@@ -93,8 +93,10 @@ class _Rows:
 
 
 def _collect(table: ObjectTable, rows: _Rows, query: QueriedRegion) -> CollectedRegion:
-    ignored = table.contours.take(_meeting(table, rows.ignored, query.outline))
-    near = table.select(_meeting(table, rows.objects, query.outline))
+    hidden = _meeting(table, rows.ignored, query.outline)
+    ignored = table.contours.take(hidden)
+    meeting = _meeting(table, rows.objects, query.outline)
+    near = table.select(meeting)
     n_left = int((_published(near) & _inside(near.centroids, query.outline)).sum())
     is_hand = np.isin(near.state, _BY_HAND)
     is_area = _areas(near, is_hand, query.outline)
@@ -110,6 +112,7 @@ def _collect(table: ObjectTable, rows: _Rows, query: QueriedRegion) -> Collected
         origin=origin,
         ignored=ignored,
         areas=areas,
+        painted=_painted(table, np.concatenate([meeting, hidden])),
         n_removed=max(0, query.n_predictions - n_left),
         n_loose_points=n_loose,
     )
@@ -169,6 +172,12 @@ def _without_ignored(
 
     kept = ~_inside(near.centroids, shapely.union_all(ignored))
     return near.select(kept), is_hand[kept]
+
+
+def _painted(table: ObjectTable, rows: Rows) -> ObjectTable:
+    """Those of `rows` that have a class, in their order in the table."""
+    said = (table.class_id[rows] >= 0) & (table.state[rows] != ObjectState.REJECTED)
+    return table.select(np.sort(rows[said]))
 
 
 # -- where from ----------------------------------------------------------------------------------

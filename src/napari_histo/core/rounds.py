@@ -6,7 +6,7 @@ These are regions to annotate. Regions of tissue, a class for every pixel, are a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from math import ceil, floor
 from typing import TYPE_CHECKING, Literal
@@ -156,7 +156,10 @@ class CollectedRegion:
     ignored : Contours
         Areas of a class ``Ignore*``: nothing is known there, and no object is taken from there.
     areas : ObjectTable
-        Outlines that hold objects or the region itself: tissue, glands. For region models.
+        Outlines that hold objects or the region itself: tissue, glands.
+    painted : ObjectTable
+        All areas with a class that share something with the region, ``Ignore*`` among them, as
+        they are: what teaches a region model.
     n_removed : int
         Predictions published with the region that are gone: no objects, said a person.
     n_loose_points : int
@@ -169,6 +172,7 @@ class CollectedRegion:
     origin: NDArray[np.uint8]
     ignored: Contours
     areas: ObjectTable
+    painted: ObjectTable = field(default_factory=ObjectTable.empty)
     n_removed: int = 0
     n_loose_points: int = 0
 

@@ -28,7 +28,7 @@ from napari_histo.pipeline.proposing import WHOLE_PX, fit
 from napari_histo.pipeline.tissue import find_tissue
 from napari_histo.store.labels import rasterise
 
-__all__ = ["Look", "Row", "crop"]
+__all__ = ["Look", "Row", "Sight", "crop", "lattice"]
 
 #: Objects down to this share of the threshold say something about doubt.
 _NEARLY = 0.4
@@ -48,41 +48,22 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A model over one image."""
+class Sight:
+    """The regions of one image.
+
+    Attributes
+    ----------
+    frame : Frame
+    grid : TileGrid
+        Of regions, model px.
+    tissue : TissueMask
+    request : ScoreRequest
+    """
 
     frame: Frame
     grid: TileGrid
-    model: Segmenter
-    encoder: Encoder | PictureEncoder | None
-    pick: ChannelPick
-    normalizer: Any
     tissue: TissueMask
     request: ScoreRequest
-
-    @classmethod
-    def at(
-        cls,
-        reader: SlideReader,
-        model: Segmenter,
-        request: ScoreRequest,
-        encoder: Encoder | PictureEncoder | None,
-    ) -> Look:
-        pick = ChannelPick.choose(reader.info, model.info, request.channel)
-        frame = Frame.of(reader, model.info, pixel_size=request.pixel_size)
-        align = model.align_px
-        side = -(-request.region_px // align) * align
-        grid = TileGrid(frame.extent, frame.region, side, model.margin_px, align)
-        normalizer, model = fit(frame, model, pick)
-        own = model if isinstance(model, Encoder) else None
-        # A crop of nothing but tissue has no glass to tell it from.
-        is_slide = frame.region.area > WHOLE_PX
-        tissue = (
-            find_tissue(reader, pixel_size=request.pixel_size)
-            if is_slide
-            else TissueMask.everything(reader.info)
-        )
-        return cls(frame, grid, model, encoder or own, pick, normalizer, tissue, request)
 
     def worth_a_look(self, rng: np.random.Generator) -> list[Tile]:
         """Whole regions with tissue; slivers at the far edges only where there is nothing else."""
@@ -97,6 +78,38 @@ class Look:
     def box(self, tile: Tile) -> Box:
         """A region in full-resolution px."""
         return tile.owned.scale(*self.frame.scale).intersect(self.frame.reader.info.box)
+
+
+@dataclass(frozen=True, eq=False)
+class Look(Sight):
+    """A model over one image."""
+
+    model: Segmenter
+    encoder: Encoder | PictureEncoder | None
+    pick: ChannelPick
+    normalizer: Any
+
+    @classmethod
+    def at(
+        cls,
+        reader: SlideReader,
+        model: Segmenter,
+        request: ScoreRequest,
+        encoder: Encoder | PictureEncoder | None,
+    ) -> Look:
+        pick = ChannelPick.choose(reader.info, model.info, request.channel)
+        frame = Frame.of(reader, model.info, pixel_size=request.pixel_size)
+        grid = lattice(frame, model, request.region_px)
+        normalizer, model = fit(frame, model, pick)
+        own = model if isinstance(model, Encoder) else None
+        # A crop of nothing but tissue has no glass to tell it from.
+        is_slide = frame.region.area > WHOLE_PX
+        tissue = (
+            find_tissue(reader, pixel_size=request.pixel_size)
+            if is_slide
+            else TissueMask.everything(reader.info)
+        )
+        return cls(frame, grid, tissue, request, model, encoder or own, pick, normalizer)
 
     def score(self, tile: Tile) -> Row:
         """Look at one region."""
@@ -148,6 +161,11 @@ class Look:
         return self.model.draw(proposals.take(self.model.select(proposals, nearly)))
 
     @property
+    def counts_objects(self) -> bool:
+        """Whether objects are looked for."""
+        return self.request.objects
+
+    @property
     def drops(self) -> bool:
         """Whether parts of the network are left out."""
         model, asked = self.model, self.request.objects and self.request.dropout > 0
@@ -184,6 +202,13 @@ class Look:
             scaled = None if size is None else size.x_um * self.frame.scale[0]
             return self.encoder.encode(np.stack(images), scaled)
         return self.encoder.embed(np.stack(images))
+
+
+def lattice(frame: Frame, model: Any, region_px: int) -> TileGrid:
+    """Regions of at least `region_px` model px, as the model's alignment allows."""
+    align = model.align_px
+    side = -(-region_px // align) * align
+    return TileGrid(frame.extent, frame.region, side, model.margin_px, align)
 
 
 def crop(image: NDArray[Any], box: Box) -> NDArray[Any]:

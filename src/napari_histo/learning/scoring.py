@@ -16,20 +16,27 @@ looked at as it is and in other views; the signals are
 ``dropout``
     The same between the whole network and ones of which parts were left out at random; only of
     models that learned with dropout.
+
+Of models that tell tissues apart there are no ``objects``; what the others are then, says
+`napari_histo.learning.tissue.looking`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core import Box, CancelToken, Progress, Segmenter, SlideReader, Tile
 from napari_histo.core.learning import Candidate, Pool
+from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import LearningError
 from napari_histo.learning.look import Look, Row, crop
 from napari_histo.learning.look_words import Encoder, PictureEncoder, ScoreRequest
+from napari_histo.learning.tissue.looking import RegionLook
+from napari_histo.learning.tissue.params import REGION_FAMILY
 from napari_histo.ops.tissue import TissueMask
 
 __all__ = ["Encoder", "ScoreRequest", "join", "list_regions", "score_image"]
@@ -38,7 +45,7 @@ __all__ = ["Encoder", "ScoreRequest", "join", "list_regions", "score_image"]
 def score_image(
     name: str,
     reader: SlideReader,
-    model: Segmenter,
+    model: Segmenter | RegionSegmenter,
     request: ScoreRequest | None = None,
     cancel: CancelToken | None = None,
     *,
@@ -51,7 +58,7 @@ def score_image(
     name : str
         Id of the image, for the candidates.
     reader : SlideReader
-    model : Segmenter
+    model : Segmenter or RegionSegmenter
     request : ScoreRequest, optional
     cancel : CancelToken, optional
         Looked at before each region.
@@ -65,7 +72,7 @@ def score_image(
     Cancelled
     """
     request, cancel = request or ScoreRequest(), cancel or CancelToken()
-    look = Look.at(reader, model, request, encoder)
+    look = _look(reader, model, request, encoder)
     tiles = look.worth_a_look(np.random.default_rng(request.seed))
     rows = []
     for done, tile in enumerate(tiles):
@@ -76,11 +83,14 @@ def score_image(
 
 
 def list_regions(
-    name: str, reader: SlideReader, model: Segmenter, request: ScoreRequest | None = None
+    name: str,
+    reader: SlideReader,
+    model: Segmenter | RegionSegmenter,
+    request: ScoreRequest | None = None,
 ) -> Pool:
     """The same regions as of `score_image` without a look at them."""
     request = request or ScoreRequest()
-    look = Look.at(reader, model, request, None)
+    look = _look(reader, model, request, None)
     boxes = [look.box(t) for t in look.worth_a_look(np.random.default_rng(request.seed))]
     tissue = np.array([_share(look.tissue, box) for box in boxes], np.float32)
     candidates = tuple(Candidate(name, box) for box in boxes)
@@ -120,14 +130,26 @@ def join(pools: Iterable[Pool]) -> Pool:
     )
 
 
-def _pool(name: str, look: Look, tiles: Sequence[Tile], rows: Sequence[Row]) -> Pool:
+def _look(
+    reader: SlideReader,
+    model: Segmenter | RegionSegmenter,
+    request: ScoreRequest,
+    encoder: Encoder | PictureEncoder | None,
+) -> Look | RegionLook:
+    if model.info.family == REGION_FAMILY:
+        return RegionLook.over(reader, cast("RegionSegmenter", model), request, encoder)
+    return Look.at(reader, cast("Segmenter", model), request, encoder)
+
+
+def _pool(name: str, look: Look | RegionLook, tiles: Sequence[Tile], rows: Sequence[Row]) -> Pool:
     def column(values: Iterable[float]) -> NDArray[np.float32]:
         return np.fromiter(values, np.float32, len(rows))
 
     boxes = [look.box(tile) for tile in tiles]
     signals = {"tissue": column(_share(look.tissue, box) for box in boxes)}
-    if look.request.objects:
+    if look.counts_objects:
         signals["objects"] = column(row.objects for row in rows)
+    if look.request.objects:
         signals["margin"] = column(row.margin for row in rows)
     if look.request.objects and look.request.views:
         signals["disagreement"] = column(row.disagreement for row in rows)

@@ -268,6 +268,8 @@ class Preflight:
         That teach, those of earlier rounds not counted.
     free_bytes : int or None
         Of the device, before; None where nobody can tell.
+    things : str
+        What stands in the place of objects.
     """
 
     seconds: float
@@ -276,6 +278,7 @@ class Preflight:
     n_regions: int
     n_objects: int
     free_bytes: int | None = None
+    things: str = "objects"
 
     @property
     def is_tight(self) -> bool:
@@ -288,7 +291,7 @@ class Preflight:
         if self.is_tight and self.free_bytes is not None:
             tight = f"; only {self.free_bytes / 1e9:.1f} GB are free: close other programs"
         return (
-            f"{self.n_objects} objects in {regions}: {_long(self.seconds)} on {self.device}, "
+            f"{self.n_objects} {self.things} in {regions}: {_long(self.seconds)} on {self.device}, "
             f"{self.memory_bytes / 1e9:.1f} GB of memory{tight}."
         )
 

@@ -72,6 +72,7 @@ class CoursePreflight(Generic[Parent, Params]):
                 len(run.teach),
                 sum(len(nuclei_of(e.labels.objects)) for e in run.teach),
                 free,
+                run.things,
             )
 
 

@@ -75,6 +75,8 @@ class Course(ABC, Generic[Net, Batch, Params]):
     quality_words: ClassVar[str] = "PQ {:.2f}"
     #: Regions that are looked at in between; all of them at the end.
     most_judges: ClassVar[int] = 16
+    #: What the labels of regions are.
+    things: ClassVar[str] = "objects"
     #: How many more looks the end of a training takes about as long as.
     looks_at_the_end: ClassVar[int] = 1
 

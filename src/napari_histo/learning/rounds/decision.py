@@ -14,11 +14,16 @@ __all__ = ["decision_words", "gate_words", "pairs_in", "region_row"]
 
 
 def region_row(
-    region_id: str, image: str, group: str, counts: Mapping[str, Counts]
+    region_id: str,
+    image: str,
+    group: str,
+    counts: Mapping[str, Counts],
+    areas: int | None = None,
 ) -> dict[str, Any]:
-    """A row of ``evaluation.json``; `counts` by ``new`` and ``parent``."""
+    """A row of ``evaluation.json``; `counts` by ``new`` and ``parent``, `areas` as of `Pair`."""
     sides = {which: asdict(found) for which, found in counts.items()}
-    return {"id": region_id, "image": image, "group": group, **sides}
+    painted = {} if areas is None else {"areas": areas}
+    return {"id": region_id, "image": image, "group": group, **sides, **painted}
 
 
 def gate_words(gate: Gate) -> dict[str, Any]:
@@ -29,7 +34,13 @@ def gate_words(gate: Gate) -> dict[str, Any]:
 def pairs_in(rows: Sequence[Mapping[str, Any]]) -> list[Pair]:
     """Validation regions of an evaluation."""
     return [
-        Pair(row["group"], row["image"], Counts(**row["new"]), Counts(**row["parent"]))
+        Pair(
+            row["group"],
+            row["image"],
+            Counts(**row["new"]),
+            Counts(**row["parent"]),
+            row.get("areas"),
+        )
         for row in rows
     ]
 

@@ -19,16 +19,25 @@ from numpy.typing import NDArray
 
 from napari_histo.learning.rounds.promotion_figures import Interval, f1_of, interval, pq_of, whole
 
-__all__ = ["Counts", "Decision", "Gate", "Pair", "Verdict", "decide"]
+__all__ = ["AREA_MEASURE", "Counts", "Decision", "Gate", "Pair", "Verdict", "decide", "things_of"]
 
 #: Fewer patients, slides or regions than this say nothing of others.
 FEWEST_UNITS = 6
 #: Fewer true objects than this are too few to tell models apart.
 FEWEST_OBJECTS = 30
+#: What figures stand for where each pixel of a painted area counts, and the fewest such areas:
+#: neighbouring pixels tell much the same, so that thousands of them are no evidence.
+AREA_MEASURE = "Dice of areas"
+FEWEST_AREAS = 12
 #: A loss of PQ that no short training explains: then the labels are doubted.
 _DOUBTED_PQ = 0.05
 #: Numbers of a decision are kept to as many decimals, the same on every machine.
 _DECIMALS = 6
+
+
+def things_of(measure: str) -> str:
+    """What is annotated and counted where figures are of a measure, in a word."""
+    return "areas" if measure == AREA_MEASURE else "objects"
 
 
 class Verdict(StrEnum):
@@ -102,12 +111,20 @@ class Pair:
     image : str
         Id of the image in its project.
     new, parent : Counts
+    areas : int or None
+        Painted areas in it, where `Counts` are of pixels.
     """
 
     group: str
     image: str
     new: Counts
     parent: Counts
+    areas: int | None = None
+
+    @property
+    def n_truth(self) -> int:
+        """True objects, or painted areas."""
+        return self.parent.n_truth if self.areas is None else self.areas
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +144,8 @@ class Gate:
         One-sided.
     measure : str
         What the counts stand for: "PQ", or "IoU of clicks", where each object that was clicked
-        counts as found with what its answer overlaps.
+        counts as found with what its answer overlaps, or "Dice of areas", where each pixel of a
+        tissue that is answered right counts as found.
     doubts_labels : bool
         Whether a great loss speaks against the labels. It does not where the new model began
         without weights: then it has learned too little yet.
@@ -147,6 +165,21 @@ class Gate:
             raise ValueError(f"{self.draws} draws are too few for an interval; take 2000 or more.")
         if not 0.5 < self.confidence < 1:
             raise ValueError(f"The confidence is {self.confidence}; it must lie between 0.5 and 1.")
+
+    @property
+    def of_areas(self) -> bool:
+        """Whether areas are counted, and no objects."""
+        return self.measure == AREA_MEASURE
+
+    @property
+    def things(self) -> str:
+        """What is counted, in a word."""
+        return things_of(self.measure)
+
+    @property
+    def fewest(self) -> int:
+        """So many of them tell models apart."""
+        return FEWEST_AREAS if self.of_areas else FEWEST_OBJECTS
 
 
 @dataclass(frozen=True)
@@ -171,6 +204,7 @@ class Decision:
     unit : {"group", "image", "region"}
         What was drawn.
     n_units, n_regions, n_objects : int
+        Painted areas in the place of objects where these are judged.
     margin_pq : float
     draws, seed : int
     confidence : float
@@ -221,16 +255,16 @@ def decide(pairs: Sequence[Pair], gate: Gate | None = None, *, force: bool = Fal
     told = [p for p in pairs if _says_something(p)]
     unit, names = _units(told)
     new, parent = _sums(told, names, "new"), _sums(told, names, "parent")
-    n_objects = sum(p.parent.n_truth for p in told)
+    n_objects = sum(p.n_truth for p in told)
     how: dict[str, Any] = {"draws": gate.draws, "seed": gate.seed, "confidence": gate.confidence}
     pq, f1 = (interval(new, parent, ratio, **how) for ratio in (pq_of, f1_of))
     verdict = _verdict(pq, gate.margin_pq, bool((new == parent).all()))
-    if len(new) < FEWEST_UNITS or n_objects < FEWEST_OBJECTS:
+    if len(new) < FEWEST_UNITS or n_objects < gate.fewest:
         verdict = Verdict.TOO_FEW
     forced = force and verdict not in _PASSES
     doubted = gate.doubts_labels and verdict is Verdict.WORSE and pq.upper < -_DOUBTED_PQ
     doubted = doubted and not forced
-    where = f"{len(told)} validation regions with {n_objects} objects"
+    where = f"{len(told)} validation regions with {n_objects} {gate.things}"
     return Decision(
         promoted=forced or verdict in _PASSES,
         forced=forced,
@@ -326,7 +360,7 @@ def _sentence(verdict: Verdict, pq: Interval, gate: Gate, where: str, *, forced:
         ),
         Verdict.TOO_FEW: (
             f"{kept} {where} are too few to tell; annotate at least {FEWEST_UNITS} regions with "
-            f"{FEWEST_OBJECTS} objects in validation images."
+            f"{gate.fewest} {gate.things} in validation images."
         ),
     }[verdict]
 

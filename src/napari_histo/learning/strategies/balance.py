@@ -55,4 +55,4 @@ def _entropy(counts: NDArray[np.floating]) -> NDArray[np.float64]:
 def _said(counts: NDArray[np.floating]) -> str:
     """Which classes a region brings, by their numbers in the scheme."""
     parts = [f"{int(n)} of class {k + 1}" for k, n in enumerate(counts) if n >= 1]
-    return f"makes the classes more even: {', '.join(parts) or 'no object'}"
+    return f"makes the classes more even: {', '.join(parts) or 'none'}"

@@ -25,7 +25,11 @@ _REASONS = {
     "disagreement": "outlines change when the image is turned or its stain changes ({:.0%})",
     "dropout": "outlines change when parts of the network are left out ({:.0%})",
 }
-
+#: The same of models that tell tissues apart, and find no objects.
+_OF_AREAS = {
+    "margin": "tissues that the model can hardly tell apart ({:.0%} unsure)",
+    "disagreement": "areas change when the image is turned or its stain changes ({:.0%})",
+}
 
 _NO_DROPOUT = (
     "The strategy 'dropout' leaves parts of the network out, and the model in use learned without "
@@ -70,4 +74,6 @@ class Doubt:
         rows, scores = eligible(pool), pool.signals[self.signal]
         taken = take_apart(pool, best_first(scores[rows], rows, rng), n)
         said = _REASONS[self.signal]
+        if "objects" not in pool.signals:
+            said = _OF_AREAS.get(self.signal, said)
         return selection(pool, taken, scores, lambda i: said.format(float(scores[i])))

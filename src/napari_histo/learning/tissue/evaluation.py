@@ -1,0 +1,128 @@
+"""How well a region model knows painted regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_histo.core import CancelToken, ClassScheme
+from napari_histo.core.learning import LabelledRegion
+from napari_histo.core.regions import RegionSegmenter
+from napari_histo.learning.tissue.counting import PixelCounts
+from napari_histo.learning.tissue.examples import RegionExample, labels_at, painted_classes
+from napari_histo.learning.training import Example, Examples, as_examples
+from napari_histo.pipeline.region_answers import TILE_PX, RegionAnswers
+
+__all__ = ["AreaScore", "as_painted", "evaluate_areas"]
+
+#: Pieces of fewer pixels are slips of the brush, and count as no area.
+_LEAST_AREA_PX = 16
+
+
+@dataclass(frozen=True)
+class AreaScore:
+    """A model's answer in a region, in pixels; the words are those of a `Score`.
+
+    Each pixel that is right counts with an overlap of 1, so that "panoptic quality" is the Dice
+    coefficient of all tissues in one pot.
+
+    Attributes
+    ----------
+    labels : LabelledRegion
+    pixels : PixelCounts
+    n_areas : int
+        Connected pieces of one class that were painted, the background's among them: pixels are
+        many, and tell much the same as their neighbours.
+    """
+
+    labels: LabelledRegion
+    pixels: PixelCounts
+    n_areas: int = 0
+
+    @property
+    def tp(self) -> int:
+        """Pixels of a tissue that are right."""
+        return self.pixels.tp
+
+    @property
+    def fp(self) -> int:
+        """Pixels answered as a tissue that they are not."""
+        return self.pixels.fp
+
+    @property
+    def fn(self) -> int:
+        """Pixels of a tissue answered as something else."""
+        return self.pixels.fn
+
+    @property
+    def iou_sum(self) -> float:
+        """As many as are right."""
+        return float(self.pixels.tp)
+
+
+def as_painted(example: Example) -> RegionExample:
+    """A labelled region of a project as painted areas: nothing is known beyond it."""
+    labels = example.labels
+    return RegionExample(
+        example.reader, labels.objects, example.pixel_size, labels.region, labels.ignored
+    )
+
+
+def evaluate_areas(
+    model: RegionSegmenter, regions: Examples, *, cancel: CancelToken | None = None
+) -> Iterator[AreaScore]:
+    """Hold a model's answers against painted regions, tile by tile.
+
+    A tissue that the model does not know is answered wrong.
+
+    Parameters
+    ----------
+    model : RegionSegmenter
+    regions : sequence of Example, or of (SlideReader, LabelledRegion)
+    cancel : CancelToken, optional
+        Looked at before each tile.
+
+    Yields
+    ------
+    AreaScore
+        One a region, in their order.
+
+    Raises
+    ------
+    ImageError, PixelSizeUnknownError, ModelError, Cancelled
+    """
+    for example in as_examples(regions):
+        painted = as_painted(example)
+        scheme = model.info.classes.union(painted_classes([painted])[0])
+        yield _score(model, example, painted, scheme, cancel or CancelToken())
+
+
+def _score(
+    model: RegionSegmenter,
+    example: Example,
+    painted: RegionExample,
+    scheme: ClassScheme,
+    cancel: CancelToken,
+) -> AreaScore:
+    region = example.labels.region
+    size = example.pixel_size
+    answers = RegionAnswers.over(
+        example.reader, model, pixel_size=size, region=region, cancel=cancel
+    )
+    pixels, n_areas = PixelCounts(), 0
+    for tile, labels in labels_at(answers.pixels.frame, painted, scheme, TILE_PX):
+        if labels.any():
+            answer = answers.at(tile.owned, cancel).argmax(axis=-1)
+            pixels += PixelCounts.of(answer, labels)
+            n_areas += _n_areas(labels)
+    return AreaScore(example.labels, pixels, n_areas)
+
+
+def _n_areas(labels: NDArray[np.uint8]) -> int:
+    from skimage.measure import label as connected
+
+    pieces = connected(labels, connectivity=1, background=0)  # type: ignore[no-untyped-call]
+    return int((np.bincount(pieces.ravel())[1:] >= _LEAST_AREA_PX).sum())
