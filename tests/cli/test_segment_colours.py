@@ -53,18 +53,47 @@ def test_a_model_of_one_channel_is_shown_haematoxylin(cli, h_dab, tmp_path, word
     ("words", "says"),
     [
         (("--model", "he-nuclei", "--stain", "he"), "looks at the colours themselves"),
+        (("--model", "he-nuclei", "--invert"), "--invert out"),
+        (("--model", "classical", "--invert"), "one stain (--stain)"),
+        (("--model", "classical", "--invert", "--stain", "he"), "for grey images"),
         (("--model", "classical", "--stain", "purple"), "setColorDeconvolutionStains"),
         (("--model", "classical", "--z", "best"), "no focal plane"),
         (("--model", "classical", "--reference", "a.tif"), "needs --normalize"),
         (("--model", "classical", "--normalize", "vahadane"), "macenko"),
     ],
-    ids=["model of colours", "stains", "plane", "reference alone", "normalisation"],
+    ids=[
+        "model of colours",
+        "inverted",
+        "colours",
+        "stain and invert",
+        "stains",
+        "plane",
+        "reference alone",
+        "normalisation",
+    ],
 )
 def test_what_cannot_be_done_is_said(cli, h_dab, tmp_path, words, says):
     ran = cli("segment", h_dab, "-o", tmp_path / "o.geojson", *words)
     assert ran.code in (1, 2)
     assert says in " ".join(ran.err.split())
     assert not (tmp_path / "o.geojson").exists()
+
+
+def test_dark_nuclei_in_a_grey_image_are_found(cli, tmp_path):
+    bright = write("grey", tmp_path)
+    dark = tmp_path / "dark.tif"
+    pixels = tifffile.imread(bright)
+    tifffile.imwrite(dark, np.invert(pixels))
+    found = []
+    for image, words in ((bright, ()), (dark, ("--invert",)), (dark, ())):
+        out = tmp_path / "o.parquet"
+        rest = ("--model", "classical", "--pixel-size", 0.5, *words)
+        ran = cli("segment", image, "-o", out, *rest)
+        assert ran.code == 0, ran.err
+        found.append(len(load_objects(out)))
+    assert found[0] > 20
+    assert found[1] == found[0]
+    assert found[2] != found[0]
 
 
 def test_a_run_keeps_its_colours_and_goes_on_with_no_others(cli, h_dab, tmp_path):

@@ -148,12 +148,38 @@ def test_as_they_are(he):
 GREY = ArrayReader(np.zeros((20, 20), np.uint16))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32], ids=lambda d: d.__name__)
+def test_dark_nuclei_on_a_light_ground_are_found_where_bright_ones_are(dtype):
+    rng = np.random.default_rng(0)
+    top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    y, x = np.mgrid[:128, :128]
+    bright = sum(np.exp(-(((y - a) ** 2 + (x - b) ** 2) / 60)) for a in (30, 90) for b in (30, 90))
+    pixels = (top * np.clip(0.1 + 0.7 * bright + rng.normal(0, 0.01, y.shape), 0, 1)).astype(dtype)
+    size = PixelSize.square(0.5)
+    light, dark = (ArrayReader(p, pixel_size=size) for p in (pixels, top - pixels))
+    colours = ColourChoice(stains="default", invert=True).fit(dark)
+    found = result_of(segment(dark, ClassicalSegmenter(), SegmentRequest(colours=colours, seed=0)))
+    wanted = result_of(segment(light, ClassicalSegmenter(), SegmentRequest(seed=0)))
+    assert len(wanted.table) > 0
+    np.testing.assert_allclose(found.table.centroids, wanted.table.centroids, atol=0.1)
+    assert colours.describe()["inverted"]
+
+
+def test_stains_in_colours_are_not_inverted(he):
+    assert "inverted" not in ColourChoice(stains="he").fit(he).describe()
+    with pytest.raises(ImageError, match="--stain"):
+        ColourChoice(invert=True).fit(he)
+
+
 @pytest.mark.parametrize(
     ("work", "error", "words"),
     [
         pytest.param(lambda: ColourChoice("vahadane"), StainError, "reinhard", id="unknown"),
         pytest.param(lambda: ColourChoice("macenko").fit(GREY), ImageError, "RGB", id="grey"),
         pytest.param(lambda: StainReader(GREY, HE), ImageError, "RGB", id="grey stain"),
+        pytest.param(
+            lambda: ColourChoice("macenko", invert=True), StainError, "grey images", id="both"
+        ),
         pytest.param(
             lambda: ColourChoice("macenko").fit(
                 ArrayReader(np.full((64, 64, 3), 245, np.uint8), is_rgb=True)

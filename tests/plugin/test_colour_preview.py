@@ -109,5 +109,11 @@ def test_rows_show_what_there_is_to_choose(make_napari_viewer_proxy, qtbot, pixe
     viewer.layers.remove(image)
     viewer.add_image(np.zeros((40, 40), np.uint16))
     assert state.colours.is_none
+    assert not form.colours.stain_box.isVisible()
+    assert form.colours.invert_box.isVisible()
+    form.colours.invert_box.click()
+    assert state.colours == ColourChoice(invert=True)
+    form.model_box.setCurrentIndex(form.model_box.findText("he-nuclei"))
     assert not form.colours.isVisible()
+    assert state.colours.is_none
     qtbot.waitUntil(lambda: len(state.devices) > 1, timeout=60_000)

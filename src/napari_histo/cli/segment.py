@@ -135,6 +135,9 @@ def segment_command(
         Path | None,
         typer.Option(help="Image whose colours --normalize takes, instead of the model's own."),
     ] = None,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Dark nuclei on a light ground, in grey images.")
+    ] = False,
     z: Annotated[
         str | None,
         typer.Option(metavar="N|max", help="Focal plane, from 0, or the brightest of all."),
@@ -192,14 +195,15 @@ def segment_command(
     names = _parse_classes(classes, segmenter)
     grey = info.channels == "gray" and channel is None
     stain = {"none": "", None: "default" if grey else ""}.get(stain, stain)
-    if stain and info.channels == "rgb":
+    if (stain or invert) and info.channels == "rgb":
         raise typer.BadParameter(
-            f"The model {info.name!r} looks at the colours themselves. Leave --stain out, or "
+            f"The model {info.name!r} looks at the colours themselves. Leave "
+            f"{'--invert' if invert else '--stain'} out, or "
             "choose a model of one channel, for example 'fluo-nuclei'."
         )
     if reference is not None and normalize is NormalizationName.NONE:
         raise typer.BadParameter("--reference needs --normalize reinhard or macenko.")
-    colours = ColourChoice(normalize.value, stain or "", reference)
+    colours = ColourChoice(normalize.value, stain or "", reference, invert)
     job = Job(
         segmenter,
         request,

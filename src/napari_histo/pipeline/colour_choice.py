@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from napari_histo.core import SlideReader
-from napari_histo.errors import StainError
+from napari_histo.errors import ImageError, StainError
 from napari_histo.ops.stain_transfer import TRAINED_ON, MacenkoNormalizer, ReinhardNormalizer
 from napari_histo.ops.stain_vectors import H_DAB, HE, StainVectors
 from napari_histo.pipeline.colours import (
+    InvertedReader,
     NormalizedReader,
     StainReader,
     is_brightfield,
@@ -35,13 +36,18 @@ class Colours:
         What is done first.
     stains : StainVectors or None
         Then the stains are separated, and are the channels.
+    inverted : bool
+        Dark is made bright, in place of both.
     """
 
     normalizer: MacenkoNormalizer | ReinhardNormalizer | None = None
     stains: StainVectors | None = None
+    inverted: bool = False
 
     def view(self, reader: SlideReader) -> SlideReader:
         """The slide as a model is to see it."""
+        if self.inverted:
+            return InvertedReader(reader)
         if self.normalizer is not None:
             reader = NormalizedReader(reader, self.normalizer)
         return reader if self.stains is None else StainReader(reader, self.stains)
@@ -49,7 +55,8 @@ class Colours:
     def describe(self) -> dict[str, Any]:
         """For a run's facts: where these are the same, so are the pixels."""
         stains = None if self.stains is None else self.stains.describe()
-        return {"normalization": repr(self.normalizer or "none"), "stains": stains}
+        words: dict[str, Any] = {"normalization": repr(self.normalizer or "none"), "stains": stains}
+        return words | ({"inverted": True} if self.inverted else {})
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,21 @@ class ColourChoice:
         colours, else as it is; else see `stain_vectors`.
     reference : Path or None
         Slide whose colours are taken; None for those of the H&E models' training images.
+    invert : bool
+        Make dark bright, for dark nuclei on a light ground in grey images. Goes with nothing else.
     """
 
     normalize: Normalization = "none"
     stains: str = ""
     reference: Path | None = None
+    invert: bool = False
 
     def __post_init__(self) -> None:
+        if self.invert and (self.normalize != "none" or self.stains not in ("", "default")):
+            raise StainError(
+                "Inverting is for grey images, which have no colours to normalise and no stains to "
+                "separate. Leave out the one or the other."
+            )
         if self.normalize not in get_args(Normalization):
             known = ", ".join(get_args(Normalization))
             raise StainError(f"There is no normalisation {self.normalize!r}; choose from: {known}.")
@@ -78,7 +93,7 @@ class ColourChoice:
     @property
     def is_none(self) -> bool:
         """True where the colours stay as they are."""
-        return self.normalize == "none" and not self.stains
+        return self.normalize == "none" and not self.stains and not self.invert
 
     def fit(self, reader: SlideReader) -> Colours | None:
         """For one slide; looks at much of it, so call it in a thread. None for colours as they are.
@@ -86,12 +101,15 @@ class ColourChoice:
         Raises
         ------
         ImageError
-            The slide has no colours.
+            The slide has no colours; or it has, and was to be inverted.
         StainError
             Its stains cannot be told, or the words for them.
         """
         if self.is_none:
             return None
+        if self.invert:
+            _check_grey(reader)
+            return Colours(inverted=True)
         normalizer: Any = None
         if self.normalize != "none":
             normalizer = self._normalizer(reader)
@@ -109,6 +127,14 @@ class ColourChoice:
             return normalizer_of(reader, self.normalize, TRAINED_ON)
         with open_slide(self.reference) as wanted:
             return normalizer_of(reader, self.normalize, wanted)
+
+
+def _check_grey(reader: SlideReader) -> None:
+    if is_brightfield(reader):
+        raise ImageError(
+            f"{reader.info.name or 'This image'} shows stains in colours; inverting is for grey "
+            "images. Leave --invert out: one stain (--stain) is bright where it is dense."
+        )
 
 
 def stain_vectors(text: str, reader: SlideReader) -> StainVectors:

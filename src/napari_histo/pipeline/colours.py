@@ -24,6 +24,7 @@ from napari_histo.pipeline.frame import Frame
 from napari_histo.pipeline.sampling import sample_boxes
 
 __all__ = [
+    "InvertedReader",
     "NormalizedReader",
     "StainReader",
     "default_stains",
@@ -153,3 +154,13 @@ class NormalizedReader(SlideView):
     def read(self, box: Box, level: int = 0) -> NDArray[Any]:
         """Pixels of `box` in the pixels of `level`; see `SlideReader`."""
         return self.normalizer.apply(super().read(box, level))
+
+
+class InvertedReader(SlideView):
+    """A slide in which dark is bright; pixels of fractions are taken to reach from 0 to 1."""
+
+    def read(self, box: Box, level: int = 0) -> NDArray[Any]:
+        """Pixels of `box` in the pixels of `level`; see `SlideReader`."""
+        pixels = super().read(box, level)
+        is_whole = np.issubdtype(pixels.dtype, np.integer)
+        return np.asarray(np.invert(pixels) if is_whole else 1 - pixels)

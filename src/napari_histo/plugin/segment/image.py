@@ -142,7 +142,7 @@ class ImagePick:
     # -- colours ---------------------------------------------------------------------------------
 
     def _show_colours(self, stack: ImageStack | None) -> None:
-        is_colour = stack is not None and bool(stack.layers[0].rgb)
+        is_colour = None if stack is None else bool(stack.layers[0].rgb)
         vectors: Any = "" if stack is None else stack.layers[0].metadata.get(STAINS_KEY, "")
         model = self._session.state.model
         self._form.colours.show_for(model, is_colour=is_colour, vectors=str(vectors))
@@ -150,7 +150,7 @@ class ImagePick:
 
     def _choose_colours(self) -> None:
         self._session.choose_colours(self._form.colours.choice)
-        self._show_preview(self._form.colours.preview_box.isChecked())
+        self._show_preview(self._form.colours.wants_preview)
 
     def _show_preview(self, wanted: bool) -> None:
         image, state = self.layer, self._session.state

@@ -98,26 +98,35 @@ class ColourRows(QWidget):
         self.is_busy = self._is_gray = False
         self.preview_box = QCheckBox("Preview")
         self.preview_box.setToolTip("A layer that shows what the model sees; its eye compares.")
+        self.invert_box = QCheckBox("dark on a light ground")
+        self.invert_box.setToolTip(
+            "Show the model the image with dark and light exchanged, for grey images whose nuclei "
+            "are darker than what is around them: models of one channel know bright nuclei."
+        )
         show_choices(self.stain_box, _STAINS)
         for text, data in _NORMALIZATIONS:
             self.colour_box.addItem(text, data)
         self._rows = [
             LabelledRow("Stain", self.stain_box),
             LabelledRow("Colours", row(self.colour_box, self.preview_box)),
+            LabelledRow("Nuclei", self.invert_box),
         ]
         _stack(self, self._rows)
         for box in (self.stain_box, self.colour_box):
             box.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.invert_box.toggled.connect(lambda _: self.changed.emit())
         self.preview_box.toggled.connect(self.previewed.emit)
 
-    def show_for(self, model: ModelInfo | None, *, is_colour: bool, vectors: str = "") -> None:
+    def show_for(
+        self, model: ModelInfo | None, *, is_colour: bool | None, vectors: str = ""
+    ) -> None:
         """Rows that an image and a model leave a choice for.
 
         Parameters
         ----------
         model : ModelInfo or None
-        is_colour : bool
-            Whether the image is brightfield in colours.
+        is_colour : bool or None
+            Whether the image is brightfield in colours; None without one.
         vectors : str
             Stain vectors of the image's QuPath project, as `StainVectors.parse` reads them.
         """
@@ -125,14 +134,20 @@ class ColourRows(QWidget):
         show_choices(self.stain_box, [*_STAINS, *own])
         self._is_gray = model is not None and model.channels == "gray"
         one = model is not None and model.channels != "rgb"
-        self._rows[0].setVisible(is_colour and one)
-        self._rows[1].setVisible(is_colour)
+        self._rows[0].setVisible(bool(is_colour) and one)
+        self._rows[1].setVisible(bool(is_colour))
+        self._rows[2].setVisible(is_colour is False and one)
         _hide_if_empty(self, self._rows)
 
     def show_busy(self, is_busy: bool) -> None:
         """Tell that a preview is on its way."""
         self.is_busy = is_busy
         self.preview_box.setText("Preview…" if is_busy else "Preview")
+
+    @property
+    def wants_preview(self) -> bool:
+        """Whether a preview is wanted, and there is a row to ask for it in."""
+        return self.preview_box.isChecked() and not self._rows[1].isHidden()
 
     @property
     def choice(self) -> ColourChoice:
@@ -143,7 +158,8 @@ class ColourRows(QWidget):
         normal: Normalization = "none"
         if not self._rows[1].isHidden():
             normal = self.colour_box.currentData()
-        return ColourChoice(normal, stain)
+        invert = not self._rows[2].isHidden() and self.invert_box.isChecked()
+        return ColourChoice(normal, stain, invert=invert)
 
 
 def _fill(box: QComboBox, stack: ImageStack, chosen: int | None, *, none: str = "") -> None:
