@@ -42,6 +42,8 @@ def test_strategy_and_numbers_of_a_round_are_chosen_by_key(make_panel):
     assert choice.isVisible()
     assert choice.regions.value() == 3
     assert choice.judging.text() == "as needed"
+    field = choice.judging.lineEdit()
+    assert field.width() >= field.fontMetrics().horizontalAdvance("as needed"), "nothing is cut"
     assert "what the model doubts" in choice.meaning.text()
     choice.strategy.setFocus()
     QTest.keyClicks(choice.strategy, "Rand")

@@ -15,18 +15,29 @@ from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewImage, NewProject
 from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.rounds.options import RoundOptions
 from napari_histo.learning.rounds.query import QueryWish
 from napari_histo.learning.rounds.work import work_file
 from napari_histo.learning.training import CurvePoint, TrainingStep
 from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice
 from napari_histo.session.annotate.document import Document
+from napari_histo.session.learning import work
 from napari_histo.session.learning.compare import Place, _steps
 from napari_histo.session.learning.controller import LearningController
 from napari_histo.session.learning.state import Curve, Task
 from napari_histo.session.learning.work import LearningTools, region_pixels
 from napari_histo.slides import ArrayReader
 from napari_histo.store.geojson import read_geojson
-from support.learning import FAKES, SETTINGS, make_images, make_project, run_round, squares
+from support.learning import (
+    FAKES,
+    SETTINGS,
+    make_encoder,
+    make_images,
+    make_project,
+    making,
+    run_round,
+    squares,
+)
 
 DONE, SKIPPED = QueryStatus.DONE, QueryStatus.SKIPPED
 
@@ -43,7 +54,7 @@ class Room:
         self.session = LearningController(
             self._inbox.put,
             lambda: self.desk,
-            LearningTools(lambda: tools, {"steps": 3}, journals),
+            LearningTools(making(tools), {"steps": 3}, journals),
         )
         self.state = self.session.state
         self.shown = []
@@ -232,6 +243,42 @@ def test_train_collects_learns_judges_and_tells(room):
     room.session.use_model(0)
     room.idle()
     assert [row.is_current for row in room.state.overview.rounds] == [True, False]
+
+
+def test_options_reach_the_round_and_are_remembered(room, tmp_path, monkeypatch):
+    collected, collect = [], work.collect
+
+    def spy(*words, **options):
+        collected.append(options["merging"])
+        return collect(*words, **options)
+
+    monkeypatch.setattr(work, "collect", spy)
+    folder = make_encoder(tmp_path / "means")
+    room.open()
+    room.session.choose_encoder(folder)
+    assert room.state.encoder.licence == "CC0-1.0"
+    room.begin()
+    assert room.project.round(1).query["encoder"]["name"] == "Means"
+    room.session.set_options(merging="staple", compose=0.3)
+    room.mark_all()
+    room.session.train()
+    room.idle()
+    assert collected == ["staple"]
+    assert room.project.round(1).training["settings"] == {"steps": 3, "compose": 0.3}
+    room.session.state.options = RoundOptions()
+    room.session._recall(room.project.path)
+    assert room.state.options == RoundOptions(folder, "staple", 0.3)
+
+
+def test_an_encoder_that_cannot_be_read_is_told_and_not_taken(room, tmp_path):
+    path = room.open().project.path
+    room.session.choose_encoder(tmp_path)
+    assert "encoder.json" in room.state.error
+    assert room.state.options.encoder is None
+    RoundOptions(tmp_path / "gone").keep(path)
+    room.session._recall(path)
+    assert room.state.notice.startswith("The encoder of this project is left out: Cannot read")
+    assert (room.state.options.encoder, room.state.encoder) == (None, None)
 
 
 def test_regions_that_wait_are_left_out_only_on_demand(room):

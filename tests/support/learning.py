@@ -7,6 +7,7 @@ what the labels are worth, which is the share of squares among their objects tha
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.learning.rounds.tools import Tools
 from napari_histo.learning.strategies import strategy
+from napari_histo.models.encoder.card import EncoderCard
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.write import atomic_path
 
@@ -66,6 +68,15 @@ def make_project(folder: Path, n: int = 4, **rest):
     return create_project(
         folder / "project", NewProject([NewImage(path) for path in images], **wanted)
     )
+
+
+def make_encoder(folder: Path, **words) -> Path:
+    """A folder that says it is an encoder; its weights are never read."""
+    folder.mkdir(parents=True)
+    told = {"name": "Means", "weights": "net.pt", "licence": "CC0-1.0", **words}
+    (folder / "encoder.json").write_text(json.dumps(told))
+    (folder / "net.pt").write_bytes(b"weights")
+    return folder
 
 
 # -- tools ---------------------------------------------------------------------------------------
@@ -135,6 +146,17 @@ def _evaluate(model, examples, cancel):
 
 
 FAKES = Tools(_load, strategy, _score, _predict, _train, _evaluate)
+
+
+def making(tools):
+    """What makes these tools, with an encoder of the user's where one is named."""
+
+    def make(encoder=None):
+        return (
+            tools if encoder is None else replace(tools, encoder=EncoderCard.read(encoder).words())
+        )
+
+    return make
 
 
 # -- a person ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from napari_histo.plugin.learning.dock import LearningDock
 from napari_histo.plugin.qupath.opening import annotate_dock
 from napari_histo.session.learning.state import Task
 from napari_histo.session.learning.work import LearningTools
-from support.learning import FAKES, make_project
+from support.learning import FAKES, make_project, making
 from support.mouse import Hand, settle
 
 LEFT, PLAIN = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
@@ -21,7 +21,7 @@ class Panel:
 
     def __init__(self, viewer, qtbot, folder, tools=FAKES, settings=None):
         self.viewer, self.qtbot, self.folder = viewer, qtbot, folder
-        made = LearningTools(lambda: tools, settings or {}, folder / "journals")
+        made = LearningTools(making(tools), settings or {}, folder / "journals")
         self.dock = LearningDock(viewer, made)
         viewer.window.add_dock_widget(self.dock, name="Active learning")
         self.form, self.session = self.dock.form, self.dock.controller

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 __all__ = [
+    "Fold",
     "LabelledRow",
     "PanelForm",
     "column",
@@ -65,6 +66,44 @@ class LabelledRow(QWidget):
         label = None if item is None else item.widget()
         assert isinstance(label, QLabel)
         self.label = label
+
+
+class Fold(QWidget):
+    """A line that shows and hides what lies below it; folded at first.
+
+    Parameters
+    ----------
+    text : str
+    tip : str
+        What is in it.
+    *inside : QWidget
+        From top to bottom.
+    """
+
+    def __init__(self, text: str, tip: str, *inside: QWidget) -> None:
+        super().__init__()
+        self._text = text
+        self.button = push_button("", tip)
+        self.button.setObjectName("more")
+        self.inside = QWidget()
+        self.inside.setLayout(column(*inside, spacing=6))
+        line = QHBoxLayout()
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(self.button)
+        line.addStretch()
+        self.setLayout(column(line, self.inside, spacing=4))
+        self.button.clicked.connect(lambda: self.open(not self.is_open))
+        self.open(False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what it holds can be seen."""
+        return not self.inside.isHidden()
+
+    def open(self, is_open: bool) -> None:
+        """Show or hide what it holds."""
+        self.inside.setVisible(is_open)
+        self.button.setText(f"{'▾' if is_open else '▸'} {self._text}")
 
 
 def row(first: QWidget, *rest: QWidget, spacing: int = 8) -> QHBoxLayout:
@@ -169,9 +208,8 @@ class PanelForm(QWidget):
         """Put the parts together; `tallest` takes the height that is left."""
         layout = column(*parts, self.message)
         layout.setContentsMargins(10, 8, 10, 8)
-        if tallest is None:
-            layout.addStretch()
-        else:
+        layout.addStretch()  # where the tallest is hidden, nothing is drawn apart
+        if tallest is not None:
             layout.setStretchFactor(tallest, 1)
         self.setLayout(layout)
 

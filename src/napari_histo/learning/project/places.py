@@ -11,7 +11,15 @@ from napari_histo.errors import ImageError, LearningError
 from napari_histo.learning.project.facts import ProjectImage
 from napari_histo.learning.rounds.files import FORMAT_VERSION, read_json, write_json
 
-__all__ = ["find_image", "link_qupath", "linked_qupath", "look_in", "relative_path"]
+__all__ = [
+    "find_image",
+    "link_qupath",
+    "linked_qupath",
+    "local_facts",
+    "look_in",
+    "relative_path",
+    "remember",
+]
 
 _LOCAL = "local.json"
 
@@ -57,7 +65,7 @@ def look_in(project: Path, folders: Iterable[Path]) -> None:
     known = _folders(project)
     fresh = [f.absolute() for f in folders]
     listed = dict.fromkeys([*map(str, fresh), *map(str, known)])
-    _remember(project, folders=list(listed))
+    remember(project, folders=list(listed))
 
 
 def linked_qupath(project: Path) -> Path | None:
@@ -65,7 +73,7 @@ def linked_qupath(project: Path) -> Path | None:
 
     It may have been moved or deleted since.
     """
-    text = _local(project).get("qupath")
+    text = local_facts(project).get("qupath")
     if not isinstance(text, str):
         return None
     return Path(os.path.normpath(Path(os.path.realpath(project)) / text))
@@ -74,17 +82,17 @@ def linked_qupath(project: Path) -> Path | None:
 def link_qupath(project: Path, place: Path) -> None:
     """Remember where rounds are annotated too, so that both may be moved together."""
     place = place.expanduser()
-    _remember(project, qupath=relative_path(place, project) or str(place.absolute()))
+    remember(project, qupath=relative_path(place, project) or str(place.absolute()))
 
 
 def _folders(project: Path) -> list[Path]:
     try:
-        return [Path(text) for text in _local(project)["folders"]]
+        return [Path(text) for text in local_facts(project)["folders"]]
     except (KeyError, TypeError):
         return []
 
 
-def _local(project: Path) -> dict[str, Any]:
+def local_facts(project: Path) -> dict[str, Any]:
     """What is known of this machine; nothing where the file is missing or damaged."""
     try:
         return read_json(project / _LOCAL)
@@ -92,8 +100,14 @@ def _local(project: Path) -> dict[str, Any]:
         return {}
 
 
-def _remember(project: Path, **what: Any) -> None:
-    words = {**_local(project), **what, "format_version": FORMAT_VERSION}
+def remember(project: Path, **what: Any) -> None:
+    """Keep something of this machine; what else is known stays.
+
+    Raises
+    ------
+    WriteError
+    """
+    words = {**local_facts(project), **what, "format_version": FORMAT_VERSION}
     write_json(project / _LOCAL, words)
 
 

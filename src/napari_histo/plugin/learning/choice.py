@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSpinBox, QVBoxLayout, QWidget
 
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.query import QueryWish
 from napari_histo.learning.strategies.words import IN_WORDS
-from napari_histo.plugin.parts import combo, row, show_choices, small_label
+from napari_histo.plugin.parts import combo, form_grid, show_choices, small_label
 
 __all__ = ["ChoicePanel", "number_box"]
 
@@ -41,10 +41,7 @@ class ChoicePanel(QWidget):
         layout.setSpacing(6)
         layout.addWidget(self.strategy)
         layout.addWidget(self.meaning)
-        numbers = row(QLabel("Regions"), self.regions, QLabel("Judging"), self.judging, spacing=6)
-        numbers.setStretch(0, 0)
-        numbers.setStretch(3, 1)  # whose text is the longer one
-        layout.addLayout(numbers)
+        layout.addLayout(form_grid(("Regions", self.regions), ("Judging", self.judging)))
         self.strategy.currentIndexChanged.connect(self._tell)
         self._project: LearningProject | None = None
         self._tell()

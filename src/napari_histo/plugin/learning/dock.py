@@ -78,6 +78,7 @@ class LearningDock(ProjectDock):
         form.done_button.clicked.connect(self._toggle_done)
         form.skip_button.clicked.connect(lambda: self._mark(QueryStatus.SKIPPED))
         form.choice.regions.valueChanged.connect(lambda _: form.render_curves(session.state))
+        self._connect_options()
         form.round_button.clicked.connect(self._new_round)
         form.train_button.clicked.connect(self._train)
         form.give_up_button.clicked.connect(self._give_up)
@@ -88,6 +89,15 @@ class LearningDock(ProjectDock):
         keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         keys.setContext(Qt.ShortcutContext.WindowShortcut)
         keys.activated.connect(session.next_region)
+
+    def _connect_options(self) -> None:
+        options, session = self.form.options, self.controller
+        options.encoder_button.clicked.connect(self._ask_for_encoder)
+        options.no_encoder.clicked.connect(lambda: session.choose_encoder(None))
+        options.merging.currentIndexChanged.connect(
+            lambda _: session.set_options(merging=options.merging.currentData())
+        )
+        options.composed.valueChanged.connect(lambda n: session.set_options(compose=n / 100))
 
     def _connect_state(self) -> None:
         session = self.controller
@@ -187,6 +197,14 @@ class LearningDock(ProjectDock):
             return None
 
     # -- rounds ----------------------------------------------------------------------------------
+
+    def _ask_for_encoder(self) -> None:
+        known = self.controller.state.encoder
+        start = "" if known is None else str(known.folder.parent)
+        title = "Folder of an encoder: its weights and encoder.json"
+        chosen = QFileDialog.getExistingDirectory(self, title, start)
+        if chosen:
+            self.controller.choose_encoder(Path(chosen))
 
     def _new_round(self) -> None:
         state = self.controller.state

@@ -11,6 +11,7 @@ from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.plugin.learning.choice import ChoicePanel
 from napari_histo.plugin.learning.list import RegionList
+from napari_histo.plugin.learning.options import OptionsPanel
 from napari_histo.plugin.learning.rounds import ComparePanel, CurvesPanel, RoundTable
 from napari_histo.plugin.parts import PanelForm, push_button, row, small_label
 from napari_histo.session.learning.state import STOPPABLE, LearningState, RoundRow, Task
@@ -46,6 +47,7 @@ class LearningForm(PanelForm):
         )
         self.skip_button = push_button("Skip", "This region is not worth it; go on with the next.")
         self.choice = ChoicePanel()
+        self.options = OptionsPanel()
         self.round_button = push_button("New round", "Choose regions that are worth annotating.")
         self.train_button = push_button(
             "Train", "Collect what is done, learn from it, and check whether it got better."
@@ -78,6 +80,7 @@ class LearningForm(PanelForm):
             self.regions,
             row(self.next_button, self.done_button, self.skip_button, spacing=6),
             self.choice,
+            self.options,
             row(self.round_button),
             row(self.train_button, self.give_up_button, spacing=6),
             self.progress_text,
@@ -117,6 +120,7 @@ class LearningForm(PanelForm):
         self.choice.show_project(state.project)
         self.choice.setVisible(is_open and begins and not state.overview.lacks_files)
         self.choice.setEnabled(state.can_begin)
+        self.options.render_state(state)
         self.round_button.setVisible(is_open and begins)
         self.round_button.setEnabled(state.can_begin)
         self.round_button.setText("First round" if stage is Stage.EMPTY else "Next round")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari_histo.core import Box, CancelToken, Progress, result_of
-from napari_histo.errors import Cancelled
+from napari_histo.errors import Cancelled, HistoError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewProject
+from napari_histo.learning.rounds.options import RoundOptions
 from napari_histo.learning.rounds.query import QueryWish, query
 from napari_histo.learning.rounds.steps import abandon
+from napari_histo.models.encoder.card import EncoderCard
 from napari_histo.session.annotate.controller import AnnotationController
 from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.learning.compare import Comparison, Place, comparing
@@ -87,6 +90,7 @@ class LearningController(RoundRegions):
         if before is None or before.path != project.path:
             self.state.chosen, self._wanted, self._marks = None, None, {}
             self.state.comparison = None
+            self._recall(project.path)
         self._take(seen)
         is_other = before is None or before.path != project.path
         if is_other or not self.state.curve.losses:  # what was seen live has more points
@@ -94,17 +98,59 @@ class LearningController(RoundRegions):
         if self.state.chosen_row is None:
             self.state.chosen = next((r.region_id for r in seen.regions if r.waits), None)
 
+    # -- options ---------------------------------------------------------------------------------
+
+    def set_options(self, **changes: Any) -> None:
+        """Change some of the project's `RoundOptions`, and remember them with it."""
+        state = self.state
+        if state.project is None:
+            return
+        state.options = replace(state.options, **changes)
+        try:
+            state.options.keep(state.project.path)
+        except HistoError as error:
+            self.fail(error)
+
+    def choose_encoder(self, folder: Path | None) -> None:
+        """Let an encoder of the user's say what regions look like; None for the model in use."""
+        self.state.error = ""
+        try:
+            card = None if folder is None else EncoderCard.read(folder)
+        except HistoError as error:
+            self.fail(error)
+            return
+        self.state.encoder = card
+        self.set_options(encoder=folder)
+
+    def _recall(self, project: Path) -> None:
+        """The options of a project that is opened."""
+        options = RoundOptions.of(project)
+        self.state.encoder = None
+        if options.encoder is not None:
+            try:
+                self.state.encoder = EncoderCard.read(options.encoder)
+            except HistoError as error:
+                options = replace(options, encoder=None)
+                self.state.notice = f"The encoder of this project is left out: {error}"
+        self.state.options = options
+
     # -- rounds ----------------------------------------------------------------------------------
 
     def new_round(self, wish: QueryWish | None = None) -> None:
-        """Choose regions that are worth annotating, with the model in use."""
+        """Choose regions that are worth annotating, with the model in use.
+
+        Without a wish, one that was interrupted goes on as it was asked for.
+        """
         project, tools, cancel = self.state.project, self._tools, CancelToken()
+        # What was interrupted goes on as it was asked for.
+        encoder = None if wish is None else self.state.options.encoder
         if project is None:
             return
 
         def work(report: Report) -> tuple[LearningProject, Overview]:
             report(Progress(0, 0, "Loading the model"))
-            found = result_of(query(project, wish or QueryWish(), tools.make(), cancel), report)
+            made = tools.made(encoder)
+            found = result_of(query(project, wish or QueryWish(), made, cancel), report)
             result_of(put_into_qupath(project, found, cancel), report)
             return _opened(project)
 
@@ -122,7 +168,12 @@ class LearningController(RoundRegions):
         if prepared is None:
             return
         whole: Generator[Progress, None, Any] = training(
-            project, self._tools, cancel, partial=partial, save=prepared.save
+            project,
+            self._tools,
+            cancel,
+            partial=partial,
+            save=prepared.save,
+            options=self.state.options,
         )
 
         def work(report: Report) -> tuple[LearningProject, Overview]:

@@ -17,7 +17,9 @@ from napari_histo.learning.progress.baseline import Baseline
 from napari_histo.learning.progress.points import Learned
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import Stage
+from napari_histo.learning.rounds.options import RoundOptions
 from napari_histo.learning.training import Preflight
+from napari_histo.models.encoder.card import EncoderCard
 from napari_histo.session.learning.compare import Comparison
 
 __all__ = [
@@ -234,6 +236,10 @@ class LearningState:
         Of the training that is under way, or of the latest one.
     seconds_left : float
         Of training; NaN while unknown.
+    options : RoundOptions
+        Remembered with the project.
+    encoder : EncoderCard or None
+        That of the options; None where the model in use says what regions look like.
     ahead : Preflight or None
         What the training that is under way takes, as was measured before it.
     comparison : Comparison or None
@@ -252,6 +258,8 @@ class LearningState:
     progress: Progress | None = None
     curve: Curve = field(default_factory=Curve)
     seconds_left: float = math.nan
+    options: RoundOptions = field(default_factory=RoundOptions)
+    encoder: EncoderCard | None = None
     ahead: Preflight | None = None
     comparison: Comparison | None = None
     notice: str = ""

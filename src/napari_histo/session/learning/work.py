@@ -17,6 +17,7 @@ from napari_histo.core.rounds import QueryStatus
 from napari_histo.errors import LearningError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
+from napari_histo.learning.rounds.options import RoundOptions
 from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.learning.rounds.tools import Tools, real_tools
 from napari_histo.session.annotate.document import Document
@@ -42,16 +43,21 @@ class LearningTools:
     Attributes
     ----------
     make : callable
-        Scoring, models and training; called in a thread, for it loads torch.
+        Scoring, models and training; called in a thread, for it loads torch. Takes the folder of
+        an encoder as `encoder`, where there is one.
     settings : mapping
         Of `StarDistTraining`, those that are not its defaults.
     data_folder : Path or None
         Of journals; the user's by default.
     """
 
-    make: Callable[[], Tools] = real_tools
+    make: Callable[..., Tools] = real_tools
     settings: Mapping[str, Any] = field(default_factory=dict)
     data_folder: Path | None = None
+
+    def made(self, encoder: Path | None) -> Tools:
+        """With an encoder of the user's, or without."""
+        return self.make() if encoder is None else self.make(encoder=encoder)
 
 
 def region_pixels(reader: SlideReader, box: Box, side: int) -> NDArray[np.uint8]:
@@ -118,6 +124,7 @@ def training(
     *,
     partial: bool,
     save: Callable[[], None] | None,
+    options: RoundOptions,
 ) -> Generator[Progress, None, RoundFolder]:
     """Collect, train and judge, from where the round in work stands.
 
@@ -128,6 +135,7 @@ def training(
         Go on though regions wait; they are not asked for again.
     save : callable or None
         Brings what the Annotate panel holds into its file.
+    options : RoundOptions
 
     Raises
     ------
@@ -144,10 +152,11 @@ def training(
         for file in files_of(project, found.number, [r["image"] for r in found.query["regions"]]):
             save_left_over(file, file.stem, tools.data_folder)
         elsewhere = yield from done_in_qupath(project, cancel)
-        collect(project, elsewhere, partial=partial)
+        collect(project, elsewhere, partial=partial, merging=options.merging)
     yield Progress(0, 0, "Loading the model")
     made = tools.make()
     cancel.raise_if_cancelled()
     if found.stage is Stage.LABELLED:
-        yield from train(project, TrainWish(tools.settings), made, cancel)
+        wish = TrainWish({**tools.settings, **options.settings})
+        yield from train(project, wish, made, cancel)
     return (yield from evaluate(project, made, cancel))
