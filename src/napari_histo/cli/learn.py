@@ -62,8 +62,12 @@ def init_command(
     ] = None,
     regions: Annotated[int, typer.Option(min=1, help="Regions to annotate in a round.")] = 8,
     region_px: Annotated[
-        int, typer.Option(min=32, help="Side of a region, px of the model.")
-    ] = 256,
+        int | None,
+        typer.Option(
+            min=32,
+            help="Side of a region, px of the model: 256, or 128 for a model of tissues.",
+        ),
+    ] = None,
     validation_regions: Annotated[
         int, typer.Option(min=0, help="Regions that judge; the first rounds ask for them too.")
     ] = 12,
@@ -78,12 +82,14 @@ def init_command(
     from napari_histo.cli.learn_qupath import link_images
     from napari_histo.learning.project.facts import Settings
     from napari_histo.learning.project.making import NewProject, create_project
+    from napari_histo.learning.project.starting import paints_areas, usual_region_px
     from napari_histo.learning.rounds.promotion import Gate
 
     found = new_images(images, groups, pixel_size)
-    settings = Settings(region_px, regions, validation_regions, Gate(margin_pq=margin))
+    side_px = region_px or usual_region_px(model)
+    settings = Settings(side_px, regions, validation_regions, Gate(margin_pq=margin))
     wanted = NewProject(found, model, finder, share=validation, seed=seed, settings=settings)
-    labelled = [] if labels is None else labels_of(labels, found)
+    labelled = [] if labels is None else labels_of(labels, found, of_areas=paints_areas(model))
     made = create_project(project, wanted, labelled)
     n = {split: len(made.facts.of_split(split)) for split in ("train", "validation")}
     out.print(

@@ -24,6 +24,7 @@ from napari_histo.learning.project.groups import grouped
 from napari_histo.learning.project.making import NewImage
 from napari_histo.learning.project.qupath import is_qupath
 from napari_histo.learning.rounds.work import Gathered, gather_work
+from napari_histo.learning.tissue.collecting import labelled_areas
 
 __all__ = ["collected_in", "labels_of", "new_images"]
 
@@ -56,11 +57,14 @@ def new_images(
 # -- labels --------------------------------------------------------------------------------------
 
 
-def labels_of(folder: Path, images: Sequence[NewImage]) -> list[tuple[str, Path, LabelledRegion]]:
+def labels_of(
+    folder: Path, images: Sequence[NewImage], *, of_areas: bool = False
+) -> list[tuple[str, Path, LabelledRegion]]:
     """Labelled regions of the images that a folder has a file for.
 
     Where a file holds regions (class ``Region: done``, or ``Training`` and ``Validation`` as in
     QuPath), they are taken; else the whole image is one region, in which everything is outlined.
+    With `of_areas` painted areas of tissue are labels, and what they leave out is unknown.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def labels_of(folder: Path, images: Sequence[NewImage]) -> list[tuple[str, Path,
     for image in images:
         path = file_of(image.path, folder) or _png_of(image.path, folder)
         if path is not None:
-            found += [(key, image.path, region) for key, region in _labelled(image, path)]
+            found += [(key, image.path, region) for key, region in _labelled(image, path, of_areas)]
     if not found:
         raise LearningError(
             f"{folder} holds no labels of the images. Files are to be named like the images: "
@@ -129,7 +133,7 @@ def _png_of(image: Path, folder: Path) -> Path | None:
     return path if path.is_file() and path != image else None
 
 
-def _labelled(image: NewImage, path: Path) -> list[tuple[str, LabelledRegion]]:
+def _labelled(image: NewImage, path: Path, of_areas: bool) -> list[tuple[str, LabelledRegion]]:
     from napari_histo.store import load_objects
 
     table = load_objects(path)
@@ -140,7 +144,13 @@ def _labelled(image: NewImage, path: Path) -> list[tuple[str, LabelledRegion]]:
         box = _info(image).box
         regions = [QueriedRegion.of_box(entry, box, region_id=key, status=QueryStatus.DONE)]
     examples = collect_regions(entry, table, regions)
-    return [(str(e.query.region_id), e.labelled(entry.entry_id)) for e in examples]
+    return [
+        (
+            str(e.query.region_id),
+            labelled_areas(e, entry.entry_id) if of_areas else e.labelled(entry.entry_id),
+        )
+        for e in examples
+    ]
 
 
 def _info(image: NewImage) -> SlideInfo:

@@ -46,6 +46,7 @@ def status_words(project: LearningProject) -> dict[str, Any]:
         "images": len(project.facts.images),
         "missing_images": missing,
         "start_model": project.facts.start.name,
+        "things": project.facts.start.things,
         "current": project.current,
         "next": "query" if work is None else f"{work.next_step} (round {work.number})",
         "rounds": [_round(found, found.number in forgotten) for found in rounds],
@@ -82,7 +83,7 @@ def status_table(words: Mapping[str, Any]) -> Table:
     """One row a round; the model in use is marked."""
     table = Table(box=None)
     quality = words["another_round"]["measure"]
-    for name in ("", "round", "stage", "regions", "objects", quality, "before", "verdict"):
+    for name in ("", "round", "stage", "regions", words["things"], quality, "before", "verdict"):
         table.add_column(name, justify="left" if name in ("stage", "verdict") else "right")
     for row in words["rounds"]:
         regions = f"{row.get('labelled', 0)} of {row['asked']}"

@@ -161,12 +161,12 @@ def collect_command(
     for remark in words["remarks"]:
         err.print(f"Note: {remark}", markup=False)
     rows = words["regions"]
-    n_objects = sum(row["objects"] for row in rows)
+    n_things = f"{sum(row['objects'] for row in rows)} {there.facts.start.things}"
     judging = sum(row["split"] == "validation" for row in rows)
     if agreement := _agreement(rows):
         out.print(agreement, markup=False)
     out.print(
-        f"Round {found.number}: {len(rows)} regions with {n_objects} objects, {judging} of them to "
+        f"Round {found.number}: {len(rows)} regions with {n_things}, {judging} of them to "
         f"judge. Next: napari-histo learn train {project}",
         markup=False,
     )

@@ -16,6 +16,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_histo.learning.rounds.promotion import things_of
+
 __all__ = ["FEWEST_ROUNDS", "WORTH_PQ", "Enough", "Forecast", "LearningCurve", "forecast"]
 
 #: Fewer rounds than this have any curve through them.
@@ -85,8 +87,9 @@ class Forecast:
             Enough.GOES_ON: "Another round is worth it",
         }[self.enough]
         gain = "no gain" if abs(self.gain) < 0.0005 else f"{self.measure} {self.gain:+.3f}"
+        things = things_of(self.measure)
         return (
-            f"{start}: with {self.n_more} more objects {gain} is expected (the next model between "
+            f"{start}: with {self.n_more} more {things} {gain} is expected (the next model between "
             f"{self.low:.3f} and {self.high:.3f} in 4 of 5 cases; a gain of {WORTH_PQ:g} or more "
             f"is {self.chance:.0%} likely)."
         )

@@ -10,7 +10,7 @@ from napari_histo.learning.progress.forecast import Forecast, forecast
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.decision import pairs_in
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
-from napari_histo.learning.rounds.promotion import Counts
+from napari_histo.learning.rounds.promotion import Counts, things_of
 
 __all__ = ["Learned", "Point", "learned"]
 
@@ -51,6 +51,11 @@ class Learned:
     points: tuple[Point, ...] = ()
     per_region: float = 0.0
     measure: str = "PQ"
+
+    @property
+    def things(self) -> str:
+        """What is annotated, in a word."""
+        return things_of(self.measure)
 
     def forecast(self, n_regions: int) -> Forecast:
         """What a round of so many regions would give; at once where it was asked before."""

@@ -13,7 +13,8 @@ from napari_histo.core.rounds import Split
 from napari_histo.errors import LearningError
 from napari_histo.learning.click.params import CLICK_FAMILY
 from napari_histo.learning.project.splits import check_split
-from napari_histo.learning.rounds.promotion import Gate
+from napari_histo.learning.rounds.promotion import AREA_MEASURE, Gate, things_of
+from napari_histo.learning.tissue.params import REGION_FAMILY
 
 __all__ = ["ProjectFacts", "ProjectImage", "Settings", "StartModel", "image_id"]
 
@@ -106,7 +107,7 @@ class StartModel:
         ``classical``.
     family : str
         What the project trains: empty for a model that finds objects, ``nuclick`` for one that
-        answers clicks.
+        answers clicks, ``regions`` for one that tells tissues apart.
     """
 
     name: str
@@ -121,7 +122,22 @@ class StartModel:
     @property
     def measure(self) -> str:
         """What figures of quality stand for, in a few words."""
-        return "IoU of clicks" if self.family == CLICK_FAMILY else "PQ"
+        return {CLICK_FAMILY: "IoU of clicks", REGION_FAMILY: AREA_MEASURE}.get(self.family, "PQ")
+
+    @property
+    def answers_clicks(self) -> bool:
+        """Whether another model says where objects are."""
+        return self.family == CLICK_FAMILY
+
+    @property
+    def of_areas(self) -> bool:
+        """Whether areas of tissue are painted, and no objects outlined."""
+        return self.family == REGION_FAMILY
+
+    @property
+    def things(self) -> str:
+        """What is annotated, in a word."""
+        return things_of(self.measure)
 
     @classmethod
     def from_dict(cls, words: Mapping[str, Any]) -> StartModel:

@@ -13,19 +13,17 @@ from napari_histo.core import ClassScheme, PixelSize, SlideInfo
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.rounds import Split
 from napari_histo.errors import LearningError
-from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY
-from napari_histo.learning.click.params import CLICK_FAMILY
 from napari_histo.learning.project.facts import (
     ProjectFacts,
     ProjectImage,
     Settings,
-    StartModel,
     image_id,
 )
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.places import look_in, relative_path
 from napari_histo.learning.project.splits import split_groups
-from napari_histo.learning.rounds.files import FORMAT_VERSION, sha256_of_folder, write_json
+from napari_histo.learning.project.starting import check_pixel_sizes, start_of
+from napari_histo.learning.rounds.files import FORMAT_VERSION, write_json
 from napari_histo.learning.rounds.labels import KeptRegion, write_labels
 from napari_histo.store.write import atomic_path, make_folder
 
@@ -72,7 +70,8 @@ class NewProject:
     ----------
     images : sequence of NewImage
     model : str
-        Name or folder of the start model: one that finds objects, or one that answers clicks.
+        Name or folder of the start model: one that finds objects, answers clicks, or tells tissues
+        apart.
     finder : str
         Beside a model that answers clicks: name or folder of one that finds objects and says where
         to look.
@@ -95,9 +94,6 @@ class NewProject:
     seed: int = 0
     settings: Settings = field(default_factory=Settings)
 
-
-#: What rounds can begin with; of a classical model's place a small network takes over.
-_FAMILIES = ("stardist", "classical", CELLPOSE_FAMILY, CLICK_FAMILY)
 
 #: Regions labelled before, by the path of their image; the field ``image`` is filled in here.
 Labelled = Sequence[tuple[str, Path, LabelledRegion]]
@@ -125,7 +121,8 @@ def create_project(
     Raises
     ------
     LearningError
-        The folder holds something, there is no image to learn from, or a group is in both splits.
+        The folder holds something, there is no image to learn from, a group is in both splits, or
+        the model needs a pixel size that an image does not carry.
     ImageError, ModelError, WriteError
     """
     folder = Path(path)
@@ -147,10 +144,11 @@ def _make(
     labelled: Labelled,
     aside: Path,
 ) -> LearningProject:
-    source, start, classes = _start(wanted.model, aside)
+    source, start, classes = start_of(wanted.model, aside)
+    check_pixel_sizes(start, images)
     found, finder = None, None
-    if start.family:
-        found, finder, classes = _start(wanted.finder, aside)
+    if start.answers_clicks:
+        found, finder, classes = start_of(wanted.finder, aside)
         if finder.family:
             raise LearningError(
                 f"The model {finder.name!r} finds no objects by itself, so it cannot say where to "
@@ -217,6 +215,7 @@ def add_images(
         ]
         joined = _with_splits([*there, *fresh], told, share, facts.seed)
         joined.sort(key=lambda image: image.id)
+        check_pixel_sizes(facts.start, joined)
         words = replace(facts, images=tuple(joined)).as_dict()
         write_json(project.path / "project.json", {**words, "format_version": FORMAT_VERSION})
         project.log(f"added {len(fresh)} images")
@@ -286,36 +285,6 @@ def _with_splits(
 
 def _real(path: Path) -> str:
     return os.path.realpath(path)
-
-
-def _start(model: str, aside: Path) -> tuple[Path | None, StartModel, ClassScheme]:
-    """Folder to copy, card for the record, classes; a file is put into a folder in `aside`.
-
-    Raises
-    ------
-    ModelError
-        There is no such model.
-    LearningError
-        It is of a family that no round can train.
-    """
-    from napari_histo.models.registry import get_info, model_folder
-
-    info = get_info(model)
-    if info.family not in _FAMILIES:
-        raise LearningError(
-            f"The model {info.name!r} is of the family {info.family!r}, which the rounds of a "
-            f"project do not train; they train {', '.join(_FAMILIES)}. Region models learn by "
-            "'napari-histo regions train'."
-        )
-    trains = info.family if info.family == CLICK_FAMILY else ""
-    folder = model_folder(model)
-    if info.family == CELLPOSE_FAMILY and not folder.is_dir():
-        from napari_histo.learning.cellpose.start import unpack
-
-        folder = unpack(model, aside / "model")
-    if not folder.is_dir():  # a model without weights
-        return None, StartModel(info.name, family=trains), info.classes
-    return folder, StartModel(info.name, sha256_of_folder(folder), trains), info.classes
 
 
 def _kept(

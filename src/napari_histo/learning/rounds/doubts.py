@@ -27,6 +27,11 @@ def labels_in_doubt(
     """
     from napari_histo.models import load_model
 
+    if project.facts.start.of_areas:
+        raise LearningError(
+            "Labels of areas cannot be held against each other yet; those of objects can. Compare "
+            "two models in the Active learning panel instead."
+        )
     model = load_model(project.model(project.current), device=device)
     if not isinstance(model, Describer):
         raise LearningError(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_histo.core import CancelToken, Progress, PromptSegmenter, Segmenter
+from napari_histo.core.regions import RegionSegmenter
 from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY
 from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
 from napari_histo.learning.course.params import CourseParams
+from napari_histo.learning.tissue.params import REGION_FAMILY, RegionTuning
 from napari_histo.learning.training import Example, Preflight, StarDistTraining, Trainer
 
 if TYPE_CHECKING:
@@ -22,14 +24,19 @@ __all__ = ["ahead_of_job", "evaluate_regions", "load_any", "train_job", "trainin
 _LEAST_STEPS = 40
 #: Settings of a training that do not change what comes out, beyond rounding.
 _MACHINE = ("device", "precision", "workers", "name", "seed")
+AnyModel = Segmenter | PromptSegmenter | RegionSegmenter
 
 
-def load_any(name: str, device: str) -> Segmenter | PromptSegmenter:
-    """A model by name or folder: one that finds objects, or one that answers clicks."""
-    from napari_histo.models.registry import get_info, load_model, load_prompt_model
+def load_any(name: str, device: str) -> AnyModel:
+    """A model by name or folder: one that finds objects, answers clicks, or tells tissues apart."""
+    from napari_histo.models import registry
 
-    answers_clicks = get_info(name).family == CLICK_FAMILY
-    return (load_prompt_model if answers_clicks else load_model)(name, device=device)
+    family = registry.get_info(name).family
+    if family == CLICK_FAMILY:
+        return registry.load_prompt_model(name, device=device)
+    if family == REGION_FAMILY:
+        return registry.load_region_model(name, device=device)
+    return registry.load_model(name, device=device)
 
 
 @dataclass(frozen=True)
@@ -79,12 +86,15 @@ def ahead_of_job(job: TrainJob, device: str, cancel: CancelToken) -> Preflight |
 
 
 def evaluate_regions(
-    model: Segmenter | PromptSegmenter, examples: Sequence[Example], cancel: CancelToken
+    model: AnyModel, examples: Sequence[Example], cancel: CancelToken
 ) -> Iterable[Score]:
-    """Objects found by themselves, or answers to a click on each."""
+    """Objects found by themselves, answers to a click on each, or the tissue of each pixel."""
     from napari_histo.learning.click.evaluation import evaluate_clicks
     from napari_histo.learning.course.evaluation import evaluate_model
+    from napari_histo.learning.tissue.evaluation import evaluate_areas
 
+    if model.info.family == REGION_FAMILY:
+        return evaluate_areas(cast("RegionSegmenter", model), examples, cancel=cancel)
     examples = _outlined_for(model.info.family, examples)
     if model.info.family == CLICK_FAMILY:
         return evaluate_clicks(cast("PromptSegmenter", model), examples, cancel=cancel)
@@ -120,6 +130,12 @@ def _plan(job: TrainJob, device: str) -> _Plan:
         trainer, ahead = trainer_of(str(job.parent)), preflight_of(str(job.parent))
         own = trainer.params(**_known(words, trainer.params))
         return _Plan(trainer, own, job.parent, family, preflight=ahead)
+    if family == REGION_FAMILY:
+        from napari_histo.learning.tissue.preflight import preflight as region_preflight
+        from napari_histo.learning.tissue.tuning import tune_regions
+
+        tuning = RegionTuning(**_known(words, RegionTuning))
+        return _Plan(tune_regions, tuning, job.parent, family, preflight=region_preflight)
     from napari_histo.learning.stardist.preflight import preflight
     from napari_histo.learning.stardist.start import small_config
     from napari_histo.learning.stardist.training import train_stardist

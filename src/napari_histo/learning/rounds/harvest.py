@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from napari_histo.core.learning import LabelledRegion
@@ -14,6 +14,7 @@ from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.labels import KeptRegion
 from napari_histo.learning.rounds.several import Merging, merge_labels, told
 from napari_histo.learning.rounds.work import Gathered
+from napari_histo.learning.tissue.collecting import labelled_areas, origins_of
 
 __all__ = ["Harvest", "skipped_in"]
 
@@ -43,7 +44,7 @@ class Harvest:
     annotator : str
         Of regions that do not say who annotated them.
     merging : {"majority", "staple", "first"}
-        What becomes of a region that several people annotated.
+        What becomes of a region that several people annotated; of painted areas the first counts.
     """
 
     def __init__(
@@ -55,7 +56,10 @@ class Harvest:
         merging: Merging = "majority",
     ) -> None:
         self._project, self._number = project, number
-        self._annotator, self._merging = annotator, merging
+        self._of_areas = project.facts.start.of_areas
+        # Outlines of objects are merged one by one; areas of tissue are not such.
+        self._annotator: str = annotator
+        self._merging: Merging = "first" if self._of_areas else merging
         before = [row for r in project.kept_rounds for row in r.label_rows]
         self._known = {row["id"] for row in before}
         self._known |= {kept.region_id for kept in project.start_labels()}
@@ -113,12 +117,19 @@ class Harvest:
             )
 
     def _labels(self, claim: _Claim) -> LabelledRegion:
-        labels = claim.example.labelled(claim.image.id)
+        labels, origins = self._told(claim)
         who = labels.annotator or self._annotator
-        self.remarks += _remarks(claim)
-        self.origins.update(claim.example.counts)
+        self.remarks += _remarks(claim, labels, of_areas=self._of_areas)
+        self.origins.update(origins)
         ignored = labels.ignored.take(labels.ignored.areas_px > 0)
         return replace(labels, ignored=ignored, annotator=who, round=self._number)
+
+    def _told(self, claim: _Claim) -> tuple[LabelledRegion, Mapping[str, int]]:
+        """Labels, and how they came about."""
+        if self._of_areas:
+            labels = labelled_areas(claim.example, claim.image.id)
+            return labels, origins_of(labels)
+        return claim.example.labelled(claim.image.id), claim.example.counts
 
 
 def _named(each: Sequence[LabelledRegion], places: Sequence[str]) -> list[LabelledRegion]:
@@ -130,8 +141,12 @@ def _named(each: Sequence[LabelledRegion], places: Sequence[str]) -> list[Labell
     return [replace(e, annotator=name) for e, name in zip(each, names, strict=True)]
 
 
-def _remarks(claim: _Claim) -> list[str]:
+def _remarks(claim: _Claim, labels: LabelledRegion, *, of_areas: bool) -> list[str]:
     example, found = claim.example, []
+    if of_areas:
+        if not len(labels.objects):
+            found.append(f"{claim.name} is done and holds no area with a class: it says nothing.")
+        return found
     if not example.is_owned.any():
         found.append(f"{claim.name} is done and holds no object: all of it counts as background.")
     if example.n_loose_points:

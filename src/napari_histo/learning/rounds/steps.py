@@ -25,6 +25,7 @@ from napari_histo.learning.rounds.query import round_seed
 from napari_histo.learning.rounds.several import Merging
 from napari_histo.learning.rounds.tools import Tools, TrainJob
 from napari_histo.learning.rounds.work import Gathered, gather_work, waiting
+from napari_histo.learning.tissue.collecting import check_areas
 from napari_histo.learning.training import TrainingStep
 
 __all__ = ["TrainWish", "abandon", "collect", "evaluate", "train"]
@@ -100,11 +101,14 @@ def collect(
         for place in places:
             harvest.take(place)
         done = harvest.settle()
-        if not any(kept.split == "train" for kept in done):
+        teaching = [kept for kept in done if kept.split == "train"]
+        if not teaching:
             raise LearningError(
                 f"No region of a training image is done in {where}. "
                 "Annotate at least one and give it the class 'Region: done'."
             )
+        if project.facts.start.of_areas:
+            harvest.remarks += check_areas([kept.labels for kept in teaching], where)
         about = {"waiting": left, "skipped": skipped_in(places), "remarks": harvest.remarks}
         found.seal_labels(done, about | {"origins": dict(harvest.origins)})
         project.log(f"round {found.number}: collected {len(done)} regions")
@@ -254,13 +258,16 @@ def _evaluation(
     parent = int(training["parent"]["round"])
     models = {"new": project.model(found.number), "parent": project.model(parent)}
     counts: dict[str, list[Counts]] = {}
+    areas: list[int | None] = []
     with ExitStack() as stack:
         examples = OpenExamples(project, stack).of(kept)
         for which, name in models.items():
             counts[which] = []
             if not examples:
                 continue
+            areas = []
             for score in tools.evaluate(tools.load_model(name), examples, cancel):
+                areas.append(getattr(score, "n_areas", None))
                 counts[which].append(Counts(score.tp, score.fp, score.fn, score.iou_sum))
                 done = sum(map(len, counts.values()))
                 what = "the new model" if which == "new" else "the model in use"
@@ -271,6 +278,7 @@ def _evaluation(
             k.labels.image,
             project.facts.image(k.labels.image).group,
             {which: found[i] for which, found in counts.items()},
+            areas[i],
         )
         for i, k in enumerate(kept)
     ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from napari_histo.core import (
     Box,
@@ -18,6 +18,7 @@ from napari_histo.core import (
     retold,
 )
 from napari_histo.core.learning import Pool, QueryStrategy
+from napari_histo.core.regions import RegionSegmenter
 from napari_histo.learning.click.pointing import Pointed
 from napari_histo.learning.look_words import PictureEncoder
 from napari_histo.learning.rounds.families import (
@@ -27,6 +28,7 @@ from napari_histo.learning.rounds.families import (
     train_job,
     training_settings,
 )
+from napari_histo.learning.tissue.params import REGION_FAMILY
 from napari_histo.learning.training import Example, Preflight
 
 __all__ = ["Pointed", "Score", "Tools", "TrainJob", "real_tools", "training_settings"]
@@ -96,14 +98,14 @@ class Tools:
     Attributes
     ----------
     load_model : callable
-        Folder or name to model: a `Segmenter`, or a `PromptSegmenter`.
+        Folder or name to model: a `Segmenter`, `PromptSegmenter` or `RegionSegmenter`.
     strategy : callable
         Name to strategy.
     score : callable
         ``score(readers by image, model, region_px, seed, cancel)`` gives a pool, in steps.
     predict : callable
-        ``predict(reader, model, box, seed)`` gives the objects whose centroids lie in a box; the
-        model may be `Pointed`.
+        ``predict(reader, model, box, seed)`` gives the objects whose centroids lie in a box, or
+        the areas in it; the model may be `Pointed`.
     train : callable
         ``train(job, cancel)`` leaves a model in the job's folder, and gives what is to be kept of
         how it went, as JSON: ``settings`` and ``curve`` at least; ``from_scratch`` is true where
@@ -212,10 +214,14 @@ def _of_image(what: str, step: Progress) -> Progress:
     return replace(step, message=f"{step.message}: {what}")
 
 
-def _predict(reader: SlideReader, model: Segmenter | Pointed, box: Box, seed: int) -> ObjectTable:
+def _predict(reader: SlideReader, model: Any, box: Box, seed: int) -> ObjectTable:
     """Normalised as the whole image is, so that a region looks as it does in scoring."""
     if isinstance(model, Pointed):
         return model.outline(reader, _predict(reader, model.finder, box, seed))
+    if model.info.family == REGION_FAMILY:
+        from napari_histo.learning.tissue.predicting import predict_areas
+
+        return predict_areas(reader, cast("RegionSegmenter", model), box, seed)
     from napari_histo.core import Proposals, TileGrid
     from napari_histo.ops.channels import ChannelPick
     from napari_histo.pipeline.drawing import draw

@@ -188,7 +188,7 @@ def _name_of(project: LearningProject, number: int) -> str:
 def _predicted(
     reader: SlideReader, model: Any, region: QueriedRegion, how: tuple[Tools, int, str]
 ) -> ObjectTable:
-    """Predictions in a region, marked as QuPath's side marks them."""
+    """Predictions in a region, marked as QuPath's side marks them; areas stay annotations."""
     tools, seed, name = how
     table = tools.predict(reader, model, region.box, seed)
     names, n = table.class_names, len(table)
@@ -199,7 +199,9 @@ def _predicted(
             words[PREDICTED_CLASS] = names[row]
         details[key] = Details(metadata=words, parent_id=region.region_id)
     return table.with_columns(
-        object_type=np.full(n, ObjectType.DETECTION, np.uint8),
+        object_type=np.where(
+            table.object_type == ObjectType.ANNOTATION, ObjectType.ANNOTATION, ObjectType.DETECTION
+        ).astype(np.uint8),
         state=np.full(n, ObjectState.PREDICTED, np.uint8),
         measurements={**table.measurements, ROUND: np.full(n, float(region.round_number))},
         details=details,
