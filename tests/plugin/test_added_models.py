@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QWidget
 
+from napari_histo.core import ClassScheme, ModelInfo
 from napari_histo.models import Addition, add_model
+from napari_histo.models.region.segmenter import (
+    NetShape,
+    TorchRegionSegmenter,
+    save_region_model,
+)
 from napari_histo.plugin.learning.new import NewProjectDialog
 from napari_histo.plugin.segment.dock import SegmentDock
 from napari_histo.testing.segmenter import speckled
@@ -49,3 +55,19 @@ def test_where_a_learning_project_begins(qtbot):
     parent = QWidget()
     qtbot.addWidget(parent)
     assert {"mine", "ours"} <= set(texts(NewProjectDialog(parent, []).model))
+
+
+def test_a_learning_project_may_begin_with_a_model_of_tissues(qtbot, tmp_path):
+    shape, classes = NetShape(3, 2, width=8), ClassScheme.of("Tumor")
+    info = ModelInfo("tissues", "regions", 4.0, channels="rgb", classes=classes)
+    model = TorchRegionSegmenter(shape.build(), shape, info, device="cpu")
+    save_region_model(tmp_path / "lab" / "tissues", model)
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = NewProjectDialog(parent, [])
+    assert dialog.region_px.value() == 256
+    for name, side in (("tissues", 128), ("ours", 256)):
+        dialog.model.setCurrentText(name)
+        dialog.model.activated.emit(dialog.model.currentIndex())
+        assert dialog.wanted()[1].model == name
+        assert dialog.region_px.value() == side

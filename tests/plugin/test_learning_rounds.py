@@ -256,13 +256,21 @@ def has_violet(view):
     return any(250 < c.hue() < 290 and c.saturation() > 30 for c in colours)
 
 
-@pytest.mark.parametrize(("measure", "head"), [("PQ", "PQ"), ("IoU of clicks", "IoU")])
-def test_the_table_names_what_its_figures_are(qtbot, measure, head):
+@pytest.mark.parametrize(
+    ("measure", "head", "things"),
+    [
+        ("PQ", "PQ", "Objects"),
+        ("IoU of clicks", "IoU", "Objects"),
+        ("Dice of areas", "Dice", "Areas"),
+    ],
+)
+def test_the_table_names_what_its_figures_are(qtbot, measure, head, things):
     table = RoundTable()
     qtbot.addWidget(table)
     table.show_rounds(LearningState(overview=Overview(learned=Learned(measure=measure))))
     assert table.horizontalHeaderItem(3).text() == head
     assert measure in table.horizontalHeaderItem(3).toolTip()
+    assert table.horizontalHeaderItem(2).text() == things
 
 
 def test_the_curve_of_rounds_draws_random_regions_only_where_they_were_simulated(qtbot, tmp_path):

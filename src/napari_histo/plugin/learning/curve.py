@@ -166,7 +166,7 @@ class RoundsCurve(_Drawing):
         """Axes, random regions, the band, the rounds, and the next one."""
         frame = _Frame(area.adjusted(_LEFT, _PAD, -2 * _PAD, -_BELOW), self._seen())
         self._draw_axes(painter, area, frame)
-        words = [(f"{self.learned.measure} over objects annotated", _PQ)]
+        words = [(f"{self.learned.measure} over {self.learned.things} annotated", _PQ)]
         painter.setClipRect(area)
         random = self.baseline.points if self.baseline is not None else ()
         if any(n <= frame.last for n, _ in random):
@@ -203,7 +203,7 @@ class RoundsCurve(_Drawing):
             y = frame.at(0, value).y()
             place = QRectF(area.left(), y - 8, _LEFT - 4, 16)
             painter.drawText(place, int(right | middle), f"{value:.2f}")
-        n = f"{frame.last:.0f} objects"
+        n = f"{frame.last:.0f} {self.learned.things}"
         below = QRectF(area.left(), area.bottom() - _BELOW, area.width() - _PAD, _BELOW)
         painter.drawText(below, int(right | middle), n)
         painter.drawText(below.adjusted(_LEFT, 0, 0, 0), int(middle), "0")

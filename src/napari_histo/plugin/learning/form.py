@@ -43,7 +43,7 @@ class LearningForm(PanelForm):
             "Next region", "Show the next region that waits.  Ctrl+Return"
         )
         self.done_button = push_button(
-            "Done", "Every nucleus in this region is right; go on with the next."
+            "Done", "What is in this region is right; go on with the next."
         )
         self.skip_button = push_button("Skip", "This region is not worth it; go on with the next.")
         self.choice = ChoicePanel()
@@ -209,6 +209,11 @@ def time_left(seconds: float) -> str:
 
 def _advice(state: LearningState) -> str:
     if not state.can_train:
+        if state.project is not None and state.project.facts.start.of_areas:
+            return (
+                "Double-click a region, or press Next region. Mend its areas in the Annotate "
+                "panel, paint Ignore* where there is no tissue of interest, then press Done."
+            )
         return (
             "Double-click a region, or press Next region. Mend its outlines in the Annotate "
             "panel until every nucleus is right, then press Done."

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_histo.learning.project.facts import Settings
 from napari_histo.learning.project.groups import by_folder, grouped
 from napari_histo.learning.project.making import NewImage, NewProject
+from napari_histo.learning.project.starting import usual_region_px
 from napari_histo.plugin.learning.choice import number_box
 from napari_histo.plugin.parts import combo, form_grid, row, show_choices, small_label
 from napari_histo.plugin.threads import Mailbox
@@ -74,8 +75,9 @@ class NewProjectDialog(QDialog):
         self._reading = Lane(Mailbox(self).post, "learn-new")
         add.clicked.connect(self._add)
         remove.clicked.connect(self._remove)
-        self.model = combo("The model to begin with.")
+        self.model = combo("The model to begin with: of nuclei or cells, or of tissues.")
         self._fill_models()
+        self.model.activated.connect(self._propose_side)
         self.patients = combo(
             "Slides of one patient teach or judge together. A table has the columns image and "
             "group, and perhaps split (train or validation) and stratum."
@@ -167,10 +169,14 @@ class NewProjectDialog(QDialog):
         return [item.data(Qt.ItemDataRole.UserRole) for item in items if item is not None]
 
     def _fill_models(self) -> None:
-        from napari_histo.models import is_available, list_models
+        from napari_histo.models import is_available, list_models, list_region_models
 
-        usable = [m for m in list_models() if is_available(m.name)]
+        usable = [m for m in [*list_models(), *list_region_models()] if is_available(m.name)]
         show_choices(self.model, [(m.name, m.name) for m in usable])
+
+    def _propose_side(self) -> None:
+        """Of the regions, as is usual for the model."""
+        self.region_px.setValue(usual_region_px(self.model.currentData()))
 
     def _browse(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Folder of the project")

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_histo.learning.progress.forecast import Forecast
+from napari_histo.learning.rounds.promotion import things_of
 from napari_histo.plugin.learning.changes import COLOURS
 from napari_histo.plugin.learning.curve import CurveView, RoundsCurve
 from napari_histo.plugin.parts import combo, row, show_choices, small_label
@@ -26,7 +27,7 @@ from napari_histo.session.learning.state import LearningState, RoundRow, Task
 __all__ = ["ComparePanel", "CurvesPanel", "RoundTable"]
 
 _COLUMNS = ("Round", "Regions", "Objects", "PQ", "Outcome")
-_QUALITY = 3
+_THINGS, _QUALITY = 2, 3
 #: Height of a line, and of how many the table shows at most.
 _LINE_PX, _LINES = 22, 4
 
@@ -193,6 +194,9 @@ class RoundTable(QTableWidget):
         assert head is not None
         head.setText(measure.split()[0])  # the column is narrow
         head.setToolTip(f"{measure} of the round's model, on the regions that judge.")
+        things = self.horizontalHeaderItem(_THINGS)
+        assert things is not None
+        things.setText(things_of(measure).capitalize())
 
 
 def _cells(found: RoundRow) -> tuple[str, ...]:
