@@ -133,7 +133,9 @@ def test_json_says_it_all(made, tmp_path):
     assert [row["rank"] for row in asked["regions"]] == list(range(1, 12))
     annotate(LearningProject(tmp_path / "project"))
     assert len(json.loads(made("collect", "--json", "--annotator", "Ada").out)["regions"]) == 11
-    assert json.loads(made("train", "--json", "--steps", "5").out)["settings"] == {"steps": 5}
+    asked = ("--steps", "5", "--replay-share", "0.67", "--distillation", "2")
+    settings = json.loads(made("train", "--json", *asked).out)["settings"]
+    assert settings == {"steps": 5, "replay_share": 0.67, "distillation": 2}
     assert json.loads(made("evaluate", "--json").out)["promoted"] is True
     status = json.loads(made("status", "--json").out)
     assert (status["current"], status["next"], len(status["rounds"])) == (1, "query", 1)

@@ -193,6 +193,20 @@ def train_command(
     replay: Annotated[
         bool, typer.Option(help="Go over what earlier rounds taught, so that it is not forgotten.")
     ] = True,
+    replay_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.99,
+            help="Share of what it looks at that earlier rounds taught; usual is 0.5.",
+        ),
+    ] = None,
+    distillation: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="How much the answers of the model in use count there; usual is 0.2."
+        ),
+    ] = None,
     compose: Annotated[
         float | None,
         typer.Option(
@@ -212,7 +226,13 @@ def train_command(
     from napari_histo.learning.rounds.steps import TrainWish, train
     from napari_histo.learning.rounds.tools import training_settings
 
-    settings = training_settings(steps=steps, rate=rate, compose=compose)
+    settings = training_settings(
+        steps=steps,
+        rate=rate,
+        replay_share=replay_share,
+        distillation=distillation,
+        compose=compose,
+    )
     wish = TrainWish(settings, seed, replay, anew)
     there = LearningProject(project)
     found = _run(
