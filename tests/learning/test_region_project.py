@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from napari_histo.cli._app import app
-from napari_histo.core import Box, ClassScheme, ModelInfo, ObjectState, ObjectTable
+from napari_histo.core import Box, ClassScheme, ModelInfo, ObjectState, ObjectTable, ObjectType
 from napari_histo.core.round_regions import REGION_CLASSES, region_rows
 from napari_histo.errors import LearningError
 from napari_histo.learning.project.folder import LearningProject
@@ -23,9 +23,12 @@ from napari_histo.models.region.segmenter import (
     TorchRegionSegmenter,
     save_region_model,
 )
+from napari_histo.store import save_objects
 from napari_histo.store.geojson import read_geojson, write_geojson
 from support.learning import drive
-from support.regions import patches
+from support.regions import painted, patches
+
+PAINTED = ClassScheme.of("Ignore*", "Stroma", "Tumor")
 
 
 @pytest.fixture
@@ -88,8 +91,24 @@ def test_a_done_region_without_any_area_is_told(tmp_path, image, model):
         outline, classes=ClassScheme.of("Tumor"), class_id=[0], state=ObjectState.DRAWN
     )
     write_geojson(path, ObjectTable.concat([regions, drawn]))
+    with pytest.raises(LearningError, match="holds an area with a class"):
+        collect(project)  # it is a detection, as nuclei are
+    kind = np.full(1, ObjectType.ANNOTATION, np.uint8)
+    write_geojson(path, ObjectTable.concat([regions, drawn.with_columns(object_type=kind)]))
     found = collect(project)
     assert sorted(row["objects"] for row in found.label_rows) == [0, 1]
     empty, alone = list_labels(found.path / "labels")["remarks"]
     assert "holds no area with a class" in empty
     assert "is painted as 'Tumor'" in alone
+
+
+def test_a_project_may_begin_with_painted_areas(tmp_path, image, model):
+    (tmp_path / "areas").mkdir()
+    reader, truth = patches(128)
+    save_objects(tmp_path / "areas" / "slide.parquet", painted(reader, truth, PAINTED).areas)
+    words = ("--pixel-size", 4, "--validation", 0, "--labels", tmp_path / "areas")
+    done = init(tmp_path, image, model, *words)
+    assert done.exit_code == 0, done.output
+    (kept,) = LearningProject(tmp_path / "p").start_labels("train")
+    assert set(kept.labels.objects.class_names) == {"Ignore*", "Stroma", "Tumor"}
+    assert kept.labels.objects.areas_px.sum() == 128 * 128

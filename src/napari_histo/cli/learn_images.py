@@ -147,7 +147,9 @@ def _labelled(image: NewImage, path: Path, of_areas: bool) -> list[tuple[str, La
     return [
         (
             str(e.query.region_id),
-            labelled_areas(e, entry.entry_id) if of_areas else e.labelled(entry.entry_id),
+            labelled_areas(e, entry.entry_id, any_type=True)
+            if of_areas
+            else e.labelled(entry.entry_id),
         )
         for e in examples
     ]

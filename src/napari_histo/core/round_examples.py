@@ -68,10 +68,14 @@ def overlapping(one: ObjectTable, other: ObjectTable) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Rows of a table by what they are; each ascending."""
+    """Rows of a table by what they are; each ascending.
+
+    Areas of a class ``Ignore*`` are told by annotations; other such areas are `unheard`.
+    """
 
     objects: Rows
     ignored: Rows
+    unheard: Rows
     points: Rows
 
     @classmethod
@@ -88,6 +92,7 @@ class _Rows:
         return cls(
             objects=np.flatnonzero(fit & ~ignored & (table.state != ObjectState.REJECTED)),
             ignored=np.flatnonzero(fit & ignored & annotated),
+            unheard=np.flatnonzero(fit & ignored & ~annotated),
             points=np.flatnonzero(points & ~ignored),
         )
 
@@ -112,7 +117,10 @@ def _collect(table: ObjectTable, rows: _Rows, query: QueriedRegion) -> Collected
         origin=origin,
         ignored=ignored,
         areas=areas,
-        painted=_painted(table, np.concatenate([meeting, hidden])),
+        painted=_painted(
+            table,
+            np.concatenate([meeting, hidden, _meeting(table, rows.unheard, query.outline)]),
+        ),
         n_removed=max(0, query.n_predictions - n_left),
         n_loose_points=n_loose,
     )

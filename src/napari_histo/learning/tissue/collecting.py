@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Contours, ObjectState, ObjectTable
+from napari_histo.core import Contours, ObjectState, ObjectTable, ObjectType
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.rounds import CollectedRegion
 from napari_histo.errors import LearningError
@@ -20,7 +20,9 @@ __all__ = ["check_areas", "labelled_areas", "origins_of"]
 _BY_HAND = (ObjectState.DRAWN, ObjectState.EDITED)
 
 
-def labelled_areas(example: CollectedRegion, image: str) -> LabelledRegion:
+def labelled_areas(
+    example: CollectedRegion, image: str, *, any_type: bool = False
+) -> LabelledRegion:
     """Areas of a done region, cut at its outline.
 
     What a person painted replaces what was predicted beneath it; a prediction that was left counts
@@ -32,16 +34,22 @@ def labelled_areas(example: CollectedRegion, image: str) -> LabelledRegion:
     example : CollectedRegion
     image : str
         Id of the image in the learning project.
+    any_type : bool
+        True to take detections for areas too, as files of labels hold them; else annotations
+        alone, for a QuPath project may hold nuclei with classes beside them.
     """
     import shapely
 
     query = example.query
     box = query.box
+    table = speaking(example.painted)
+    if not any_type:
+        table = table.select(table.object_type == ObjectType.ANNOTATION)
     corners = shapely.box(box.x, box.y, box.right, box.bottom) - query.outline
     return LabelledRegion(
         image=image,
         region=box,
-        objects=_cut(speaking(example.painted), query.outline),
+        objects=_cut(table, query.outline),
         ignored=Contours.from_shapely(_polygons(corners)),
         annotator=query.annotator,
         round=query.round_number,
