@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
+from napari_histo.learning.rounds.families import composes
+from napari_histo.learning.rounds.folder import Stage
 from napari_histo.learning.rounds.options import RoundOptions
+from napari_histo.plugin.learning.options import OptionsPanel
+from napari_histo.session.learning.state import LearningState, Overview
 from support.learning import annotate, make_encoder, make_project
 
 pytestmark = pytest.mark.gui
@@ -93,3 +100,28 @@ def test_another_time_they_are_as_they_were_and_can_be_seen(make_panel, tmp_path
     assert options.merging.currentText() == "Who agrees with others counts more"
     assert options.composed.text() == "20 %"
     assert options.composed.isVisible()
+
+
+@pytest.mark.parametrize(
+    ("family", "can_compose", "shown"),
+    [("", True, (True, True)), ("", False, (True, False)), ("regions", False, (False, False))],
+)
+def test_only_what_a_model_goes_by_is_offered(qtbot, tmp_path, family, can_compose, shown):
+    project = make_project(tmp_path)
+    start = replace(project.facts.start, family=family)
+    of = SimpleNamespace(path=project.path, facts=replace(project.facts, start=start))
+    options = OptionsPanel()
+    qtbot.addWidget(options)
+    seen = Overview(1, Stage.QUERIED, composes=can_compose)
+    options.render_state(LearningState(project=of, overview=seen))
+    options.fold.open(True)
+    parts = (options.merging, options.composed)
+    assert tuple(part.isVisibleTo(options) for part in parts) == shown
+    assert options.isHidden() is not any(shown), "an empty fold is not shown"
+
+
+@pytest.mark.parametrize(
+    ("model", "can"), [("he-nuclei", True), ("classical", True), ("click", False), ("gone", False)]
+)
+def test_artificial_patches_are_of_stardist_models(model, can):
+    assert composes(model) is can

@@ -27,11 +27,11 @@ class Panel:
         self.form, self.session = self.dock.form, self.dock.controller
         self.state = self.session.state
 
-    def until(self, done, timeout=20_000):
+    def until(self, done, timeout=60_000):
         self.qtbot.waitUntil(lambda: bool(done()), timeout=timeout)
         settle(20)
 
-    def idle(self, timeout=20_000):
+    def idle(self, timeout=60_000):
         self.until(lambda: self.state.task is Task.NONE, timeout)
         assert not self.state.error, self.state.error
         settle(20)

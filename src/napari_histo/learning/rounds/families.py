@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from napari_histo.core import CancelToken, Progress, PromptSegmenter, Segmenter
 from napari_histo.core.regions import RegionSegmenter
+from napari_histo.errors import ModelError
 from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY
 from napari_histo.learning.click.params import CLICK_FAMILY, ClickTraining
 from napari_histo.learning.course.params import CourseParams
@@ -18,7 +19,14 @@ from napari_histo.learning.training import Example, Preflight, StarDistTraining,
 if TYPE_CHECKING:
     from napari_histo.learning.rounds.tools import Score, TrainJob
 
-__all__ = ["ahead_of_job", "evaluate_regions", "load_any", "train_job", "training_settings"]
+__all__ = [
+    "ahead_of_job",
+    "composes",
+    "evaluate_regions",
+    "load_any",
+    "train_job",
+    "training_settings",
+]
 
 #: Of fewer steps, measuring how long they take would take a good part of the time itself.
 _LEAST_STEPS = 40
@@ -99,6 +107,20 @@ def evaluate_regions(
     if model.info.family == CLICK_FAMILY:
         return evaluate_clicks(cast("PromptSegmenter", model), examples, cancel=cancel)
     return evaluate_model(cast("Segmenter", model), examples, cancel=cancel)
+
+
+def composes(model: str) -> bool:
+    """Whether training from a model, by name or folder, can add artificial patches.
+
+    False where it cannot be read, for then it cannot be trained either.
+    """
+    from napari_histo.models.registry import get_info
+
+    try:
+        family = get_info(model).family
+    except ModelError:
+        return False
+    return family not in (CLICK_FAMILY, CELLPOSE_FAMILY, REGION_FAMILY)
 
 
 def training_settings(**given: Any) -> dict[str, Any]:

@@ -209,7 +209,7 @@ def time_left(seconds: float) -> str:
 
 def _advice(state: LearningState) -> str:
     if not state.can_train:
-        if state.project is not None and state.project.facts.start.of_areas:
+        if state.of_areas:
             return (
                 "Double-click a region, or press Next region. Mend its areas in the Annotate "
                 "panel, paint Ignore* where there is no tissue of interest, then press Done."

@@ -78,13 +78,14 @@ class OptionsPanel(QWidget):
         """Show a state."""
         stage, options = state.overview.stage, state.options
         begins = stage in (Stage.EMPTY, Stage.DECIDED) and not state.overview.lacks_files
-        self.setVisible(state.project is not None and (begins or state.is_annotating))
+        # Of areas that several people painted, the first one's count.
+        has = (not state.of_areas, state.overview.composes)
+        wanted = [state.is_annotating and one for one in has]
+        self.setVisible(state.project is not None and (begins or any(wanted)))
         self.setEnabled(not state.task)
         self._show_encoder(state.encoder, begins=begins)
-        finds = state.project is not None and not state.project.facts.start.family
-        people, artificial = self._learning
-        people.setVisible(state.is_annotating)
-        artificial.setVisible(state.is_annotating and finds)
+        for line, is_wanted in zip(self._learning, wanted, strict=True):
+            line.setVisible(is_wanted)
         with QSignalBlocker(self.merging), QSignalBlocker(self.composed):
             self.merging.setCurrentIndex(self.merging.findData(options.merging))
             self.composed.setValue(round(100 * options.compose))

@@ -14,6 +14,7 @@ from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.progress.baseline import find_baseline
 from napari_histo.learning.progress.points import learned
 from napari_histo.learning.project.folder import LearningProject
+from napari_histo.learning.rounds.families import composes
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
 from napari_histo.learning.rounds.work import queried_regions, work_file
 from napari_histo.learning.training import CurvePoint
@@ -57,6 +58,7 @@ def overview(project: LearningProject) -> Overview:
         lacks,
         learned(project),
         find_baseline(project.path),
+        composes(project.model(0)),
     )
 
 

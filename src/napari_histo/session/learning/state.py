@@ -193,6 +193,8 @@ class Overview:
         Quality over the objects annotated.
     baseline : Baseline or None
         What random regions gave in a simulation, where there is one.
+    composes : bool
+        True where artificial patches can be added to a training.
     """
 
     number: int = 0
@@ -204,6 +206,7 @@ class Overview:
     lacks_files: bool = False
     learned: Learned = field(default_factory=Learned)
     baseline: Baseline | None = None
+    composes: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,6 +272,11 @@ class LearningState:
     def regions(self) -> tuple[RegionRow, ...]:
         """Of the round that is shown."""
         return self.overview.regions
+
+    @property
+    def of_areas(self) -> bool:
+        """True where areas of tissue are painted, and no objects outlined."""
+        return self.project is not None and self.project.facts.start.of_areas
 
     @property
     def chosen_row(self) -> RegionRow | None:
