@@ -35,7 +35,7 @@ from napari_histo.learning.tissue.growing import grown
 from napari_histo.learning.tissue.params import RegionTuning
 from napari_histo.learning.tissue.patches import UNKNOWN
 from napari_histo.learning.tissue.predicting import predict_areas
-from napari_histo.learning.tissue.tuner import tuning_loss
+from napari_histo.learning.tissue.tuner import RegionTuner, tuning_loss
 from napari_histo.learning.tissue.tuning import tune_regions
 from napari_histo.learning.training import Example
 from napari_histo.models.region.segmenter import (
@@ -271,6 +271,39 @@ def test_the_parents_voice_is_heard_where_nobody_painted():
     assert float(both - alone) == pytest.approx(0.2 * np.log(2), rel=1e-5)
     nothing = torch.full_like(labels, UNKNOWN)
     assert float(tuning_loss(logits, nothing, None, 0.2)) == 0
+
+
+def test_a_batch_in_parts_weighs_as_the_whole():
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 3, 8, 8, generator=rng)
+    labels = torch.randint(-1, 3, (4, 8, 8), generator=rng)
+    labels[0] = UNKNOWN
+    heard = torch.randn(4, 2, 8, 8, generator=rng).softmax(1)
+    totals = int((labels != UNKNOWN).sum()), int((labels == UNKNOWN).sum())
+    parts = [
+        tuning_loss(logits[i : i + 1], labels[i : i + 1], heard[i : i + 1], 0.2, totals)
+        for i in range(4)
+    ]
+    assert float(sum(parts)) == pytest.approx(float(tuning_loss(logits, labels, heard, 0.2)))
+
+
+def test_with_less_memory_it_goes_on_in_parts(tmp_path, monkeypatch):
+    """Half as many patches at once, and it says so."""
+    whole, sizes = RegionTuner._loss, []
+
+    def tight(self, images, *rest):
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return whole(self, images, *rest)
+
+    monkeypatch.setattr(RegionTuner, "_loss", tight)
+    params = replace(TUNING, steps=2, batch=4)
+    parent = saved(tmp_path / "parent")
+    steps = list(tune_regions(parent, [region()], [], tmp_path / "m", params))
+    assert any("Memory ran out" in step.message for step in steps)
+    assert sizes[:3] == [4, 2, 1]
+    assert load_region_model(tmp_path / "m").info.classes.names == ("Stroma", "Tumor")
 
 
 def weights(folder):

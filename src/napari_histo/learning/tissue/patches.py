@@ -43,6 +43,14 @@ class Batch:
     images: Tensor
     labels: Tensor
 
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: str) -> Batch:
+        """On another device."""
+        images = self.images.to(device, memory_format=torch.channels_last)
+        return Batch(images, self.labels.to(device))
+
 
 class PatchSource:
     """Patches at random places of sheets.

@@ -37,11 +37,12 @@ def learn(state: State, batch: Batch, steps: int, device: str) -> None:
     state.net.train()
     for group in state.optimiser.param_groups:
         group["lr"] = _rate(state.step / steps)
-    images = batch.images.to(device, memory_format=torch.channels_last)
+    batch = batch.to(device)
     # A sum over known pixels, as a batch may hold none.
-    labels = batch.labels.to(device)
-    loss = F.cross_entropy(state.net(images), labels, ignore_index=UNKNOWN, reduction="sum")
-    loss = loss / (labels != UNKNOWN).sum().clamp(min=1)
+    loss = F.cross_entropy(
+        state.net(batch.images), batch.labels, ignore_index=UNKNOWN, reduction="sum"
+    )
+    loss = loss / (batch.labels != UNKNOWN).sum().clamp(min=1)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimiser.step()

@@ -114,6 +114,7 @@ class RegionRun(Course[RegionNet, Batch, RegionTuning]):
             device=self.device,
             distillation=params.distillation,
             steps=params.steps,
+            tell=self.messages.append,
         )
         self._n_judged = 0
 
