@@ -194,6 +194,9 @@ def test_a_project_is_made_of_slides(panel, qtbot, tmp_path):
     ok = dialog.buttons.button(dialog.buttons.StandardButton.Ok)
     assert not ok.isEnabled()
     dialog.add_slides(paths)
+    dialog.folder.setText(str(paths[0].parent))
+    assert not ok.isEnabled()
+    assert "is not empty" in dialog.hint.text(), "told before what was chosen is lost"
     dialog.folder.setText(str(tmp_path / "made"))
     dialog.model.setCurrentIndex(dialog.model.findData("classical"))
     dialog.regions.setValue(3)

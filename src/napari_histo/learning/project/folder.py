@@ -59,8 +59,8 @@ class LearningProject:
         if not (self.path / "project.json").is_file():
             what = "is no learning project" if self.path.is_dir() else "does not exist"
             raise LearningError(
-                f"{self.path} {what}: there is no project.json. Make a project with "
-                "'napari-histo learn init', or check the path."
+                f"{self.path} {what}: there is no project.json. Check the path, or make "
+                "a project: with New… in napari, or with 'napari-histo learn init'."
             )
         words = read_json(self.path / "project.json")
         self.facts = ProjectFacts.from_dict(words, self.path / "project.json")

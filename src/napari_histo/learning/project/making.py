@@ -27,7 +27,7 @@ from napari_histo.learning.rounds.files import FORMAT_VERSION, write_json
 from napari_histo.learning.rounds.labels import KeptRegion, write_labels
 from napari_histo.store.write import atomic_path, make_folder
 
-__all__ = ["NewImage", "NewProject", "add_images", "create_project"]
+__all__ = ["NewImage", "NewProject", "add_images", "check_new", "create_project"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def create_project(
     ImageError, ModelError, WriteError
     """
     folder = Path(path)
-    _check_empty(folder)
+    check_new(folder)
     images = _with_splits(
         _images(folder, wanted.images, info_of or _info_of),
         [image.split for image in wanted.images],
@@ -222,7 +222,8 @@ def add_images(
     return LearningProject(project.path)
 
 
-def _check_empty(folder: Path) -> None:
+def check_new(folder: Path) -> None:
+    """Raise LearningError where a folder holds something, so that no project is made in it."""
     if (folder / "project.json").exists():
         raise LearningError(
             f"{folder} is a learning project already. Go on with it, or choose another folder."

@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_histo.errors import LearningError
 from napari_histo.learning.project.facts import Settings
 from napari_histo.learning.project.groups import by_folder, grouped
-from napari_histo.learning.project.making import NewImage, NewProject
+from napari_histo.learning.project.making import NewImage, NewProject, check_new
 from napari_histo.learning.project.starting import usual_region_px
 from napari_histo.plugin.learning.choice import number_box
 from napari_histo.plugin.parts import combo, form_grid, row, show_choices, small_label
@@ -88,6 +89,7 @@ class NewProjectDialog(QDialog):
         self._told = ""
         self.regions = number_box(1, 200, Settings().regions, "To annotate in a round.")
         self.region_px = number_box(32, 2048, Settings().region_px, "Side, in px of the model.")
+        self.region_px.setSuffix(" px")
         self.hint = small_label()
         self.buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
@@ -209,14 +211,22 @@ class NewProjectDialog(QDialog):
             self.images.takeItem(self.images.row(item))
         self._render()
 
+    def _unfit(self) -> str:
+        """Why no project can be made in the folder that was typed, so far."""
+        try:
+            check_new(Path(self.folder.text().strip()).expanduser())
+        except (LearningError, OSError, RuntimeError) as error:
+            return str(error)
+        return ""
+
     def _render(self) -> None:
-        n = self.images.count()
+        n, is_named = self.images.count(), bool(self.folder.text().strip())
+        unfit = self._unfit() if is_named else ""
         ok = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
         if ok is not None:
-            ok.setEnabled(n > 0 and bool(self.folder.text().strip()))
+            ok.setEnabled(n > 0 and is_named and not unfit)
         few = f" {n} slides are few: too little to judge a model by." if 0 < n < _FEW else ""
         says = "" if self.table is None else f" {self.table.name} says which slides are whose."
         there = "" if self.qupath is None else " Rounds go into the QuPath project too."
-        self.hint.setText(
-            " ".join(part for part in (self._told, _HINT + says + few + there) if part)
-        )
+        usual = _HINT + says + few + there
+        self.hint.setText(" ".join(part for part in (self._told, unfit or usual) if part))
