@@ -20,6 +20,7 @@ from napari_histo.learning.rounds.work import work_file
 from napari_histo.store.geojson import read_geojson, write_geojson
 from support.learning import FAKES
 from support.learning_qupath import ByExchange, ByQuPath
+from support.regions import random_model
 
 DONE, SKIPPED = "Region: done", "Region: skipped"
 
@@ -193,3 +194,34 @@ def test_objects_of_a_person_come_first(by_exchange, learn, tmp_path):
     said = learn("query", "--strategy", "random").out
     assert "16 new regions with 47 outlines" in said
     assert "1 outlines were left out" in said
+
+
+def test_tissue_painted_there_teaches_a_model_of_tissues(in_qupath, learn, tmp_path, monkeypatch):
+    from napari_histo.cli import learn_steps
+    from napari_histo.learning.rounds.tools import real_tools
+
+    monkeypatch.setattr(learn_steps, "tools_for", lambda *_: real_tools("cpu"))
+    model = random_model(tmp_path / "tissues", ("Stroma",), 0.5)
+    small = ("--region-px", "32", "--regions", "2", "--validation-regions", "2")
+    learn("init", in_qupath.project, "--model", model, "--pixel-size", "0.5", *small)
+    learn("query", "--strategy", "random")
+    project = LearningProject(tmp_path / "learning")
+    rows = project.round(1).query["regions"]
+    for row in rows:
+        in_qupath.open(project.facts.image(row["image"]).name)
+        in_qupath.mark(UUID(row["id"]), DONE)
+        for place, name in ((2, "Tumor"), (16, "Ignore*")):
+            known = in_qupath.ids()
+            in_qupath.draw(row["box"][0] + place, row["box"][1] + 4)
+            (new,) = in_qupath.ids() - known
+            in_qupath.mark(new, name)
+        in_qupath.save()
+    learn("collect")
+    for kept in project.round(1).labels():
+        areas = dict(
+            zip(kept.labels.objects.class_names, kept.labels.objects.areas_px, strict=True)
+        )
+        assert areas["Tumor"] == areas["Ignore*"] == 81
+    learn("train", "--steps", "2")
+    learn("evaluate")
+    assert json.loads((project.round(1).path / "decision.json").read_text())["n_objects"] >= 4

@@ -53,7 +53,7 @@ class ByExchange:
 
     def mark(self, key: UUID, name: str) -> None:
         """Give an object a class."""
-        classes = self.table.classes.union(REGION_CLASSES)
+        classes = self.table.classes.union(REGION_CLASSES).union(ClassScheme.of(name))
         class_id = self.table.class_id.copy()
         class_id[self.table.rows_of([key])] = classes.names.index(name)
         self.there.tables[self.key] = self.table.with_columns(classes=classes, class_id=class_id)

@@ -101,3 +101,21 @@ class ByColour:
         number = (green > 0.25).astype(int) + (green > 0.75)
         wrong = (1 - self.sure) / 2
         return np.where(np.eye(3)[number] > 0, self.sure, wrong).astype(np.float32)
+
+
+def random_model(folder, classes=("Stroma", "Tumor"), pixel_um=4.0):
+    """A folder with a small region model of random weights."""
+    import torch
+
+    from napari_histo.models.region.segmenter import (
+        NetShape,
+        TorchRegionSegmenter,
+        save_region_model,
+    )
+
+    torch.manual_seed(0)
+    shape = NetShape(3, len(classes) + 1, width=8)
+    scheme = ClassScheme.of(*classes)
+    info = ModelInfo("m", "regions", pixel_um, channels="rgb", classes=scheme)
+    save_region_model(folder, TorchRegionSegmenter(shape.build(), shape, info, device="cpu"))
+    return folder
