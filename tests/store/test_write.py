@@ -12,7 +12,7 @@ import pytest
 from napari_histo.core import Contours, ObjectTable
 from napari_histo.errors import WriteError
 from napari_histo.store import FORMATS, atomic_path, check_output, save_objects
-from napari_histo.store.write import make_folder
+from napari_histo.store.write import check_writable, make_folder
 from support.disks import mounted, needs_root_on_linux
 
 SUFFIXES = [suffixes[0] for suffixes in FORMATS.values()] + [".geojson.gz"]
@@ -53,7 +53,7 @@ def test_file_appears_when_the_block_ends(tmp_path):
 @pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
 def test_any_error_leaves_the_old_one(tmp_path, error, folder):
     target = tmp_path / "out"
-    old = target / "old" if folder else target
+    old = target / "card.json" if folder else target
     old.parent.mkdir(exist_ok=True)
     old.write_text("old")
     before = everything(tmp_path)
@@ -68,7 +68,28 @@ def test_folder_is_replaced_as_a_whole(tmp_path):
     for name in ("first", "second"):
         with atomic_path(target, folder=True) as work:
             (work / name).mkdir()
-    assert everything(tmp_path) == ["out.ome.zarr", "out.ome.zarr/second"]
+            (work / "zarr.json").touch()
+    names = ["out.ome.zarr", "out.ome.zarr/second", "out.ome.zarr/zarr.json"]
+    assert everything(tmp_path) == names
+
+
+def test_a_folder_of_other_files_is_never_replaced(tmp_path):
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    (slides / "S21-104.svs").write_text("a year of work")
+    told = "a folder with other files in it stands there.*choose a new folder"
+    with pytest.raises(WriteError, match=told):
+        check_writable(slides, folder=True)
+    with pytest.raises(WriteError, match=told), atomic_path(slides, folder=True):
+        pass
+    assert everything(tmp_path) == ["slides", "slides/S21-104.svs"]
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "model").mkdir()
+    with atomic_path(tmp_path / "model", folder=True) as work:
+        (work / "new").touch()
+    assert everything(tmp_path) == ["model", "model/new"]
 
 
 def test_link_is_followed(tmp_path):

@@ -135,6 +135,7 @@ def _train(job, cancel):
     share = float(np.clip(before + 0.2 * (2 * worth - 1), 0, 1))
     with atomic_path(job.folder, folder=True) as work:
         (work / "share.txt").write_text(f"{share:.3f}")
+        (work / "card.json").write_text("{}")  # as every model's folder has, so it may be replaced
     return {"settings": dict(job.settings), "curve": [{"step": 3, "loss": 1 - share}]}
 
 

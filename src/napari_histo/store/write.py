@@ -25,10 +25,15 @@ _REMEDIES = {
     "file where another program has it open",
     errno.EPERM: "the system does not permit it; choose a folder that you may write to",
     errno.EEXIST: "a file of that name stands there; choose another name",
+    errno.ENOTEMPTY: "a folder with other files in it stands there; choose a new folder",
     errno.ENOENT: "its folder does not exist; create it or choose another",
     errno.ENOTDIR: "a part of its path is a file, not a folder; choose another folder",
     errno.EIO: "the disk reported a fault; choose another disk and check this one",
 }
+
+#: What lies at the top of the folders that are written here: models, classifiers, zarr stores.
+_CARDS = ("card.json", "config.json", "classifier.json", "added.json")
+_MADE_HERE = (*_CARDS, "zarr.json", ".zgroup", ".zattrs")
 
 
 @contextmanager
@@ -42,7 +47,9 @@ def atomic_path(target: Path | str, *, folder: bool = False) -> Iterator[Path]:
     Parameters
     ----------
     target : path
-        File (or folder) to make; one that exists is replaced. A symbolic link is followed.
+        File (or folder) to make; one that exists is replaced, but a folder only where it is empty,
+        a model, a classifier or a zarr store: a person who names the folder of their slides must
+        not lose them. A symbolic link is followed.
     folder : bool
         True to get an empty folder instead of a path for a file. An existing folder is first moved
         aside, so that for an instant no folder stands at `target`.
@@ -51,7 +58,7 @@ def atomic_path(target: Path | str, *, folder: bool = False) -> Iterator[Path]:
     ------
     WriteError
         For every OSError that concerns the output: no space, no permission, a read-only disk, a
-        missing folder. An OSError about another file passes unchanged.
+        missing folder, a folder of other files. An OSError about another file passes unchanged.
     """
     final = Path(os.path.realpath(target))
     try:
@@ -115,6 +122,8 @@ def _reserve(final: Path, folder: bool) -> Path:
     if final.exists() and final.is_dir() != folder:
         kind = "folder" if final.is_dir() else "file"
         raise OSError(errno.EISDIR, f"a {kind} of that name stands there; choose another name")
+    if folder and final.is_dir() and not _may_be_replaced(final):
+        raise OSError(errno.ENOTEMPTY, "a folder with other files in it stands there")
     prefix, suffix = f".{final.name.split('.')[0]}-", f".part{''.join(final.suffixes[-2:])}"
     if folder:
         work = Path(tempfile.mkdtemp(suffix, prefix, final.parent))
@@ -124,6 +133,11 @@ def _reserve(final: Path, folder: bool) -> Path:
     os.close(handle)
     Path(name).chmod(0o666 & ~_umask())
     return Path(name)
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    return not names or not names.isdisjoint(_MADE_HERE)
 
 
 def _umask() -> int:
