@@ -82,7 +82,16 @@ def test_unknown_formats_list_what_is_allowed(tmp_path):
     with pytest.raises(WriteError, match=r"format 'shapefile' is not known.*geojson"):
         save_objects(tmp_path / "a.geojson", nuclei(1), format="shapefile")
     with pytest.raises(ObjectsFileError, match=r"'a\.csv' is not known.*\.geojson"):
-        load_objects(tmp_path / "a.csv")
+        load_objects(_touched(tmp_path / "a.csv"))
+    with pytest.raises(ObjectsFileError, match=r"slide\.svs.*wanted here, not an image.*\.geojson"):
+        load_objects(_touched(tmp_path / "slide.svs"))
+    with pytest.raises(ObjectsFileError, match=r"it is a folder\. Give a file.*\.geojson"):
+        load_objects(tmp_path)
+
+
+def _touched(path):
+    path.touch()
+    return path
 
 
 @pytest.mark.parametrize("name", ["a.geojson", "a.parquet", "a.tif", "a.ome.zarr", "a.png"])

@@ -101,12 +101,10 @@ def load_objects(path: Path | str) -> ObjectTable:
         The file is missing, damaged, or of an unknown format.
     """
     kind = format_of(path) or _READ_ONLY.get(Path(path).suffix.lower())
-    if kind is None:
-        raise ObjectsFileError(
-            f"Cannot read {path}: the ending of {Path(path).name!r} is not known. {_allowed()}"
-        )
     if not Path(path).exists():
         raise ObjectsFileError(f"Cannot read {path}: there is no such file. Check the path.")
+    if kind is None:
+        raise ObjectsFileError(f"Cannot read {path}: {_no_objects(Path(path))} {_allowed()}")
     if kind == "geojson":
         return read_geojson(path)
     if kind == "parquet":
@@ -134,6 +132,15 @@ def read_labels(path: Path | str) -> NDArray[np.integer]:
             "background and a number for each object."
         ) from error
     return labels
+
+
+def _no_objects(path: Path) -> str:
+    if path.is_dir():
+        return "it is a folder. Give a file of objects (outlines or labels)."
+    return (
+        f"the ending of {path.name!r} is not known. Objects (outlines or labels) are wanted here, "
+        "not an image."
+    )
 
 
 def _allowed() -> str:
