@@ -56,6 +56,11 @@ def test_train_then_predict(files, tmp_path):
         pytest.param(("-a", "a.geojson", "-a", "b.geojson"), "2 annotations for 1", id="too-many"),
         pytest.param(("-a", "."), "no annotations of one.tif", id="none-beside"),
         pytest.param(("-a", "areas", "--classes", "A,A"), "each once", id="twice"),
+        pytest.param(
+            ("-a", "areas", "--classes", "Tumour,Stroma"),
+            "no area has the class Tumour. Painted are: Ignore*, Stroma, Tumor.",
+            id="slip",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told(files, tmp_path, monkeypatch, words, told):
@@ -69,4 +74,12 @@ def test_a_folder_without_a_model_is_told(files, tmp_path):
     image, _, _ = files
     answer = run("predict", image, "--model", tmp_path, "-o", tmp_path / "a.geojson")
     assert answer.exit_code == 1
+    assert "holds no region model" in str(answer.exception)
     assert not list(tmp_path.glob("*.geojson"))
+
+
+def test_a_model_of_nuclei_is_told_in_one_sentence(files, tmp_path):
+    answer = run("predict", files[0], "--model", "he-nuclei", "-o", tmp_path / "a.geojson")
+    assert answer.exit_code == 1
+    assert "does not tell tissues apart" in str(answer.exception)
+    assert "unet" not in str(answer.exception), "a config means nothing to the reader"

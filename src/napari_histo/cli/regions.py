@@ -12,7 +12,7 @@ import typer
 
 from napari_histo.cli._arguments import DeviceName, DeviceOption, parse_pixel_size
 from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
-from napari_histo.core import CancelToken, ClassScheme, PixelSize, SlideReader
+from napari_histo.core import CancelToken, ClassScheme, ObjectTable, PixelSize, SlideReader
 
 if TYPE_CHECKING:
     from napari_histo.learning.tissue.training import RegionTraining
@@ -147,6 +147,7 @@ def _train(
             RegionExample(stack.enter_context(open_slide(image)), load_objects(areas), size)
             for image, areas in pairs
         ]
+        _check_painted(classes, [example.areas for example in examples])
         work = train_regions(examples, output, params, cancel, classes=classes, resume=resume)
         done = drive(work, output.name)
     for name, iou in done.iou.items():
@@ -180,6 +181,17 @@ def _beside(folder: Path, image: Path) -> Path:
     if found is None:
         raise typer.BadParameter(f"{folder} holds no annotations of {image.name} ({names[0]}).")
     return found
+
+
+def _check_painted(classes: ClassScheme | None, painted: list[ObjectTable]) -> None:
+    """A class that nobody painted is a slip, and would be missing from the model for good."""
+    there = dict.fromkeys(name for table in painted for name in table.class_names)
+    missing = [name for name in classes.names if name not in there] if classes else []
+    if missing:
+        raise typer.BadParameter(
+            f"no area has the class {', '.join(missing)}. Painted are: {', '.join(there)}.",
+            param_hint="--classes",
+        )
 
 
 def _names(text: str) -> list[str]:

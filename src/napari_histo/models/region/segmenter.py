@@ -254,6 +254,11 @@ def load_region_model(path: Path | str, *, device: str = "auto") -> TorchRegionS
 
 
 def _read_shape(folder: Path) -> NetShape:
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{folder} holds no region model: there is no config.json. Check the path, or choose a "
+            "folder that 'napari-histo regions train' made."
+        )
     words = read_json(folder / "config.json")
     limits = {"channels": _MOST_CHANNELS, "classes": _MOST_CLASSES, "width": _MOST_WIDTH}
     fine = isinstance(words.get("guided"), bool) and all(
@@ -261,7 +266,8 @@ def _read_shape(folder: Path) -> NetShape:
     )
     if not fine or words.get("format") != 1:
         raise ModelError(
-            f"{folder / 'config.json'} is not a region model's of format 1; it holds {words}. "
+            f"{folder} holds a model that does not tell tissues apart, or one of another version: "
+            "its config.json is not a region model's of format 1. "
             "Choose a folder that 'napari-histo regions train' made."
         )
     return NetShape(words["channels"], words["classes"], words["guided"], words["width"])
