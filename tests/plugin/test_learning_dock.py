@@ -17,8 +17,9 @@ from napari_histo.learning.project.places import linked_qupath
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.learning.training import CurvePoint, Preflight, TrainingStep
 from napari_histo.plugin.geometry import screen_px
-from napari_histo.plugin.learning.form import time_left
+from napari_histo.plugin.learning.form import LearningForm, time_left
 from napari_histo.plugin.learning.new import NewProjectDialog
+from napari_histo.plugin.project_dock import scrolling
 from napari_histo.session.learning.state import Curve
 from napari_histo.store.geojson import read_geojson
 from support.learning import FAKES, annotate, make_images, make_project
@@ -56,6 +57,18 @@ def test_a_project_is_opened_and_a_round_listed_with_pictures(panel, monkeypatch
     assert panel.form.facts.text() == "4 images · round 1: 0 of 11 regions seen to"
     assert "press Done" in panel.form.message.text()
     assert not panel.form.train_button.isEnabled()
+
+
+def test_where_it_must_scroll_nothing_is_covered(qtbot):
+    form = LearningForm()
+    form.setMinimumHeight(600)
+    area = scrolling(form)
+    qtbot.addWidget(area)
+    area.resize(area.minimumWidth(), 300)
+    area.show()
+    settle(20)
+    assert area.verticalScrollBar().isVisible()
+    assert form.width() <= area.viewport().width()
 
 
 def test_a_double_click_brings_the_region_with_editable_predictions(panel):

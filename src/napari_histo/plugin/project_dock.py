@@ -17,7 +17,7 @@ from napari_histo.session import AnnotationController
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["ProjectDock"]
+__all__ = ["ProjectDock", "scrolling"]
 
 
 class ProjectDock(Panel):
@@ -45,7 +45,7 @@ class ProjectDock(Panel):
         """
         # The list takes the height that there is; else napari puts a stretch below.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self._show(_scrolling(self.form) if self.scrolls else self.form)
+        self._show(scrolling(self.form) if self.scrolls else self.form)
         self._activity = Activity(title)
         self._watch.setInterval(look_ms)
         self._watch.timeout.connect(self._look)
@@ -81,11 +81,15 @@ class ProjectDock(Panel):
             place.raise_()
 
 
-def _scrolling(form: QWidget) -> QScrollArea:
+def scrolling(form: QWidget) -> QScrollArea:
+    """A form that scrolls where the window is too low for it."""
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumWidth(form.minimumWidth())
     area.setWidget(form)
+    bar = area.verticalScrollBar()
+    assert bar is not None
+    # Where the bar comes, it stands beside the form and covers nothing of it.
+    area.setMinimumWidth(form.minimumWidth() + bar.sizeHint().width())
     return area
