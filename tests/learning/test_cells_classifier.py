@@ -267,5 +267,7 @@ def test_damaged_folders_are_told(kept, file, change):
 
 
 def test_missing_folders_are_told(tmp_path):
-    with pytest.raises(LearningError, match=r"nothing holds no classifier.*classifier\.json"):
+    with pytest.raises(
+        LearningError, match=r"nothing holds no classifier.*classifier\.json\. Check"
+    ):
         load_classifier(tmp_path / "nothing")

@@ -61,6 +61,11 @@ def load_classifier(folder: Path | str) -> CellClassifier:
         The folder holds no classifier, or a damaged one.
     """
     folder = Path(folder)
+    if not (folder / CARD_FILE).is_file():
+        raise LearningError(
+            f"{folder} holds no classifier: there is no {CARD_FILE}. Check the path, or make one: "
+            "'napari-histo classify train'."
+        )
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
         return _built(card, _load(folder / _WEIGHTS)[0])
