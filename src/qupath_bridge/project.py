@@ -185,8 +185,12 @@ def open_project(path: Path | str, rules: Sequence[PathRule] = ()) -> QuPathProj
 
 
 def _project_file(path: Path) -> Path:
-    if path.is_file():
+    if path.is_file() and _SUFFIX in path.name:
         return path
+    if path.is_file():
+        raise BridgeError(
+            f"{path} is no QuPath project. Name the project's folder or its project.qpproj."
+        )
     usual = path / f"project{_SUFFIX}" if path.is_dir() else path
     if usual.is_file():
         return usual

@@ -111,6 +111,7 @@ def test_doctor_says_what_to_install(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
+        pytest.param([__file__], "is no QuPath project. Name the project's folder", id="a file"),
         pytest.param(["{}/nothing"], "There is no QuPath project at", id="no project"),
         pytest.param(["{}/p", "--map", "x"], "OLD=NEW", id="no rule"),
         pytest.param(["{}/p", "--since", "{}/nothing"], "Take a new snapshot", id="no snapshot"),
