@@ -17,7 +17,7 @@ from napari_histo.learning.progress.points import Learned, Point
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.plugin.learning.curve import RoundsCurve
 from napari_histo.plugin.learning.rounds import RoundTable
-from napari_histo.session.learning.state import LearningState, Overview
+from napari_histo.session.learning.state import LearningState, Overview, RoundRow
 from support.learning import FAKES, make_project, run_round, squares
 from support.learning_panel import LEFT
 from support.mouse import settle
@@ -291,3 +291,13 @@ def test_the_curve_of_rounds_draws_random_regions_only_where_they_were_simulated
     view.show_rounds(Learned(tuple(points[:2])), Learned().forecast(8))
     assert view.band == []
     assert not has_violet(view)
+
+
+@pytest.mark.parametrize(
+    ("stage", "text"), [("queried", "to annotate"), ("labelled", "to train"), ("mine", "mine")]
+)
+def test_the_table_says_what_a_round_waits_for(qtbot, stage, text):
+    table = RoundTable()
+    qtbot.addWidget(table)
+    table.show_rounds(LearningState(overview=Overview(rounds=(RoundRow(1, stage),))))
+    assert table.item(0, 4).text() == text

@@ -28,6 +28,14 @@ __all__ = ["ComparePanel", "CurvesPanel", "RoundTable"]
 
 _COLUMNS = ("Round", "Regions", "Objects", "PQ", "Outcome")
 _THINGS, _QUALITY = 2, 3
+#: What a round that is not decided waits for, in place of the names of its stages.
+_STAGES = {
+    "queried": "to annotate",
+    "labelled": "to train",
+    "trained": "to judge",
+    "evaluated": "to decide",
+    "abandoned": "given up",
+}
 #: Height of a line, and of how many the table shows at most.
 _LINE_PX, _LINES = 22, 4
 
@@ -211,7 +219,7 @@ def _cells(found: RoundRow) -> tuple[str, ...]:
 
 def _outcome(found: RoundRow) -> str:
     if not found.verdict:
-        return "given up" if found.stage == "abandoned" else found.stage
+        return _STAGES.get(found.stage, found.stage)
     return "taken" if found.is_promoted else "not taken"
 
 
