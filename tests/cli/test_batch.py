@@ -269,3 +269,12 @@ class TestLists:
         assert ran.code == 1
         assert re.search(says, ran.err)
         assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_whose_images_lie_deeper_says_so(segment, plate, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    plate.rename(tmp_path / "experiment" / "plate")
+    ran = segment(images=[tmp_path / "experiment"])
+    assert ran.code == 1
+    assert "folders within it are not looked through" in ran.err
+    assert not (tmp_path / "out").exists()

@@ -95,7 +95,10 @@ def expand(image: Path) -> list[Path]:
     names = (p for p in image.iterdir() if not p.name.startswith("."))
     found = sorted(p for p in names if p.suffix.lower() in SUFFIXES)
     if not found:
-        raise ImageError(f"The folder {image} holds no images ({', '.join(sorted(SUFFIXES))}).")
+        raise ImageError(
+            f"The folder {image} holds no images ({', '.join(sorted(SUFFIXES))}). Check the path; "
+            "folders within it are not looked through."
+        )
     return found
 
 
