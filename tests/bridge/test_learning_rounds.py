@@ -73,7 +73,7 @@ class Round:
 
     def __init__(self, learn, folder, qupath):
         small = ("--region-px", "32", "--regions", "4", "--validation-regions", "4")
-        learn("init", qupath, "--model", "classical", *small)
+        learn("init", qupath, "--model", "classical", "--pixel-size", "0.5", *small)
         self.said = learn("query", "--strategy", "random").out
         self.project = LearningProject(folder / "learning")
         self.rows = self.project.round(1).query["regions"]

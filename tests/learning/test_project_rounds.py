@@ -329,7 +329,7 @@ def test_roll_back_and_forth_deletes_nothing(done):
     ("to", "force", "told"),
     [
         pytest.param(7, True, "no model to go back to", id="no-such-round"),
-        pytest.param(2, False, "was not promoted", id="not-promoted"),
+        pytest.param(2, False, "One that was not taken", id="not-promoted"),
         pytest.param(1, False, "in use already", id="current"),
     ],
 )

@@ -55,10 +55,13 @@ def init(tmp_path, image, model, *words):
     return CliRunner().invoke(app, [str(word) for word in given])
 
 
-def test_images_without_a_pixel_size_are_told(tmp_path, image, model):
-    done = init(tmp_path, image, model)
+@pytest.mark.parametrize("start", ["tissues", "he-nuclei-fast", "classical"])
+def test_images_without_a_pixel_size_are_told(start, tmp_path, image, model):
+    done = init(tmp_path, image, model if start == "tissues" else start)
+    said = str(done.exception) + done.output
     assert done.exit_code != 0
-    assert "carry none: slide.tif" in str(done.exception) + done.output
+    assert "carry none: slide.tif" in said
+    assert ("For nuclei choose another model" in said) == (start == "tissues")
     assert not (tmp_path / "p").exists()
 
 

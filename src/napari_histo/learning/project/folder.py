@@ -178,9 +178,9 @@ class LearningProject:
         allowed = {0, *(r.number for r in decided)} if force else promoted
         if to not in allowed:
             raise LearningError(
-                f"There is no model to go back to in round {to}; promoted are the rounds "
-                f"{sorted(promoted)} (0 is the start model). A model that was not promoted is "
-                "taken with --force."
+                f"There is no model to go back to in round {to}. Models were taken in round "
+                f"{', '.join(map(str, sorted(promoted)))} (0 is the start model). One that was not "
+                "taken is used with --force."
             )
         if to == self.current:
             raise LearningError(f"The model of round {to} is in use already.")

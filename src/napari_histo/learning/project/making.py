@@ -145,7 +145,7 @@ def _make(
     aside: Path,
 ) -> LearningProject:
     source, start, classes = start_of(wanted.model, aside)
-    check_pixel_sizes(start, images)
+    check_pixel_sizes(wanted.model, images)
     found, finder = None, None
     if start.answers_clicks:
         found, finder, classes = start_of(wanted.finder, aside)
@@ -215,7 +215,7 @@ def add_images(
         ]
         joined = _with_splits([*there, *fresh], told, share, facts.seed)
         joined.sort(key=lambda image: image.id)
-        check_pixel_sizes(facts.start, joined)
+        check_pixel_sizes(project.model(0), fresh)
         words = replace(facts, images=tuple(joined)).as_dict()
         write_json(project.path / "project.json", {**words, "format_version": FORMAT_VERSION})
         project.log(f"added {len(fresh)} images")

@@ -77,14 +77,31 @@ def paints_areas(model: str) -> bool:
     return get_info(model).family == REGION_FAMILY
 
 
-def check_pixel_sizes(start: StartModel, images: Sequence[ProjectImage]) -> None:
-    """Raise LearningError where a model of tissues is to see images of unknown pixel size."""
+def check_pixel_sizes(model: str, images: Sequence[ProjectImage]) -> None:
+    """Raise LearningError where a model with a pixel size is to see images without one.
+
+    Parameters
+    ----------
+    model : str
+        Name or folder.
+    images : sequence of ProjectImage
+
+    Raises
+    ------
+    ModelError
+        There is no such model.
+    """
+    from napari_histo.models.registry import get_info
+
+    info = get_info(model)
     lacking = [image.name for image in images if image.pixel_size is None]
-    if start.of_areas and lacking:
-        more = ", …" if len(lacking) > 5 else ""
-        raise LearningError(
-            f"The model {start.name!r} tells tissues apart at a pixel size of its own, and "
-            f"{len(lacking)} of {len(images)} images carry none: {', '.join(lacking[:5])}{more}. "
-            "Say how large their pixels are with --pixel-size UM: usually 0.25 for a slide scanned "
-            "at 40x, 0.5 at 20x. For nuclei choose another model, for example 'he-nuclei'."
-        )
+    if info.pixel_size_um is None or not lacking:
+        return
+    more = ", …" if len(lacking) > 5 else ""
+    tissues = " For nuclei choose another model, for example 'he-nuclei'."
+    raise LearningError(
+        f"The model {info.name!r} works at a pixel size of its own, and {len(lacking)} of "
+        f"{len(images)} images carry none: {', '.join(lacking[:5])}{more}. Say how large their "
+        "pixels are with --pixel-size UM: usually 0.25 for a slide scanned at 40x, 0.5 at 20x."
+        f"{tissues if info.family == REGION_FAMILY else ''}"
+    )
