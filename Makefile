@@ -21,6 +21,8 @@ demo: setup-use  ## Segment the sample slide, compare with its truth, open napar
 # One thread: tests are many small steps, and threads that wait for each other on a busy machine
 # make some of them several times slower.
 test: export OMP_NUM_THREADS ?= 1
+# Where numba shares OpenMP with torch, its first loop would set two threads for both again.
+test: export NUMBA_NUM_THREADS ?= 1
 test: setup-dev lint  ## Style, types, import contracts, then all tests, the fast ones first
 	$(BIN)/pytest $(PARALLEL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from napari_histo.core import ModelInfo
@@ -125,5 +126,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     """Whole or not at all: what an interrupted run left behind is replaced."""
     import zipfile
 
+    # A folder of the cache, so that nothing in it is a person's.
+    shutil.rmtree(folder, ignore_errors=True)
     with atomic_path(folder, folder=True) as work, zipfile.ZipFile(archive) as members:
         members.extractall(work)
