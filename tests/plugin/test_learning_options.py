@@ -103,10 +103,16 @@ def test_another_time_they_are_as_they_were_and_can_be_seen(make_panel, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("family", "can_compose", "shown"),
-    [("", True, (True, True)), ("", False, (True, False)), ("regions", False, (False, False))],
+    ("family", "can_compose", "shown", "n_mergings"),
+    [
+        ("", True, (True, True), 3),
+        ("", False, (True, False), 3),
+        ("regions", False, (True, False), 2),
+    ],
 )
-def test_only_what_a_model_goes_by_is_offered(qtbot, tmp_path, family, can_compose, shown):
+def test_only_what_a_model_goes_by_is_offered(
+    qtbot, tmp_path, family, can_compose, shown, n_mergings
+):
     project = make_project(tmp_path)
     start = replace(project.facts.start, family=family)
     of = SimpleNamespace(path=project.path, facts=replace(project.facts, start=start))
@@ -117,7 +123,8 @@ def test_only_what_a_model_goes_by_is_offered(qtbot, tmp_path, family, can_compo
     options.fold.open(True)
     parts = (options.merging, options.composed)
     assert tuple(part.isVisibleTo(options) for part in parts) == shown
-    assert options.isHidden() is not any(shown), "an empty fold is not shown"
+    assert options.merging.count() == n_mergings, "reliability is of outlines, not of pixels"
+    assert options.merging.currentData() == "majority"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -147,6 +147,7 @@ def collect_command(
     from napari_histo.cli.learn_qupath import gather_qupath
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.rounds.labels import list_labels
+    from napari_histo.learning.rounds.several import told_of_all
     from napari_histo.learning.rounds.steps import collect
 
     there = LearningProject(project)
@@ -163,26 +164,12 @@ def collect_command(
     rows = words["regions"]
     n_things = f"{sum(row['objects'] for row in rows)} {there.facts.start.things}"
     judging = sum(row["split"] == "validation" for row in rows)
-    if agreement := _agreement(rows):
+    if agreement := told_of_all([row["consensus"] for row in rows if row.get("consensus")]):
         out.print(agreement, markup=False)
     out.print(
         f"Round {found.number}: {len(rows)} regions with {n_things}, {judging} of them to "
         f"judge. Next: napari-histo learn train {project}",
         markup=False,
-    )
-
-
-def _agreement(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How far several people agree, over all regions that they did; "" where none is such."""
-    merged = [row["consensus"] for row in rows if row.get("consensus")]
-    if not merged:
-        return ""
-    known = [words["pq"] for words in merged if words["pq"] is not None]
-    disputed, n = (sum(words[key] for words in merged) for key in ("disputed", "objects"))
-    quality = f"mean PQ between them {sum(known) / len(known):.3f}" if known else "no objects"
-    return (
-        f"{len(merged)} regions by several people merged: {quality}, {disputed} of {n} objects "
-        "disputed."
     )
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
 
 from napari_histo.core.learning import LabelledRegion
 from napari_histo.core.rounds import CollectedRegion, QueriedRegion, QueryStatus
+from napari_histo.errors import LearningError
 from napari_histo.learning.labels.consensus import Method
 from napari_histo.learning.project.facts import ProjectImage
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.labels import KeptRegion
-from napari_histo.learning.rounds.several import Merging, merge_labels, told
+from napari_histo.learning.rounds.several import Merging, merge_labels, merge_painted, told
 from napari_histo.learning.rounds.work import Gathered
 from napari_histo.learning.tissue.collecting import labelled_areas, origins_of
 
@@ -44,7 +47,12 @@ class Harvest:
     annotator : str
         Of regions that do not say who annotated them.
     merging : {"majority", "staple", "first"}
-        What becomes of a region that several people annotated; of painted areas the first counts.
+        What becomes of a region that several people annotated.
+
+    Raises
+    ------
+    LearningError
+        Painted areas are to be merged by "staple", which knows outlines of objects alone.
     """
 
     def __init__(
@@ -57,9 +65,13 @@ class Harvest:
     ) -> None:
         self._project, self._number = project, number
         self._of_areas = project.facts.start.of_areas
-        # Outlines of objects are merged one by one; areas of tissue are not such.
-        self._annotator: str = annotator
-        self._merging: Merging = "first" if self._of_areas else merging
+        if self._of_areas and merging == "staple":
+            raise LearningError(
+                "Areas that several people painted are merged by 'majority', pixel by pixel; "
+                "'staple' is for outlines of objects. Take 'majority', or 'first' for those of the "
+                "first place alone."
+            )
+        self._annotator, self._merging = annotator, merging
         before = [row for r in project.kept_rounds for row in r.label_rows]
         self._known = {row["id"] for row in before}
         self._known |= {kept.region_id for kept in project.start_labels()}
@@ -89,10 +101,17 @@ class Harvest:
         if len(each) == 1:
             return KeptRegion(region_id, first.image.split, each[0])
         each = _named(each, [claim.place for claim in claims])
-        method: Method = "staple" if self._merging == "staple" else "majority"
-        labels, words = merge_labels(each, first.example.query.region_id, method)
+        labels, words = self._merged(each, first.example.query.region_id)
         self.remarks.append(told(first.name, words))
         return KeptRegion(region_id, first.image.split, labels, tuple(each), words)
+
+    def _merged(
+        self, each: Sequence[LabelledRegion], region_id: UUID
+    ) -> tuple[LabelledRegion, dict[str, Any]]:
+        if self._of_areas:
+            return merge_painted(each, region_id)
+        method: Method = "staple" if self._merging == "staple" else "majority"
+        return merge_labels(each, region_id, method)
 
     def _of_several(self, claims: Sequence[_Claim]) -> list[_Claim]:
         """The first claim, and those of other people on the same area."""

@@ -40,6 +40,7 @@ __all__ = [
     "painted_classes",
     "read_sheets",
     "speaking",
+    "stacked",
 ]
 
 _SHEET_PX = 384
@@ -150,7 +151,7 @@ def labels_at(
     frame: Frame, example: RegionExample, classes: ClassScheme, side_px: int, around_px: int = 0
 ) -> Iterator[tuple[Tile, NDArray[np.uint8]]]:
     """Tiles that areas may reach into, and the labels (h, w) of what each owns, as of `Sheet`."""
-    areas, values = _stacked(speaking(example.areas), classes)
+    areas, values = stacked(speaking(example.areas), classes)
     unknown = example.ignored
     if len(unknown):
         areas = Contours.concat([areas, unknown])
@@ -225,7 +226,7 @@ def speaking(table: ObjectTable) -> ObjectTable:
     return table.select(fine & (table.state != ObjectState.REJECTED))
 
 
-def _stacked(table: ObjectTable, classes: ClassScheme) -> tuple[Contours, NDArray[np.uint8]]:
+def stacked(table: ObjectTable, classes: ClassScheme) -> tuple[Contours, NDArray[np.uint8]]:
     """Areas from the largest to the smallest, and what to draw for each."""
     order = np.argsort(-table.areas_px, kind="stable")
     number = [

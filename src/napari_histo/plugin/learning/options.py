@@ -29,6 +29,8 @@ _MERGINGS = (
     ("Who agrees with others counts more", "staple"),
     ("napari's version is taken", "first"),
 )
+#: Of painted areas, pixel by pixel.
+_OF_AREAS = tuple(choice for choice in _MERGINGS if choice[1] != "staple")
 
 
 class OptionsPanel(QWidget):
@@ -78,14 +80,15 @@ class OptionsPanel(QWidget):
         """Show a state."""
         stage, options = state.overview.stage, state.options
         begins = stage in (Stage.EMPTY, Stage.DECIDED) and not state.overview.lacks_files
-        # Of areas that several people painted, the first one's count.
-        has = (not state.of_areas, state.overview.composes)
-        wanted = [state.is_annotating and one for one in has]
+        wanted = [state.is_annotating, state.is_annotating and state.overview.composes]
         self.setVisible(state.project is not None and (begins or any(wanted)))
         self.setEnabled(not state.task)
         self._show_encoder(state.encoder, begins=begins)
         for line, is_wanted in zip(self._learning, wanted, strict=True):
             line.setVisible(is_wanted)
+        mergings = _OF_AREAS if state.of_areas else _MERGINGS
+        if self.merging.count() != len(mergings):
+            show_choices(self.merging, mergings)
         with QSignalBlocker(self.merging), QSignalBlocker(self.composed):
             self.merging.setCurrentIndex(self.merging.findData(options.merging))
             self.composed.setValue(round(100 * options.compose))
