@@ -333,6 +333,20 @@ def test_stopped_and_gone_on_with_it_is_the_same_model(tmp_path):
     assert not (tmp_path / "part.training").exists()
 
 
+def test_a_cancel_before_the_last_look_writes_nothing_and_is_gone_on_with(tmp_path):
+    parent, cancel = saved(tmp_path / "parent"), CancelToken()
+    work = tune_regions(parent, [region()], [], tmp_path / "m", TUNING, cancel)
+    while next(work).message != "Judging the areas":
+        pass
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        next(work)
+    assert not (tmp_path / "m").exists()
+    steps = list(tune_regions(parent, [region()], [], tmp_path / "m", TUNING, resume=True))
+    assert [step.message for step in steps] == ["Reading the regions", "Judging the areas"]
+    assert (tmp_path / "m").is_dir()
+
+
 def test_new_classes_come_after_the_parents_and_a_guide_stays_as_it_is(tmp_path):
     guide = load_region_model(saved(tmp_path / "guide"), device="cpu")
     parent = saved(tmp_path / "parent", replace(SHAPE, guided=True), guide=guide)

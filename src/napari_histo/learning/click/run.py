@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -31,19 +30,18 @@ from napari_histo.learning.course.card import info_words, write_model
 from napari_histo.learning.course.memory import step_bytes
 from napari_histo.learning.course.run import Course, split
 from napari_histo.learning.course.state import State
-from napari_histo.learning.training import CurvePoint, Examples, TrainedModel
+from napari_histo.learning.training import CurvePoint, Examples
 from napari_histo.models import get_info, load_prompt_model
 from napari_histo.models.nuclick.net import CHANNELS, ClickNet
 from napari_histo.models.nuclick.segmenter import NuClickSegmenter, load_click_net, save_click_net
 from napari_histo.models.registry import model_folder
 from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
+from napari_histo.ops.metrics import Agreement
 
 __all__ = ["ClickRun"]
 
 _FAMILY = "nuclick"
 _RATE, _DECAY = 3e-4, 0.01
-#: With fewer objects to judge by, the best look would be the luckiest.
-_LEAST_OBJECTS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +72,7 @@ class ClickRun(Course[ClickNet, ClickBatch, ClickTraining]):
 
     Parameters
     ----------
-    name : str
+    name : path or str
         Of the parent, or its folder.
     regions, replay, validation : Examples
         See `train_click`.
@@ -82,18 +80,20 @@ class ClickRun(Course[ClickNet, ClickBatch, ClickTraining]):
     """
 
     quality_words = "IoU of clicks {:.3f}"
+    last_words = "Judging the answers"
     most_judges = 12
+    least_judged = 20  # objects
 
     def __init__(
         self,
-        name: str,
+        name: Path | str,
         regions: Examples,
         replay: Examples,
         validation: Examples,
         params: ClickTraining,
     ) -> None:
         data = split(regions, replay, validation, params)
-        self.parent = _Parent.of(name)
+        self.parent = _Parent.of(str(name))
         super().__init__(data, params, self.parent.sha256)
         slides = ClickSlides(self.model(self.parent.net), params.channel)
         self.batches = ClickBatches(
@@ -112,26 +112,11 @@ class ClickRun(Course[ClickNet, ClickBatch, ClickTraining]):
             distillation=params.distillation,
             steps=params.steps,
         )
-        self._n_judged = 0
 
     def model(self, net: ClickNet, info: ModelInfo | None = None) -> PromptSegmenter:
         """A network as a segmenter."""
         info = info or self.parent.info
         return NuClickSegmenter(net, info, device=self.device, precision=self.precision)
-
-    def finish(self, folder: Path, about: Mapping[str, Any], cancel: CancelToken) -> TrainedModel:
-        """Judge the best weights on all regions that judge, and write the model."""
-        state, began = self.state, time.monotonic()
-        best_step = self._take_best()
-        net = state.ema.cpu().eval()
-        scores = list(evaluate_clicks(self.model(net), self.judge, cancel=cancel))
-        written = self._save(folder, net, best_step, scores, about)
-        model = load_prompt_model(
-            str(folder), device=self.params.device, precision=self.params.precision
-        )
-        seconds = state.seconds + time.monotonic() - began
-        found = pooled(scores)
-        return TrainedModel(model, folder, found, tuple(state.curve), best_step, seconds, written)
 
     def drawn(self) -> AbstractContextManager[Iterator[ClickBatch]]:
         return nullcontext(map(self.batches.draw, count(self.state.step)))
@@ -143,7 +128,7 @@ class ClickRun(Course[ClickNet, ClickBatch, ClickTraining]):
     def look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
         some = [self.judge[i] for i in self.often]
         scores = list(evaluate_clicks(self.model(self.state.ema), some, cancel=cancel))
-        self._n_judged = sum(score.tp for score in scores)
+        self.n_judged = sum(score.tp for score in scores)
         return replace(CurvePoint.of(step, loss, pooled(scores)), click_iou=mean_iou(scores))
 
     def memory_bytes(self) -> int:
@@ -156,29 +141,28 @@ class ClickRun(Course[ClickNet, ClickBatch, ClickTraining]):
     def _peak_rate(self) -> float:
         return _RATE
 
-    def _worth(self, point: CurvePoint) -> float | None:
-        """Few objects do not tell; then it learns to the end."""
-        return super()._worth(point) if self._n_judged >= _LEAST_OBJECTS else None
-
-    def _save(
-        self,
-        folder: Path,
-        net: ClickNet,
-        best_step: int,
-        scores: Sequence[ClickScore],
-        about: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """Write what `load_prompt_model` reads, whole or not at all; gives the card."""
+    def write(
+        self, folder: Path, best_step: int, about: Mapping[str, Any], cancel: CancelToken
+    ) -> tuple[Mapping[str, Any], Agreement]:
+        """See `Course.write`."""
+        net = self.state.ema.cpu().eval()
+        scores = list(evaluate_clicks(self.model(net), self.judge, cancel=cancel))
         objects = self.batches.new.n_objects + self.batches.replay.n_objects
         text = f"Answers clicks; learned from {objects} objects, from {self.parent.info.name}."
         info = replace(self.parent.info, name=self.params.name, description=text)
         story = self._story(self.parent.info.name, best_step, _metrics(scores))
-        return write_model(
+        card = write_model(
             folder,
             {**info_words(info), **story, **about},
             SHIPPED_WEIGHTS,
             lambda work: _save_files(net, work),
         )
+        return card, pooled(scores)
+
+    def read(self, folder: Path) -> PromptSegmenter:
+        """See `Course.read`."""
+        how = self.params
+        return load_prompt_model(str(folder), device=how.device, precision=how.precision)
 
 
 def _save_files(net: ClickNet, folder: Path) -> None:

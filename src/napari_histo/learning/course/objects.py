@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -25,7 +24,7 @@ from napari_histo.learning.course.run import Course, Data
 from napari_histo.learning.course.sheets import Sheets, Slides
 from napari_histo.learning.course.start import ObjectStart
 from napari_histo.learning.course.warping import PatchShape
-from napari_histo.learning.training import CurvePoint, Example, TrainedModel, TrainingStep
+from napari_histo.learning.training import CurvePoint, Example, TrainingStep
 from napari_histo.models import load_model
 from napari_histo.ops.metrics import Agreement
 
@@ -64,6 +63,7 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
     #: The second threshold in between.
     glance_nms: ClassVar[float] = 0.3
 
+    last_words = "Choosing thresholds"
     looks_at_the_end = 4  # thresholds are tried on all regions that judge
 
     _parent_counts = False
@@ -172,11 +172,11 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
 
     # -- its end ---------------------------------------------------------------------------------
 
-    def finish(self, folder: Path, about: Mapping[str, Any]) -> TrainedModel:
-        """Choose thresholds and write the model."""
-        state, params, began = self.state, self.params, time.monotonic()
-        best_step = self._take_best()
-        net = self._as_saved(state.ema)
+    def write(
+        self, folder: Path, best_step: int, about: Mapping[str, Any], cancel: CancelToken
+    ) -> tuple[Mapping[str, Any], Agreement]:
+        """See `Course.write`; chooses thresholds."""
+        net = self._as_saved(self.state.ema)
         thresholds, found = self._choose(net)
         card = {
             **info_words(self.start.info),
@@ -188,9 +188,12 @@ class ObjectCourse(Course[Net, Batch, Params], Generic[Net, Patch, Batch, Params
         written = write_model(
             folder, card, self.weights_file, lambda work: self._save(work, net, thresholds)
         )
-        model = load_model(str(folder), device=params.device, precision=params.precision)
-        seconds = state.seconds + time.monotonic() - began
-        return TrainedModel(model, folder, found, tuple(state.curve), best_step, seconds, written)
+        return written, found
+
+    def read(self, folder: Path) -> Segmenter:
+        """See `Course.read`."""
+        how = self.params
+        return load_model(str(folder), device=how.device, precision=how.precision)
 
     def _choose(self, net: Net) -> tuple[Thresholds, Agreement]:
         """The best on the regions that judge; the usual ones where they hold too few objects."""

@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
 from napari_histo.core import CancelToken
 from napari_histo.learning.course.params import CourseParams
-from napari_histo.learning.course.run import Course
+from napari_histo.learning.course.run import AnyCourse
 from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.training import Examples, Preflight
 from napari_histo.models._device import free_bytes, pick_device
@@ -23,7 +23,6 @@ _TIMED_STEPS = 3
 #: So small that nothing is learned.
 _RATE = 1e-6
 
-AnyCourse = Course[Any, Any, Any]
 Parent = TypeVar("Parent")
 Params = TypeVar("Params", bound=CourseParams)
 
@@ -35,7 +34,7 @@ class CoursePreflight(Generic[Parent, Params]):
     Attributes
     ----------
     begin, params
-        See `ObjectTrainer`.
+        See `CourseTrainer`.
     """
 
     begin: Callable[[Parent, Examples, Examples, Examples, Params], AnyCourse]
@@ -54,7 +53,7 @@ class CoursePreflight(Generic[Parent, Params]):
         """From a few steps that are thrown away.
 
         Takes seconds; call it in any thread but the window's. The words are those of
-        `ObjectTrainer`.
+        `CourseTrainer`.
 
         Raises
         ------

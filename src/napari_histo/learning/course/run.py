@@ -23,13 +23,15 @@ from napari_histo.learning.training import (
     CurvePoint,
     Example,
     Examples,
+    TrainedModel,
     TrainingStep,
     as_examples,
     hold_out_some,
 )
 from napari_histo.models._device import pick_device, pick_precision
+from napari_histo.ops.metrics import Agreement
 
-__all__ = ["Course", "Data", "split"]
+__all__ = ["AnyCourse", "Course", "Data", "split"]
 
 _KEEP_EVERY_S = 20.0
 _MACHINE = ("device", "precision", "workers")
@@ -73,12 +75,16 @@ class Course(ABC, Generic[Net, Batch, Params]):
 
     #: How progress words the latest look, from `CurvePoint.quality`.
     quality_words: ClassVar[str] = "PQ {:.2f}"
+    #: What progress says while `finish` judges the best weights.
+    last_words: ClassVar[str]
     #: Regions that are looked at in between; all of them at the end.
     most_judges: ClassVar[int] = 16
     #: What the labels of regions are.
     things: ClassVar[str] = "objects"
     #: How many more looks the end of a training takes about as long as.
     looks_at_the_end: ClassVar[int] = 1
+    #: With fewer things to judge by (see `n_judged`), the best look would be the luckiest.
+    least_judged: ClassVar[int] = 0
 
     state: State[Net]
     params: Params
@@ -90,6 +96,8 @@ class Course(ABC, Generic[Net, Batch, Params]):
         self.precision = pick_precision(params.precision, self.device)
         #: Said instead of the next step's progress.
         self.messages: list[str] = []
+        #: Things that the latest look judged by, where a family counts them.
+        self.n_judged = 0
         drawn = np.random.default_rng([params.seed, 2]).permutation(len(self.judge))
         self.often = sorted(drawn[: self.most_judges].tolist())
 
@@ -106,6 +114,19 @@ class Course(ABC, Generic[Net, Batch, Params]):
     @abstractmethod
     def look(self, step: int, loss: float, cancel: CancelToken) -> CurvePoint:
         """How well the averaged weights do on the regions of `often`."""
+
+    @abstractmethod
+    def write(
+        self, folder: Path, best_step: int, about: Mapping[str, Any], cancel: CancelToken
+    ) -> tuple[Mapping[str, Any], Agreement]:
+        """Judge the averaged weights, by now the best ones, on all regions that judge; write them.
+
+        Gives the card, with `about` on it, and the agreement.
+        """
+
+    @abstractmethod
+    def read(self, folder: Path) -> Any:
+        """The model that `write` wrote."""
 
     @abstractmethod
     def memory_bytes(self) -> int:
@@ -136,8 +157,12 @@ class Course(ABC, Generic[Net, Batch, Params]):
         return self._can_look
 
     def _worth(self, point: CurvePoint) -> float | None:
-        """What the best look has most of; None where a look does not tell."""
-        return float(np.nan_to_num(point.quality)) if self._can_look else None
+        """What the best look has most of; None where a look does not tell.
+
+        With few things to judge by none does, and it learns to the end.
+        """
+        tells = self._can_look and self.n_judged >= self.least_judged
+        return float(np.nan_to_num(point.quality)) if tells else None
 
     #: Whether the parent is the first of those that may be best.
     _parent_counts: ClassVar[bool] = True
@@ -224,6 +249,15 @@ class Course(ABC, Generic[Net, Batch, Params]):
 
     # -- its end ---------------------------------------------------------------------------------
 
+    def finish(self, folder: Path, about: Mapping[str, Any], cancel: CancelToken) -> TrainedModel:
+        """Judge the best weights on all regions that judge, and write the model."""
+        cancel.raise_if_cancelled()
+        state, began = self.state, time.monotonic()
+        best_step = self._take_best()
+        card, found = self.write(folder, best_step, about, cancel)
+        model, seconds = self.read(folder), state.seconds + time.monotonic() - began
+        return TrainedModel(model, folder, found, tuple(state.curve), best_step, seconds, card)
+
     def _take_best(self) -> int:
         """Let the averaged weights be the best ones; gives their step."""
         state = self.state
@@ -243,3 +277,6 @@ class Course(ABC, Generic[Net, Batch, Params]):
             "training": {**self.settings, "steps_done": self.state.step, "kept": best_step},
             "metrics": list(metrics),
         }
+
+
+AnyCourse = Course[Any, Any, Any]

@@ -1,45 +1,28 @@
-"""From regions to a model's folder: what all trainings of segmenters do in the same order."""
+"""From regions to a model's folder: what all trainings in rounds do in the same order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from napari_histo.core import CancelToken
 from napari_histo.learning.checkpoint import Checkpoint
 from napari_histo.learning.course.params import CourseParams
-from napari_histo.learning.course.state import State
+from napari_histo.learning.course.run import AnyCourse
 from napari_histo.learning.training import Examples, TrainedModel, TrainingStep
 from napari_histo.store.write import check_writable
 
-__all__ = ["ObjectTrainer"]
+__all__ = ["CourseTrainer"]
 
 Parent = TypeVar("Parent")
 Params = TypeVar("Params", bound=CourseParams)
 
 
-class _Run(Protocol):
-    @property
-    def facts(self) -> dict[str, Any]: ...
-
-    @property
-    def params(self) -> CourseParams: ...
-
-    @property
-    def state(self) -> State[Any]: ...
-
-    def read_judges(self, cancel: CancelToken) -> Generator[TrainingStep, None, None]: ...
-
-    def steps(self, path: Path, cancel: CancelToken) -> Generator[TrainingStep, None, None]: ...
-
-    def finish(self, folder: Path, about: Mapping[str, Any]) -> TrainedModel: ...
-
-
 @dataclass(frozen=True)
-class ObjectTrainer(Generic[Parent, Params]):
-    """Training of one family of segmenters; see `__call__`.
+class CourseTrainer(Generic[Parent, Params]):
+    """Training of one family of models; see `__call__`.
 
     Attributes
     ----------
@@ -51,7 +34,7 @@ class ObjectTrainer(Generic[Parent, Params]):
         Name of the file to go on with, in ``<folder>.training``.
     """
 
-    begin: Callable[[Parent, Examples, Examples, Examples, Params], _Run]
+    begin: Callable[[Parent, Examples, Examples, Examples, Params], AnyCourse]
     params: type[Params]
     kept_as: str
 
@@ -68,15 +51,16 @@ class ObjectTrainer(Generic[Parent, Params]):
         about: Mapping[str, Any] | None = None,
         resume: bool = False,
     ) -> Generator[TrainingStep, None, TrainedModel]:
-        """Train a model and write it to a folder that `load_model` reads.
+        """Train a model and write it to a folder that the registry of models reads.
 
         While it learns, what is needed to go on lies in ``<folder>.training``. The same regions,
         parameters and machine give the same bytes, stopped in between or not (on a graphics card
         up to rounding). Drive it in any thread but the window's.
 
-        Loss is computed inside the regions and outside their ignored areas alone; an object that
-        ends at the edge of its region, where it may have been cut, teaches where it is but not its
-        outline. Regions without objects teach background.
+        Loss is computed inside the regions and outside their ignored areas alone, but where the
+        trainer's own words say otherwise. For models that find objects, one that ends at the edge
+        of its region, where it may have been cut, teaches where it is but not its outline, and
+        regions without objects teach background.
 
         Parameters
         ----------
@@ -118,7 +102,7 @@ class ObjectTrainer(Generic[Parent, Params]):
             yield from run.steps(path, cancel)
             cancel.raise_if_cancelled()
             total = run.params.steps
-            yield TrainingStep(total, total, "Choosing thresholds", loss=run.state.loss)
-            done = run.finish(folder, about or {})
+            yield TrainingStep(total, total, run.last_words, loss=run.state.loss)
+            done = run.finish(folder, about or {}, cancel)
             checkpoint.remove()
         return done

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from napari_histo.learning.course.training import ObjectTrainer
+from napari_histo.learning.course.training import CourseTrainer
 from napari_histo.learning.stardist.run import Run
 from napari_histo.learning.stardist.start import small_config
 from napari_histo.learning.training import StarDistTraining
 
 __all__ = ["small_config", "train_stardist"]
 
-#: See `ObjectTrainer`; the parent is a model's folder or name, or a configuration (see
+#: See `CourseTrainer`; the parent is a model's folder or name, or a configuration (see
 #: `small_config`) for a new one.
-train_stardist = ObjectTrainer(Run.of, StarDistTraining, "stardist.pt")
+train_stardist = CourseTrainer(Run.of, StarDistTraining, "stardist.pt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -33,7 +32,6 @@ from napari_histo.learning.training import (
     CurvePoint,
     Example,
     Examples,
-    TrainedModel,
     as_examples,
 )
 from napari_histo.models.region.net import RegionNet
@@ -43,12 +41,11 @@ from napari_histo.models.region.segmenter import (
     save_region_model,
 )
 from napari_histo.models.registry import model_folder
+from napari_histo.ops.metrics import Agreement
 
 __all__ = ["RegionRun"]
 
 _RATE, _DECAY = 1e-3, 1e-3
-#: As few pixels say little of a tissue; then it learns to the end.
-_LEAST_JUDGED_PX = 500
 _BACKGROUND = "Background"
 
 
@@ -76,7 +73,7 @@ class RegionRun(Course[RegionNet, Batch, RegionTuning]):
 
     Parameters
     ----------
-    name : str
+    name : path or str
         Of the parent, or its folder.
     regions, replay, validation : Examples
         See `tune_regions`.
@@ -84,12 +81,14 @@ class RegionRun(Course[RegionNet, Batch, RegionTuning]):
     """
 
     quality_words = "Dice {:.2f}"
+    last_words = "Judging the areas"
     most_judges = 12
+    least_judged = 500  # px
     things = "areas"
 
     def __init__(
         self,
-        name: str,
+        name: Path | str,
         regions: Examples,
         replay: Examples,
         validation: Examples,
@@ -98,7 +97,7 @@ class RegionRun(Course[RegionNet, Batch, RegionTuning]):
         new, old, judge = (
             [_named(e) for e in as_examples(some)] for some in (regions, replay, validation)
         )
-        self.parent = _Parent.of(name, params.device)
+        self.parent = _Parent.of(str(name), params.device)
         super().__init__((new, old, judge), params, self.parent.sha256)
         parent = self.parent.model
         painted, _ = painted_classes([as_painted(e) for e in (*new, *old)])
@@ -116,31 +115,31 @@ class RegionRun(Course[RegionNet, Batch, RegionTuning]):
             steps=params.steps,
             tell=self.messages.append,
         )
-        self._n_judged = 0
 
     def model(self, net: RegionNet) -> TorchRegionSegmenter:
         """A network as a segmenter."""
         guide = self.parent.model.guide
         return TorchRegionSegmenter(net, self.shape, self.info, guide=guide, device=self.device)
 
-    def finish(self, folder: Path, about: Mapping[str, Any]) -> TrainedModel:
-        """Judge the best weights on all that judges, and write the model."""
-        state, began = self.state, time.monotonic()
-        best_step = self._take_best()
+    # -- see Course ------------------------------------------------------------------------------
+
+    def write(
+        self, folder: Path, best_step: int, about: Mapping[str, Any], cancel: CancelToken
+    ) -> tuple[Mapping[str, Any], Agreement]:
+        """See `Course.write`."""
         n, parent = len(self.teach) + len(self.replay), self.parent.model.info.name
         names = ", ".join(self.info.classes.names)
         text = f"Tells {names} apart; learned from {n} painted regions, from {parent}."
         self.info = replace(self.info, description=text)
-        model = self.model(state.ema)
+        model = self.model(self.state.ema)
         found = counts_on(model, self.exams)
         card = {**self._story(parent, best_step, _metrics(found, len(self.exams))), **about}
         save_region_model(folder, model, card)
-        seconds = state.seconds + time.monotonic() - began
-        made = load_region_model(folder, device=self.params.device)
-        curve = tuple(state.curve)
-        return TrainedModel(made, folder, found.agreement, curve, best_step, seconds, card)
+        return card, found.agreement
 
-    # -- see Course ------------------------------------------------------------------------------
+    def read(self, folder: Path) -> TorchRegionSegmenter:
+        """See `Course.read`."""
+        return load_region_model(folder, device=self.params.device)
 
     def drawn(self) -> AbstractContextManager[Iterator[Batch]]:
         """See `Course.drawn`."""
@@ -154,7 +153,7 @@ class RegionRun(Course[RegionNet, Batch, RegionTuning]):
         """See `Course.look`; Dice stands in the place of PQ."""
         cancel.raise_if_cancelled()
         found = counts_on(self.model(self.state.ema), [self.exams[i] for i in self.often])
-        self._n_judged = found.tp + found.fn
+        self.n_judged = found.tp + found.fn
         return CurvePoint(step, loss, found.agreement.dice)
 
     def memory_bytes(self) -> int:
@@ -168,10 +167,6 @@ class RegionRun(Course[RegionNet, Batch, RegionTuning]):
     @property
     def _peak_rate(self) -> float:
         return _RATE
-
-    def _worth(self, point: CurvePoint) -> float | None:
-        """Few pixels do not tell; then it learns to the end."""
-        return super()._worth(point) if self._n_judged >= _LEAST_JUDGED_PX else None
 
     # -- pixels ----------------------------------------------------------------------------------
 
