@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import tifffile
 from typer.testing import CliRunner
 
 from napari_histo.cli._app import app
+from napari_histo.cli.regions import _rough
 from napari_histo.core import Box, ClassScheme
+from napari_histo.learning.tissue.training import TrainedRegions
 from napari_histo.store import load_objects, save_objects
 from support.regions import painted, patches
 
@@ -31,6 +36,18 @@ def files(tmp_path):
     return image, areas, truth
 
 
+def trained(n_areas, n_images):
+    return TrainedRegions(None, Path("m"), {"Tumor": 0.9}, 1.0, n_areas, n_images)
+
+
+@pytest.mark.parametrize(
+    ("n_areas", "n_images", "is_rough"),
+    [(12, 6, False), (11, 6, True), (12, 5, True), (1, 1, True), (0, 0, False)],
+)
+def test_a_figure_of_few_areas_or_images_is_called_rough(n_areas, n_images, is_rough):
+    assert bool(_rough(trained(n_areas, n_images))) == is_rough
+
+
 def run(*words):
     return CliRunner().invoke(app, ["regions", *map(str, words)])
 
@@ -40,7 +57,10 @@ def test_train_then_predict(files, tmp_path):
     model = tmp_path / "model"
     learned = run("train", image, "-a", areas.parent, "-o", model, "--steps", 20, "--device", "cpu")
     assert learned.exit_code == 0, learned.output
-    assert "Mean IoU" in learned.output
+    said = " ".join(learned.output.split())
+    assert "Mean IoU" in said
+    assert re.search(r"held-out parts of \d+ painted areas? of 1 image ->", said)
+    assert "A rough figure: from fewer than 12 areas or 6 images" in said
     for name in ("out.geojson", "out.ome.zarr"):
         found = run("predict", image, "--model", model, "-o", tmp_path / name, "--tissue", "none")
         assert found.exit_code == 0, found.output

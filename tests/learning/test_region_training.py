@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_histo.core import (
+    Box,
     CancelToken,
     ClassScheme,
     Contours,
@@ -20,10 +21,12 @@ from napari_histo.core import (
 from napari_histo.errors import Cancelled, ModelError, ObjectsFileError, WriteError
 from napari_histo.learning.tissue.examples import (
     RegionExample,
+    Sheet,
     classes_of,
     held_out,
     read_sheets,
 )
+from napari_histo.learning.tissue.judging import judged_places
 from napari_histo.learning.tissue.training import RegionTraining, train_regions
 from napari_histo.models.region.segmenter import load_region_model
 from napari_histo.ops.regions import without_specks
@@ -121,6 +124,20 @@ class TestExamples:
         assert not (taught > 0)[judged > 0].any()
         assert 0 < (judged > 0).sum() < (taught > 0).sum()
 
+    def test_areas_that_judge_are_counted_once_and_by_image(self):
+        labels = np.zeros((64, 96), np.uint8)
+        labels[:, 4:40], labels[:, 40:80], labels[0, 90] = 1, 2, 1
+        box = Box(0, 0, 96, 64)
+        sheet = Sheet(np.zeros((64, 96, 3), np.uint8), labels, None, box, 0, None)
+        two = [sheet, replace(sheet, example=1)]
+        cells = np.zeros(labels.shape, bool)
+        cells[:16, :16] = cells[32:48, :16] = cells[:, 90] = True
+        first = replace(sheet, labels=np.where(cells, labels, 0).astype(np.uint8))
+        assert judged_places(two, [first]) == (1, 1), "two pieces of one area, and a slip"
+        second = replace(two[1], labels=labels)
+        assert judged_places(two, [first, second]) == (3, 2)
+        assert judged_places(two, []) == (0, 0)
+
 
 def test_it_learns_and_tells_how_well(tmp_path):
     steps, done = drive(train_regions([example()], tmp_path / "model", TINY))
@@ -129,6 +146,8 @@ def test_it_learns_and_tells_how_well(tmp_path):
     assert steps[-1].iou == pytest.approx(done.mean_iou, abs=1e-6)
     assert list(done.iou) == ["Background", "Stroma", "Tumor"]
     assert done.mean_iou > 0.8
+    assert 1 <= done.n_areas <= 36, "of squares of 32 px"
+    assert done.n_images == 1
     assert not (tmp_path / "model.training").exists()
     reader, truth = patches(seed=5)
     _, found = drive(find_regions(reader, load_region_model(tmp_path / "model")))

@@ -15,7 +15,7 @@ from napari_histo.cli._console import cancel_on_interrupt, drive, err, out
 from napari_histo.core import CancelToken, ClassScheme, ObjectTable, PixelSize, SlideReader
 
 if TYPE_CHECKING:
-    from napari_histo.learning.tissue.training import RegionTraining
+    from napari_histo.learning.tissue.training import RegionTraining, TrainedRegions
     from napari_histo.ops.tissue import TissueMask
 
 __all__ = ["app"]
@@ -152,11 +152,31 @@ def _train(
         done = drive(work, output.name)
     for name, iou in done.iou.items():
         out.print(f"{name}: IoU {iou:.3f}" if iou == iou else f"{name}: not judged", markup=False)
-    out.print(
-        f"Mean IoU {done.mean_iou:.3f} on a fifth of what was painted -> {done.folder} "
-        f"({done.seconds:.0f} s)",
-        markup=False,
+    where = f"{_counted(done.n_areas, 'painted area')} of {_counted(done.n_images, 'image')}"
+    mean = f"Mean IoU {done.mean_iou:.3f} on held-out parts of {where}"
+    if not done.n_areas:
+        mean = "Not judged: too little is painted to hold some of it out; paint more areas"
+    out.print(f"{mean} -> {done.folder} ({done.seconds:.0f} s)", markup=False)
+    if rough := _rough(done):
+        err.print(rough, markup=False, style="yellow")
+
+
+def _rough(done: TrainedRegions) -> str:
+    """How little the figure says where few areas of few images gave it; "" where they do."""
+    from napari_histo.learning.rounds.promotion_terms import FEWEST_AREAS, FEWEST_UNITS
+
+    enough = done.n_areas >= FEWEST_AREAS and done.n_images >= FEWEST_UNITS
+    if enough or not done.n_areas:
+        return ""
+    return (
+        f"A rough figure: from fewer than {FEWEST_AREAS} areas or {FEWEST_UNITS} images it says "
+        "little of other slides. Look at what 'napari-histo regions predict' finds on one that was "
+        "not painted, or paint areas on more images."
     )
+
+
+def _counted(n: int, thing: str) -> str:
+    return f"{n} {thing}{'' if n == 1 else 's'}"
 
 
 def _annotations_of(images: list[Path], given: list[Path]) -> list[Path]:

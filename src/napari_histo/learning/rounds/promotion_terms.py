@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from napari_histo.learning.rounds.promotion_figures import f1_of, pq_of
 
-__all__ = ["AREA_MEASURE", "FEWEST_UNITS", "Counts", "Gate", "Pair", "Verdict", "things_of"]
+__all__ = [
+    "AREA_MEASURE",
+    "FEWEST_AREAS",
+    "FEWEST_UNITS",
+    "Counts",
+    "Gate",
+    "Pair",
+    "Verdict",
+    "things_of",
+]
 
 #: Fewer patients, slides or regions than this say nothing of others.
 FEWEST_UNITS = 6

@@ -16,7 +16,7 @@ from napari_histo.learning.tissue.examples import RegionExample, labels_at, pain
 from napari_histo.learning.training import Example, Examples, as_examples
 from napari_histo.pipeline.region_answers import TILE_PX, RegionAnswers
 
-__all__ = ["AreaScore", "as_painted", "evaluate_areas"]
+__all__ = ["AreaScore", "as_painted", "count_areas", "evaluate_areas"]
 
 #: Pieces of fewer pixels are slips of the brush, and count as no area.
 _LEAST_AREA_PX = 16
@@ -117,12 +117,22 @@ def _score(
         if labels.any():
             answer = answers.at(tile.owned, cancel).argmax(axis=-1)
             pixels += PixelCounts.of(answer, labels)
-            n_areas += _n_areas(labels)
+            n_areas += count_areas(labels)
     return AreaScore(example.labels, pixels, n_areas)
 
 
-def _n_areas(labels: NDArray[np.uint8]) -> int:
+def count_areas(labels: NDArray[np.uint8], judged: NDArray[np.bool_] | None = None) -> int:
+    """Connected pieces of one class that are more than a slip of the brush.
+
+    Parameters
+    ----------
+    labels : (h, w) uint8
+        0 unknown.
+    judged : (h, w) bool, optional
+        Of each piece only these pixels count; all by default.
+    """
     from skimage.measure import label as connected
 
     pieces = connected(labels, connectivity=1, background=0)  # type: ignore[no-untyped-call]
-    return int((np.bincount(pieces.ravel())[1:] >= _LEAST_AREA_PX).sum())
+    counted = pieces.ravel() if judged is None else pieces[judged]
+    return int((np.bincount(counted)[1:] >= _LEAST_AREA_PX).sum())

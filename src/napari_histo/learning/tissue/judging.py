@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.learning.tissue.counting import PixelCounts
+from napari_histo.learning.tissue.evaluation import count_areas
 from napari_histo.learning.tissue.examples import Sheet
 
-__all__ = ["counts_on", "iou_on", "mean_known"]
+__all__ = ["counts_on", "iou_on", "judged_places", "mean_known"]
 
 
 def iou_on(model: RegionSegmenter, sheets: Sequence[Sheet]) -> dict[str, float]:
@@ -38,6 +39,23 @@ def counts_on(model: RegionSegmenter, sheets: Sequence[Sheet]) -> PixelCounts:
     for sheet in sheets:
         found += PixelCounts.of(_answer(model, sheet), sheet.labels)
     return found
+
+
+def judged_places(sheets: Sequence[Sheet], judged: Sequence[Sheet]) -> tuple[int, int]:
+    """How many painted areas, of how many examples, labels that judge are from.
+
+    An area of which several pieces judge counts once, or once in each sheet that it reaches into.
+
+    Parameters
+    ----------
+    sheets : sequence of Sheet
+        With all labels.
+    judged : sequence of Sheet
+        The same places, or some of them, with the labels that judge.
+    """
+    whole = {(sheet.example, sheet.box): sheet.labels for sheet in sheets}
+    counts = [(s.example, count_areas(whole[s.example, s.box], s.labels > 0)) for s in judged]
+    return sum(n for _, n in counts), len({example for example, n in counts if n})
 
 
 def _answer(model: RegionSegmenter, sheet: Sheet) -> NDArray[np.int64]:

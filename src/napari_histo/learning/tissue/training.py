@@ -21,7 +21,7 @@ from napari_histo.learning.tissue.examples import (
     classes_of,
     held_out,
 )
-from napari_histo.learning.tissue.judging import iou_on, mean_known
+from napari_histo.learning.tissue.judging import iou_on, judged_places, mean_known
 from napari_histo.learning.tissue.patches import PatchSource
 from napari_histo.learning.tissue.reading import sheets_of
 from napari_histo.learning.tissue.steps import learn, new_state
@@ -115,12 +115,17 @@ class TrainedRegions:
         By class, on a fifth of the painted areas that taught nothing; NaN where none was left.
     seconds : float
         Of training, over all calls.
+    n_areas, n_images : int
+        Painted areas that `iou` is from, and images that they lie on; other parts of these very
+        images taught.
     """
 
     model: TorchRegionSegmenter
     folder: Path
     iou: dict[str, float]
     seconds: float
+    n_areas: int
+    n_images: int
 
     @property
     def mean_iou(self) -> float:
@@ -172,17 +177,20 @@ def train_regions(
             guide = yield from run.guide(checkpoint)
         model, seconds = yield from run.network(checkpoint, guide)
         iou = run.judge(model.net, run.judged)
+        n_areas, n_images = judged_places(run.sheets, run.judged)
         about = {
             "training": {
                 **run.facts,
                 "images": [e.reader.info.name for e in examples],
                 "held_out_iou": {k: None if math.isnan(v) else round(v, 4) for k, v in iou.items()},
+                "held_out_areas": n_areas,
+                "held_out_images": n_images,
                 "seconds": round(seconds, 1),
             }
         }
         save_region_model(folder, model, about)
         checkpoint.remove()
-    return TrainedRegions(model, folder, iou, seconds)
+    return TrainedRegions(model, folder, iou, seconds, n_areas, n_images)
 
 
 class _Run:
@@ -198,6 +206,7 @@ class _Run:
         self.examples, self.params, self.classes, self.cancel = examples, params, classes, cancel
         self.device = pick_device(params.device)
         self.is_rgb = all(e.reader.info.is_rgb for e in examples)
+        self.sheets: list[Sheet] = []
         self.judged: list[Sheet] = []
 
     @property
@@ -269,6 +278,7 @@ class _Run:
         self, sheets: Sequence[Sheet], job: _Job, pixel_um: float, checkpoint: Checkpoint
     ) -> Generator[TrainingStep, None, tuple[RegionNet, NetShape, float]]:
         params, shape = self.params, self._shape(sheets)
+        self.sheets = list(sheets)
         taught, self.judged = held_out(sheets, _HELD_OUT, params.seed, pixel_um)
         source = PatchSource(taught, job.patch_px, is_rgb=self.is_rgb)
         state = new_state(shape, params.seed, self.device)
