@@ -25,6 +25,7 @@ from napari_histo.session.segment.controller import Tools
 from napari_histo.slides import ArrayReader
 from support.annotation_desk import Desk
 from support.fake_qupath import squares
+from support.learning_room import Room as LearningRoom
 from support.qupath_room import Room, look
 
 CORNERS = np.array([[-2, -2], [2, -2], [2, 2], [-2, 2]], np.float32)
@@ -144,6 +145,15 @@ def room(tmp_path):
     yield room
     room.session.close()
     room.desk.close()
+
+
+@pytest.fixture
+def learning_room(tmp_path):
+    """A session of a learning project that is not opened yet."""
+    room = LearningRoom(tmp_path)
+    yield room
+    room.desk.close()
+    room.session.close()
 
 
 @pytest.fixture

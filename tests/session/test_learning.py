@@ -2,118 +2,40 @@
 
 from __future__ import annotations
 
-import queue
-import time
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 
 from napari_histo.core import Box, ObjectTable
 from napari_histo.core.rounds import QueryStatus
-from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.project.making import NewImage, NewProject
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.learning.rounds.options import RoundOptions
 from napari_histo.learning.rounds.query import QueryWish
-from napari_histo.learning.rounds.work import work_file
 from napari_histo.learning.training import CurvePoint, TrainingStep
-from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice
-from napari_histo.session.annotate.document import Document
 from napari_histo.session.learning import work
 from napari_histo.session.learning.compare import Place, _steps
-from napari_histo.session.learning.controller import LearningController
 from napari_histo.session.learning.state import Curve, Task
-from napari_histo.session.learning.work import LearningTools, region_pixels
+from napari_histo.session.learning.work import region_pixels
 from napari_histo.slides import ArrayReader
-from napari_histo.store.geojson import read_geojson
 from support.learning import (
     FAKES,
     SETTINGS,
     make_encoder,
     make_images,
     make_project,
-    making,
     run_round,
     squares,
 )
+from support.learning_room import Room
 
 DONE, SKIPPED = QueryStatus.DONE, QueryStatus.SKIPPED
 
 
-class Room:
-    """A session with a project, an Annotate panel, and an event loop to wait in."""
-
-    def __init__(self, folder, tools=FAKES):
-        self._inbox: queue.Queue = queue.Queue()
-        self.folder = folder
-        journals = folder / "journals"
-        document = partial(Document.open, data_folder=journals)
-        self.desk = AnnotationController(self._inbox.put, AnnotationTools(None, document))
-        self.session = LearningController(
-            self._inbox.put,
-            lambda: self.desk,
-            LearningTools(making(tools), {"steps": 3}, journals),
-        )
-        self.state = self.session.state
-        self.shown = []
-        self.session.region_ready.connect(self.shown.append)
-
-    def wait(self, until, timeout=20.0):
-        end = time.monotonic() + timeout
-        while not until():
-            self._inbox.get(timeout=max(end - time.monotonic(), 0.01))()
-
-    def idle(self):
-        self.wait(lambda: self.state.task is Task.NONE)
-        assert self.state.error == ""
-        return self
-
-    def files(self):
-        self.wait(lambda: not self.session._files.is_busy)
-        return self
-
-    @property
-    def project(self):
-        return LearningProject(self.state.project.path)
-
-    def open(self):
-        self.session.open_project(make_project(self.folder).path)
-        return self.idle()
-
-    def begin(self):
-        self.session.new_round(QueryWish("random"))
-        return self.idle()
-
-    def mark_all(self, status=DONE):
-        for row in self.state.regions:
-            self.session.choose(row.region_id)
-            self.session.mark(status)
-        return self.files()
-
-    def annotate(self, row):
-        """Open a region's file in the Annotate panel, as the window does."""
-        self.session.open_region(row.region_id)
-        self.wait(lambda: self.shown)
-        opened = self.shown.pop()
-        choice = ImageChoice(opened.row.image, opened.reader)
-        self.desk.open(choice, target=opened.file, image_path=opened.image_path)
-        self.wait(lambda: self.desk.state.is_open)
-        return opened
-
-    def in_file(self, row):
-        """Class that the file gives a region."""
-        table = read_geojson(work_file(self.project, row.number, row.image))
-        return table.class_names[table.rows_of([row.region_id])[0]]
-
-
 @pytest.fixture
-def room(tmp_path):
-    room = Room(tmp_path)
-    yield room
-    room.desk.close()
-    room.session.close()
+def room(learning_room):
+    return learning_room
 
 
 def test_a_project_is_made_and_a_round_chosen(room, tmp_path):
@@ -156,50 +78,6 @@ def test_next_goes_by_rank_round_the_end_and_over_what_is_settled(room):
     room.mark_all(SKIPPED)
     room.session.next_region()
     assert "done or skipped" in room.state.notice
-
-
-def test_marks_reach_files_that_no_panel_has_open(room):
-    room.open().begin()
-    first, second, *_ = room.state.regions
-    for row, status in ((first, DONE), (second, SKIPPED), (first, SKIPPED), (first, DONE)):
-        room.session.choose(row.region_id)
-        room.session.mark(status)
-    room.files()
-    assert room.in_file(first) == "Region: done"
-    assert room.in_file(second) == "Region: skipped"
-    again = Room(room.folder)
-    again.session.open_project(room.project.path)
-    again.idle()
-    assert [row.status for row in again.state.regions[:2]] == [DONE, SKIPPED]
-
-
-def test_a_mark_and_the_edits_of_an_open_document_are_both_kept(room):
-    room.open().begin()
-    row = room.state.regions[0]
-    room.annotate(row)
-    nucleus = next(i for i in room.desk.objects.ids_in(row.box) if i != row.region_id)
-    room.desk.select([nucleus])
-    room.desk.delete()
-    room.session.mark(DONE)
-    assert room.desk.state.current_class != "Region: done", "new nuclei are no regions"
-    room.files()
-    assert room.in_file(row) == "Region: done"
-    table = read_geojson(room.desk.state.kept.target)
-    assert nucleus not in set(table.uuids())
-    assert room.desk.state.kept.n_unsaved == 0
-    room.desk.undo()
-    room.session.look()
-    room.wait(lambda: room.state.row(row.region_id).waits)
-
-
-def test_a_class_given_in_the_annotate_panel_shows_in_the_list(room):
-    room.open().begin()
-    row = room.state.regions[0]
-    room.annotate(row)
-    room.desk.select([row.region_id])
-    room.desk.relabel("Region: skipped")
-    room.session.look()
-    room.wait(lambda: room.state.row(row.region_id).status is SKIPPED)
 
 
 def test_a_click_in_a_region_is_meant_for_what_it_holds(room):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from napari_histo.core import ClassScheme, Edit, ObjectTable
 from napari_histo.errors import ObjectsFileError, WriteError
 from napari_histo.store._journal_files import clear, journal_files
-from napari_histo.store._journal_lines import last_unsaved
+from napari_histo.store._journal_lines import last_unsaved, to_line
 from napari_histo.store.journal import Journal, encode_rows
 from napari_histo.store.journal_recovery import Recovered, Target, recover
 from support.edits import Model
@@ -410,19 +410,26 @@ def test_what_follows_damage_is_not_built_upon(tmp_path):
 
 HEAD = {"revision": 3, "saved": {"": 0, "aa": 2}}
 EDITS = [{"revision": 4, "name": "Click", "at": "t4"}, {"revision": 5, "name": "Box", "at": "t5"}]
+NEXT = {"revision": 5, "saved": {"": 0, "aa": 2}}
+SAVED = {"saved": "bb", "revision": 5}
 
 
 @pytest.mark.parametrize(
-    ("records", "at"),
+    ("files", "at"),
     [
-        pytest.param([], None, id="empty file"),
-        pytest.param([HEAD], None, id="nothing done"),
-        pytest.param([HEAD, *EDITS], "t5", id="never saved"),
-        pytest.param([HEAD, *EDITS, {"saved": "bb", "revision": 4}], "t5", id="one since"),
-        pytest.param([HEAD, *EDITS, {"saved": "bb", "revision": 5}], None, id="all saved"),
-        pytest.param([HEAD, {"base": "x", "revision": 3}], None, id="a base is no edit"),
+        pytest.param([[]], None, id="empty file"),
+        pytest.param([[HEAD]], None, id="nothing done"),
+        pytest.param([[HEAD, *EDITS]], "t5", id="never saved"),
+        pytest.param([[HEAD, *EDITS, {"saved": "bb", "revision": 4}]], "t5", id="one since"),
+        pytest.param([[HEAD, *EDITS, SAVED]], None, id="all saved"),
+        pytest.param([[HEAD, {"base": "x", "revision": 3}]], None, id="a base is no edit"),
+        pytest.param([[HEAD, *EDITS], [NEXT]], "t5", id="killed before a save"),
+        pytest.param([[HEAD, *EDITS], [NEXT, SAVED]], None, id="killed after a save"),
     ],
 )
-def test_what_was_not_saved(records, at):
-    found = last_unsaved(records)
+def test_what_was_not_saved(tmp_path, files, at):
+    for number, records in enumerate(files):
+        path = tmp_path / f"edits-{number:08d}.jsonl"
+        path.write_bytes(b"".join(map(to_line, records)))
+    found = last_unsaved([tmp_path])
     assert (found and found["at"]) == at

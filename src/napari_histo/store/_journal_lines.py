@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
+
+from napari_histo.store._journal_files import journal_files
 
 __all__ = ["Lines", "last_unsaved", "read_lines", "to_line"]
 
@@ -87,13 +90,37 @@ def _damage(content: bytes, position: int, end: int, cut: bool) -> str:
     return f"it is damaged at byte {position:,}{also}"
 
 
-def last_unsaved(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The last edit of a file's records, unless the target was saved with it."""
+def last_unsaved(folders: Iterable[Path]) -> Mapping[str, Any] | None:
+    """The last edit of a journal that its target does not hold.
+
+    A file's edits may have been saved after a newer file began: each save begins one.
+    """
+    files = journal_files(folders)
+    edits = sorted((n, path) for (kind, n), path in files.items() if kind == "edits")
+    saved = 0
+    for _, path in reversed(edits):
+        try:
+            stat = path.stat()
+            tail = _tail(path, stat.st_mtime_ns, stat.st_size)
+        except OSError:  # it went meanwhile, for a newer one holds all that it held
+            continue
+        saved = max(saved, tail.saved)
+        if tail.edit is not None and tail.edit["revision"] > saved:
+            return tail.edit
+    return None
+
+
+class _Tail(NamedTuple):
+    edit: Mapping[str, Any] | None
+    saved: int
+
+
+@lru_cache(maxsize=16)
+def _tail(path: Path, _mtime_ns: int, _size: int) -> _Tail:
+    """Last edit of a file, and the revision it was saved with; read once for each state of it."""
+    records = read_lines(path).records
     if not records:
-        return None
+        return _Tail(None, 0)
     head, *rest = records
-    saved = max(
-        [0, *head.get("saved", {}).values(), *(r["revision"] for r in rest if "saved" in r)]
-    )
-    edits = [r for r in rest if "name" in r and r["revision"] > saved]
-    return edits[-1] if edits else None
+    saved = [*head.get("saved", {}).values(), *(r["revision"] for r in rest if "saved" in r)]
+    return _Tail(next((r for r in reversed(rest) if "name" in r), None), max(saved, default=0))

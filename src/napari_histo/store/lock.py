@@ -10,7 +10,7 @@ import platform
 import sys
 from datetime import datetime
 from pathlib import Path
-from threading import Lock
+from threading import Condition
 
 from napari_histo.errors import DocumentLockedError
 
@@ -22,7 +22,7 @@ _BYTE = 1 << 20
 # POSIX locks belong to a process: it would take the same one twice, and lose it when it closes the
 # file anywhere. So each process keeps a list of its own.
 _ours: set[str] = set()
-_guard = Lock()
+_guard = Condition()
 
 
 class FileLock:
@@ -34,6 +34,9 @@ class FileLock:
         Made if need be, removed by `release`. Its text tells others who holds the lock.
     what : str
         What is locked, for that message.
+    patience_s : float
+        How long to wait for another thread of this process, in seconds; other processes are not
+        waited for.
 
     Raises
     ------
@@ -43,11 +46,11 @@ class FileLock:
         The file cannot be made here.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, *, patience_s: float = 0.0) -> None:
         self._key = os.path.realpath(path)
         self._what = what
         with _guard:
-            if self._key in _ours:
+            if not _guard.wait_for(lambda: self._key not in _ours, patience_s):
                 raise _locked(what, "another window of this program")
             self._handle = self._take()
             _ours.add(self._key)
@@ -63,6 +66,7 @@ class FileLock:
             os.close(self._handle)
             self._handle = None
             _ours.discard(self._key)
+            _guard.notify_all()
 
     def _take(self) -> int | None:
         """Handle of the locked file. One that was removed meanwhile is nobody's: then again."""

@@ -7,7 +7,7 @@ was killed may simply run again.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,7 @@ def collect(
     partial: bool = False,
     annotator: str = "",
     merging: Merging = "majority",
+    open_here: Collection[Path] = (),
 ) -> RoundFolder:
     """Seal what was annotated in the round in work.
 
@@ -75,6 +76,8 @@ def collect(
     merging : {"majority", "staple", "first"}
         How a region that several people did becomes one; each one's labels are kept beside it.
         "first" takes the project's folder, then the other places in their order.
+    open_here : collection of Path
+        Files of work that whoever asks has open, and has saved as they are to be collected.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def collect(
             return found
         asked = found.query["regions"]
         folder = project.work_path(found.number)
-        places = [gather_work(project, folder, "napari"), *elsewhere]
+        places = [gather_work(project, folder, "napari", open_here), *elsewhere]
         where = " or ".join([str(folder), *(place.name for place in elsewhere if place.name)])
         left = waiting(asked, places)
         if left and not partial:

@@ -7,7 +7,7 @@ QuPath open it. A region is done when its class is ``Region: done``.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,7 @@ from napari_histo.learning.project.facts import ProjectImage
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import RoundFolder
 from napari_histo.learning.rounds.tools import Pointed, Tools
-from napari_histo.store._journal_files import journal_files
-from napari_histo.store._journal_lines import last_unsaved, read_lines
+from napari_histo.store._journal_lines import last_unsaved
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.write import make_folder
 
@@ -111,7 +110,9 @@ def write_work(
         write_geojson(work_file(project, found.number, key), table)
 
 
-def gather_work(project: LearningProject, folder: Path, name: str = "") -> Gathered:
+def gather_work(
+    project: LearningProject, folder: Path, name: str = "", open_here: Collection[Path] = ()
+) -> Gathered:
     """What lies in a folder of work now: a round's own, or somebody's copy of it.
 
     Parameters
@@ -121,6 +122,8 @@ def gather_work(project: LearningProject, folder: Path, name: str = "") -> Gathe
         With a GeoJSON file for each image that has regions, named by the image's id.
     name : str
         What to call it.
+    open_here : collection of Path
+        Files whose edits since the last save are known, and not meant.
 
     Raises
     ------
@@ -135,7 +138,8 @@ def gather_work(project: LearningProject, folder: Path, name: str = "") -> Gathe
         path = folder / f"{image.id}.geojson"
         if not path.exists():
             continue
-        _check_saved(path)
+        if path not in open_here:
+            _check_saved(path)
         table = read_geojson(path)
         entry = _entry(image)
         there = regions_in(entry, table)
@@ -157,9 +161,7 @@ def waiting(asked: Sequence[Mapping[str, Any]], gathered: Iterable[Gathered]) ->
 
 def _check_saved(path: Path) -> None:
     """What was drawn and is only in the Annotate panel's journal would be left out unnoticed."""
-    journal = journal_files([path.with_name(f".{path.name}.journal")])
-    edits = [file for (kind, _), file in sorted(journal.items()) if kind == "edits"]
-    unsaved = last_unsaved(read_lines(edits[-1]).records) if edits else None
+    unsaved = last_unsaved([path.with_name(f".{path.name}.journal")])
     if unsaved is not None:
         raise LearningError(
             f"{path} has edits of {unsaved['at']} that are not saved. Open it in the Annotate "

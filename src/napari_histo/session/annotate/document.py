@@ -25,6 +25,8 @@ __all__ = ["Document", "Recovery"]
 _log = logging.getLogger(__name__)
 #: Reading 30 MB of edits back takes some seconds.
 _LONG_JOURNAL_BYTES = 30_000_000
+#: For another thread that saves the file, or marks a region in it.
+_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class Document:
         """
         if target is None and image_path is not None:
             target = default_target(image_path)
-        home = Home.take(None if target is None else Path(target), image_name, data_folder)
+        path = None if target is None else Path(target)
+        home = Home.take(path, image_name, data_folder, patience_s=_PATIENCE_S)
         document = cls(home, image_name, info)
         try:
             document._load(table)

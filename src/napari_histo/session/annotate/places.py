@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from napari_histo.store._journal_files import (
     make_journal_folder,
     remove_leftovers,
 )
-from napari_histo.store._journal_lines import last_unsaved, read_lines
+from napari_histo.store._journal_lines import last_unsaved
 from napari_histo.store.lock import FileLock
 
 __all__ = ["Home", "left_over_since"]
@@ -55,8 +54,15 @@ class Home:
     data_folder: Path | None = None
 
     @classmethod
-    def take(cls, target: Path | None, image_name: str, data_folder: Path | None) -> Home:
-        """Lock the target's journal.
+    def take(
+        cls,
+        target: Path | None,
+        image_name: str,
+        data_folder: Path | None,
+        *,
+        patience_s: float = 0.0,
+    ) -> Home:
+        """Lock the target's journal; wait so long for another thread that is about to let go.
 
         Raises
         ------
@@ -70,23 +76,28 @@ class Home:
         if target is not None:
             target = Path(os.path.realpath(target))
             _check_format(target)
-            return cls._take(target, _folders(target, image_name, data_folder), data_folder)
+            folders = _folders(target, image_name, data_folder)
+            return cls._take(target, folders, data_folder, patience_s)
         # Images without a file that bear the same name get a home each.
         for number in range(1, _MAX_UNTITLED):
             name = image_name if number == 1 else f"{image_name} ({number})"
             with suppress(DocumentLockedError):
-                return cls._take(None, _folders(None, name, data_folder), data_folder)
+                return cls._take(None, _folders(None, name, data_folder), data_folder, 0.0)
         raise WriteError(f"Too many open images are named {image_name!r}. Close some.")
 
     @classmethod
     def _take(
-        cls, target: Path | None, folders: tuple[Path, ...], data_folder: Path | None
+        cls,
+        target: Path | None,
+        folders: tuple[Path, ...],
+        data_folder: Path | None,
+        patience_s: float,
     ) -> Home:
         trouble: OSError | None = None
         for i, folder in enumerate(folders):
             try:
                 make_journal_folder(folder)
-                lock = FileLock(folder / LOCK_NAME, str(target))
+                lock = FileLock(folder / LOCK_NAME, str(target), patience_s=patience_s)
             except OSError as error:
                 trouble = trouble or error
                 continue
@@ -127,20 +138,7 @@ def left_over_since(
     target: Path, image_name: str, data_folder: Path | None = None
 ) -> datetime | None:
     """When the last change to a target's objects was made that is not in it; None without any."""
-    folders = _folders(Path(os.path.realpath(target)), image_name, data_folder)
-    for (kind, _), path in sorted(journal_files(folders).items(), reverse=True):
-        with suppress(OSError):
-            stat = path.stat()
-            at = _last_unsaved_at(path, stat.st_mtime_ns, stat.st_size) if kind == "edits" else None
-            if at is not None:
-                return at
-    return None
-
-
-@lru_cache(maxsize=8)
-def _last_unsaved_at(path: Path, _mtime_ns: int, _size: int) -> datetime | None:
-    """Of one journal, read once for each state of it: the panel asks with every layer."""
-    unsaved = last_unsaved(read_lines(path).records)
+    unsaved = last_unsaved(_folders(Path(os.path.realpath(target)), image_name, data_folder))
     return None if unsaved is None else datetime.fromisoformat(unsaved["at"])
 
 

@@ -164,15 +164,15 @@ class LearningController(RoundRegions):
         project, cancel = self.state.project, CancelToken()
         if project is None:
             return
-        prepared = self._prepare_save()
-        if prepared is None:
+        in_hand = self._take_in_hand()
+        if in_hand is None:
             return
         whole: Generator[Progress, None, Any] = training(
             project,
             self._tools,
             cancel,
             partial=partial,
-            save=prepared.save,
+            in_hand=in_hand,
             options=self.state.options,
         )
 
@@ -276,9 +276,7 @@ class LearningController(RoundRegions):
             self._looks.submit(Job(lambda _: work(), self._take_quietly))
 
     def _rest(self) -> None:
-        desk = self._desk_of_round()
-        if desk is not None:
-            desk.refresh()
+        self._refresh_desk()
         state = self.state
         state.task, state.is_cancelling = Task.NONE, False
         state.progress, state.seconds_left, state.ahead = None, math.nan, None

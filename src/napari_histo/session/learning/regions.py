@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from psygnal import Signal
@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_histo.core import Box, ObjectTable
 from napari_histo.core.round_regions import status_class
 from napari_histo.core.rounds import QueryStatus
-from napari_histo.errors import HistoError
+from napari_histo.errors import DocumentLockedError, HistoError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.alike import Spot
 from napari_histo.learning.rounds.work import work_file
@@ -23,20 +23,13 @@ from napari_histo.session.annotate.controller import AnnotationController
 from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.learning.overview import files_of, overview
 from napari_histo.session.learning.state import LearningState, OpenedRegion, Overview, RegionRow
-from napari_histo.session.learning.work import LearningTools, mark_in_file
+from napari_histo.session.learning.work import InHand, LearningTools
 from napari_histo.session.qupath.desk import has_open
 
 __all__ = ["RoundRegions"]
 
 _log = logging.getLogger(__name__)
 _STATUSES = {status_class(status): status for status in QueryStatus}
-
-
-class _Prepared(NamedTuple):
-    """The Annotate panel's session, and what saves its file; None where there is nothing to do."""
-
-    desk: AnnotationController | None
-    save: Callable[[], None] | None
 
 
 class RoundRegions:
@@ -125,11 +118,7 @@ class RoundRegions:
         row = self.state.chosen_row
         if row is None or not self._can_mark():
             return
-        desk = self._desk_of(row)
-        if desk is None:
-            self._marks[row.region_id] = status
-        else:
-            _relabel(desk, row.region_id, status)
+        self._marks[row.region_id] = status
         rows = [replace(r, status=status) if r is row else r for r in self.state.regions]
         self.state.overview = replace(self.state.overview, regions=tuple(rows))
         self._see_to_files()
@@ -163,61 +152,72 @@ class RoundRegions:
             x, y = view.x + view.width / 2, view.y + view.height / 2
         return Spot(image, x, y)
 
-    def _desk_of_round(self) -> AnnotationController | None:
-        found = (self._desk_of(row) for row in self.state.regions)
-        return next((desk for desk in found if desk is not None), None)
+    def _desk_of_round(self) -> tuple[AnnotationController | None, Path | None]:
+        """The Annotate panel's session, and the file of the round that it has open."""
+        project = self.state.project
+        for row in self.state.regions:
+            desk = self._desk_of(row)
+            if desk is not None and project is not None:
+                return desk, work_file(project, row.number, row.image)
+        return None, None
 
-    def _prepare_save(self) -> _Prepared | None:
-        """What saves what is open of the round; None where it cannot be, which is told."""
-        desk = self._desk_of_round()
+    def _take_in_hand(self) -> InHand | None:
+        """What is not in the files of the round yet; None where it cannot be saved, which is told.
+
+        Marks in the file that is open are made there, as the user would by a chip.
+        """
+        by_file: dict[Path, dict[UUID, QueryStatus]] = {}
+        for key, status in list(self._marks.items()):
+            row, project = self.state.row(key), self.state.project
+            desk = None if row is None else self._desk_of(row)
+            if desk is not None:
+                _relabel(desk, key, status)
+                del self._marks[key]
+            elif row is not None and project is not None:
+                by_file.setdefault(work_file(project, row.number, row.image), {})[key] = status
+        desk, file = self._desk_of_round()
         try:
-            return _Prepared(desk, None if desk is None else desk.prepare_save())
+            save = None if desk is None else desk.prepare_save()
         except HistoError as error:
             self.fail(error)
             return None
+        return InHand(file, save, by_file, self._tools.data_folder)
 
     def _see_to_files(self) -> None:
         """Save, mark and open, one after the other: two of them would want the same file."""
-        project, row, marks = self.state.project, self._wanted, dict(self._marks)
-        prepared = None if project is None else self._prepare_save()
-        if project is None or prepared is None:
+        project, row = self.state.project, self._wanted
+        in_hand = None if project is None else self._take_in_hand()
+        if project is None or in_hand is None:
             return
-        desk, save = prepared
-        by_file: dict[Path, dict[UUID, QueryStatus]] = {}
-        for key, status in marks.items():
-            marked = self.state.row(key)
-            if marked is not None:
-                file = work_file(project, marked.number, marked.image)
-                by_file.setdefault(file, {})[key] = status
-        folder = self._tools.data_folder
+        marks = dict(self._marks)
 
         def work(_: Report) -> OpenedRegion | None:
-            if save is not None:
-                save()
-            for file, statuses in by_file.items():
-                mark_in_file(file, statuses, folder)
+            in_hand.settle()
             return None if row is None else _open(project, row)
 
-        done = partial(self._files_done, marks, desk)
+        done = partial(self._files_done, marks)
         failed = partial(self._files_failed, marks)
         self._files.submit(Job(work, done, failed, unwanted=_let_go))
 
-    def _files_done(
-        self,
-        marks: dict[UUID, QueryStatus],
-        desk: AnnotationController | None,
-        opened: OpenedRegion | None,
-    ) -> None:
+    def _files_done(self, marks: dict[UUID, QueryStatus], opened: OpenedRegion | None) -> None:
         for key, status in marks.items():
             if self._marks.get(key) is status:
                 del self._marks[key]
-        if desk is not None:
-            desk.refresh()
+        self._refresh_desk()
         if opened is not None:
             self._wanted = None
             self.region_ready.emit(opened)
 
+    def _refresh_desk(self) -> None:
+        desk, _ = self._desk_of_round()
+        if desk is not None:
+            desk.refresh()
+
     def _files_failed(self, marks: dict[UUID, QueryStatus], error: BaseException) -> None:
+        marked = [row for row in map(self.state.row, marks) if row is not None]
+        if isinstance(error, DocumentLockedError) and any(map(self._desk_of, marked)):
+            self._see_to_files()  # the Annotate panel was faster: the marks are made there
+            return
         self._wanted, self._seen = None, None  # look again how it stands
         for key in marks:
             self._marks.pop(key, None)

@@ -26,6 +26,7 @@ from napari_histo.session.learning.qupath import done_in_qupath
 from napari_histo.session.qupath.desk import save_left_over
 
 __all__ = [
+    "InHand",
     "LearningTools",
     "mark_in_file",
     "region_pixels",
@@ -114,6 +115,35 @@ def mark_in_file(
         document.save(table.with_columns(classes=classes, class_id=class_id))
 
 
+@dataclass(frozen=True)
+class InHand:
+    """What a window holds of a round and its files do not hold yet.
+
+    Attributes
+    ----------
+    file : Path or None
+        That the Annotate panel has open.
+    save : callable or None
+        Brings the panel's edits into it.
+    marks : mapping
+        Statuses of regions in other files, by file and id.
+    data_folder : Path or None
+        Of journals.
+    """
+
+    file: Path | None
+    save: Callable[[], None] | None
+    marks: Mapping[Path, Mapping[UUID, QueryStatus]]
+    data_folder: Path | None = None
+
+    def settle(self) -> None:
+        """Bring it all into the files, in any thread; errors are those of `mark_in_file`."""
+        if self.save is not None:
+            self.save()
+        for file, statuses in self.marks.items():
+            mark_in_file(file, statuses, self.data_folder)
+
+
 # -- training ------------------------------------------------------------------------------------
 
 
@@ -123,7 +153,7 @@ def training(
     cancel: CancelToken,
     *,
     partial: bool,
-    save: Callable[[], None] | None,
+    in_hand: InHand,
     options: RoundOptions,
 ) -> Generator[Progress, None, RoundFolder]:
     """Collect, train and judge, from where the round in work stands.
@@ -133,8 +163,8 @@ def training(
     project, tools, cancel
     partial : bool
         Go on though regions wait; they are not asked for again.
-    save : callable or None
-        Brings what the Annotate panel holds into its file.
+    in_hand : InHand
+        Settled first. What is drawn on in the open file meanwhile belongs to no round.
     options : RoundOptions
 
     Raises
@@ -147,12 +177,13 @@ def training(
         raise LearningError("No round is in work. Begin one with New round.")
     if found.stage is Stage.QUERIED:
         yield Progress(0, 0, "Collecting what was annotated")
-        if save is not None:
-            save()
+        in_hand.settle()
         for file in files_of(project, found.number, [r["image"] for r in found.query["regions"]]):
-            save_left_over(file, file.stem, tools.data_folder)
+            if file != in_hand.file:
+                save_left_over(file, file.stem, tools.data_folder)
         elsewhere = yield from done_in_qupath(project, cancel)
-        collect(project, elsewhere, partial=partial, merging=options.merging)
+        open_here = [] if in_hand.file is None else [in_hand.file]
+        collect(project, elsewhere, partial=partial, merging=options.merging, open_here=open_here)
     yield Progress(0, 0, "Loading the model")
     made = tools.make()
     cancel.raise_if_cancelled()
