@@ -10,13 +10,12 @@ from napari_histo.errors import LearningError
 from napari_histo.learning.cellpose.params import CELLPOSE_FAMILY
 from napari_histo.learning.click.params import CLICK_FAMILY
 from napari_histo.learning.project.facts import ProjectImage, Settings, StartModel
+from napari_histo.learning.rounds.families import FAMILIES
 from napari_histo.learning.rounds.files import sha256_of_folder
 from napari_histo.learning.tissue.params import AREA_REGION_PX, REGION_FAMILY
 
 __all__ = ["check_pixel_sizes", "paints_areas", "start_of", "usual_region_px"]
 
-#: What rounds can begin with; of a classical model's place a small network takes over.
-_FAMILIES = ("stardist", "classical", CELLPOSE_FAMILY, CLICK_FAMILY, REGION_FAMILY)
 #: Those that `StartModel` tells apart.
 _TOLD = (CLICK_FAMILY, REGION_FAMILY)
 #: What painted areas need beside the model's tissues.
@@ -36,10 +35,10 @@ def start_of(model: str, aside: Path) -> tuple[Path | None, StartModel, ClassSch
     from napari_histo.models.registry import get_info, model_folder
 
     info = get_info(model)
-    if info.family not in _FAMILIES:
+    if info.family not in FAMILIES:
         raise LearningError(
             f"The model {info.name!r} is of the family {info.family!r}, which the rounds of a "
-            f"project do not train; they train {', '.join(_FAMILIES)}."
+            f"project do not train; they train {', '.join(FAMILIES)}."
         )
     trains = info.family if info.family in _TOLD else ""
     classes = info.classes.union(_BACKGROUND) if trains == REGION_FAMILY else info.classes
