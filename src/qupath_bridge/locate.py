@@ -48,6 +48,8 @@ _LAYOUTS = {
     "Darwin": ("Contents/app", "Contents/runtime/Contents/Home", "lib/libjli.dylib"),
     "Windows": ("app", "runtime", "bin/server/jvm.dll"),
 }
+#: Words in the names of the jars of extensions that read images.
+_READERS = {"openslide": "OpenSlide", "bioformats": "Bio-Formats"}
 _CONDA_FOLDERS = {"Linux": "opt/QuPath", "Darwin": "bin/QuPath.app", "Windows": "Library/QuPath"}
 
 
@@ -69,6 +71,15 @@ class QuPathInstall:
     def environment(self) -> dict[str, str]:
         """Variables that make paquo in a child process use this very installation."""
         return {"PAQUO_QUPATH_DIR": str(self.path)}
+
+    @property
+    def readers(self) -> frozenset[str]:
+        """Extensions for images that lie in its folder, of "OpenSlide" and "Bio-Formats"."""
+        folders = [self.path / app for app, _, _ in _LAYOUTS.values()]
+        jars = [jar.name for folder in folders for jar in folder.glob("qupath-extension-*.jar")]
+        return frozenset(
+            name for word, name in _READERS.items() if any(f"-{word}-" in jar for jar in jars)
+        )
 
 
 def find_qupath(

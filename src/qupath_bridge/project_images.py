@@ -18,6 +18,7 @@ from typing import Any
 from napari_histo.core import CancelToken, ClassDef, ClassScheme, Progress
 from napari_histo.errors import BridgeError, Cancelled, MissingDependencyError, WriteError
 from qupath_bridge._class_file import DEFAULT_CLASSES, list_classes
+from qupath_bridge._readers import UNREAD, why_unread
 from qupath_bridge.client import WorkerClient
 from qupath_bridge.locate import find_qupath
 from qupath_bridge.project import QuPathProject, open_project
@@ -184,6 +185,8 @@ def _add(
         raise
     except BridgeError as error:
         reason = str(getattr(error, "reason", error)).rstrip(".")
+        if reason == UNREAD and (install := find_qupath()):
+            reason = why_unread(file, install)
         return AddedFile(file, "failed", message=f"{file.name} was not added: {reason}.")
     return AddedFile(file, answer["state"], tuple(map(_image, answer["images"])))
 

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from napari_histo.core import result_of
 from napari_histo.errors import BridgeError, MissingDependencyError
 from qupath_bridge import project_images
+from qupath_bridge._readers import UNREAD, why_unread
 from qupath_bridge.locate import QuPathInstall, find_qupath
 from qupath_bridge.project import open_project
 from qupath_bridge.project_images import adding, check_new
@@ -87,6 +89,28 @@ def test_a_project_of_a_newer_qupath_is_not_written(tmp_path, monkeypatch):
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "has", "said"),
+    [
+        pytest.param("a.SVS", [], "needs OpenSlide or Bio-Formats, which the QuPath in", id="svs"),
+        pytest.param("a.svs", ["bioformats"], "it may be damaged", id="one of two is enough"),
+        pytest.param("a.mrxs", ["bioformats"], "needs OpenSlide, which", id="one alone reads it"),
+        pytest.param("a.ome.tif", ["openslide"], "needs Bio-Formats, which", id="ome-tiff"),
+        pytest.param("a.ome.tif", ["bioformats"], "it may be damaged", id="it is there"),
+        pytest.param("a.png", [], "it may be damaged", id="QuPath's own format"),
+        pytest.param("a.txt", [], "it may be damaged", id="no image"),
+    ],
+)
+def test_a_missing_reader_is_named(tmp_path, name, has, said):
+    (tmp_path / "lib" / "app").mkdir(parents=True)
+    for word in has:
+        (tmp_path / "lib" / "app" / f"qupath-extension-{word}-0.5.1.jar").touch()
+    told = why_unread(Path("/slides") / name, QuPathInstall(tmp_path, "0.5.1"))
+    assert told.startswith(UNREAD)
+    assert said in told
+    assert ("install the whole QuPath from qupath.github.io" in told) == ("needs" in said)
+
+
 # -- with QuPath ---------------------------------------------------------------------------------
 
 
@@ -119,6 +143,7 @@ def test_good_images_are_added_and_each_bad_one_is_named(tmp_path, images):
     assert [f["state"] for f in files] == ["added"] * 3 + ["failed"] * 4
     for name in ("cut.png", "text.png", "empty.tif", "none"):
         assert f"{name} was not added" in wrong
+    assert f"text.png was not added: {UNREAD}; it may be damaged." in wrong
     project = open_project(folder)
     names = ["slide.png", "slide.png (b)", "large.tif"]
     assert [e.name for e in project.images()] == names
@@ -150,6 +175,18 @@ def test_types_classes_and_adding_later(tmp_path, images):
     assert [e.name for e in open_project(folder).images()] == ["slide.png", "slide.png (b)"]
     kept = list((folder / "napari-histo" / "before" / "project").iterdir())
     assert len(kept) == 1
+
+
+@pytest.mark.qupath
+@pytest.mark.slow
+def test_a_slide_without_its_reader_is_not_called_damaged(tmp_path, images):
+    if find_qupath().readers:
+        pytest.skip("this QuPath has extensions that read slides")
+    slide = tmp_path / "slide.svs"
+    slide.write_bytes(b"II*\0" + bytes(96))
+    wrong = command(tmp_path / "project", slide, rc=1)[1]
+    assert f"slide.svs was not added: {UNREAD}. Most likely it needs OpenSlide or Bio" in wrong
+    assert str(find_qupath().path) in wrong
 
 
 @pytest.mark.qupath

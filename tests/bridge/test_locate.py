@@ -43,6 +43,18 @@ def test_named_folder_is_found_in_each_systems_layout(tmp_path, system):
     assert found == QuPathInstall(folder, "0.6.0-rc3")
 
 
+@pytest.mark.parametrize("system", LAYOUTS)
+def test_readers_are_told_by_their_jars(tmp_path, system):
+    folder = make_install(tmp_path / "anywhere", system=system)
+    install = QuPathInstall(folder, "0.5.1")
+    assert install.readers == frozenset()
+    for name in ("qupath-extension-openslide-0.5.1.jar", "qupath-extension-processing-0.5.1.jar"):
+        (folder / LAYOUTS[system][0] / name).touch()
+    assert install.readers == {"OpenSlide"}
+    (folder / LAYOUTS[system][0] / "qupath-extension-bioformats-0.5.1.jar").touch()
+    assert install.readers == {"OpenSlide", "Bio-Formats"}
+
+
 @pytest.mark.parametrize("missing", ["lib/app", "lib/runtime/lib/server/libjvm.so", "."])
 def test_incomplete_folder_is_no_install(tmp_path, missing):
     folder = make_install(tmp_path / "QuPath")

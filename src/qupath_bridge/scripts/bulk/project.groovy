@@ -22,13 +22,16 @@ class Images {
     /** A picture for the list fits into this. */
     static final int PICTURE_WIDTH = 1000, PICTURE_HEIGHT = 600
 
+    /** Python tells which reader is missing. */
+    static final String UNREAD = 'no reader of this QuPath opens it'
+
     /** All images of a file, each as an entry of its own; the project is made where there is none. */
     static Map add(File file, File image, String type) {
         // Java's own form of it: for a network share Python would name a host, which File refuses.
         String uri = image.toURI().toString()
         def support = ImageServerProvider.getPreferredUriImageSupport(BufferedImage, uri)
         if (support == null || support.getBuilders().isEmpty())
-            throw new IOException('no reader of this QuPath takes it')
+            throw new IOException(UNREAD)
         List<ImageServer> servers = []
         try {
             for (builder in support.getBuilders()) servers.add(opened(builder))
@@ -53,7 +56,7 @@ class Images {
             // Its message names Java classes and the file, which the user knows.
         }
         if (server == null)
-            throw new IOException('no reader of this QuPath opens it; it may be damaged')
+            throw new IOException(UNREAD)
         boolean isLarge = Math.max(server.getWidth(), server.getHeight()) > LARGEST_WITHOUT_LEVELS
         return server.nResolutions() == 1 && isLarge ? ImageServers.pyramidalize(server) : server
     }
