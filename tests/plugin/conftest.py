@@ -79,6 +79,14 @@ def viewer(window):
 
 
 @pytest.fixture
+def calm(window, viewer, monkeypatch):
+    """Holds layers that leave, or lets them go fast."""
+    from support.window import Calm
+
+    return Calm(window, monkeypatch)
+
+
+@pytest.fixture
 def make_panel(viewer, qtbot, tmp_path):
     """Makes the Active learning panel in a window; by default with tools that answer at once."""
     from support.learning_panel import Panel

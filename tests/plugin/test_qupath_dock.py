@@ -17,6 +17,7 @@ from napari_histo.plugin.geometry import from_napari
 from napari_histo.plugin.qupath.dock import QuPathDock
 from napari_histo.plugin.qupath.opening import annotate_dock
 from napari_histo.session import Tool
+from napari_histo.session.qupath.desk import has_open
 from napari_histo.session.qupath.memory import Memory
 from napari_histo.session.qupath.state import Step, Sync
 from napari_histo.session.qupath.work import QuPathTools
@@ -74,7 +75,8 @@ class Panel:
     def open_image(self, i=0):
         """As the user does; wait until its objects can be edited."""
         self.double_click(i)
-        self.until(lambda: self.desk is not None and self.desk.state.is_open)
+        # Not the ones before: they stay open until the image has come.
+        self.until(lambda: has_open(self.desk, self.state.rows[i].file))
         settle(30)
 
     @property
@@ -155,12 +157,17 @@ def test_another_image_takes_the_place_of_the_one_before(opened):
     assert layers[0].name == "other"
 
 
-def test_an_image_that_is_opened_again_at_once_stays(opened):
+@pytest.mark.parametrize("objects", ["come first", "come too late"])
+def test_an_image_that_is_opened_again_at_once_stays(opened, calm, objects):
+    calm.hold()
     before = opened.viewer.layers[0].unique_id
-    opened.open_image(1)
-    opened.until(lambda: opened.dock.view.image("2") is not None)
+    if objects == "come first":
+        opened.open_image(1)
+    else:
+        opened.double_click(1)
+        opened.until(lambda: opened.dock.view.image("2") is not None)
     opened.open_image(0)
-    opened.until(lambda: opened.dock.view.image("1") is not None)
+    calm.go_on()
     opened.until(lambda: len(opened.viewer.layers) == 3)
     assert opened.dock.view.image("1").visible
     names = [layer.name for layer in opened.viewer.layers]

@@ -29,6 +29,7 @@ def napari_window():
     with _actions_of_its_own(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("napari._qt.threads.status_checker.StatusChecker.start", lambda *_: None)
         patch.setattr(QtViewer, "_get_console", lambda _: _NoConsole())
+        patch.setattr("napari_histo.plugin.leaving._CALM_MS", 400)
         patch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
         get_settings().reset()
         viewer = napari.Viewer(show=True, show_welcome_screen=False)
@@ -44,6 +45,27 @@ def napari_window():
         gc.collect()
         gc.freeze()
         QtViewer._instances.clear()
+
+
+class Calm:
+    """The clock of the layers that leave a window: it stands, or goes fast."""
+
+    def __init__(self, viewer, patch):
+        from napari_histo.plugin.leaving import Leaving
+
+        self.leaving, self._patch = Leaving.of(viewer), patch
+
+    def hold(self):
+        """None leaves from now on."""
+        self._set(10**7)
+
+    def go_on(self, calm_ms=30):
+        """One leaves after the other."""
+        self._set(calm_ms)
+
+    def _set(self, calm_ms):
+        self._patch.setattr("napari_histo.plugin.leaving._CALM_MS", calm_ms)
+        self.leaving.wait()
 
 
 @contextmanager

@@ -10,59 +10,71 @@ again, nor with a calm time between the layers; whether graphics cards do so is 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QObject, Qt, QTimer
 
 from napari_histo.plugin.threads import connect_while
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-    from qtpy.QtWidgets import QWidget
 
 __all__ = ["Leaving"]
 
 _CALM_MS = 2500
 
 
-class Leaving:
+class Leaving(QObject):
     """Takes layers away, each well after any other came or left. Only for the window's thread.
+
+    A window has one, got by `of`: panels come and go, and what they left behind still leaves.
 
     Parameters
     ----------
-    panel : QWidget
-        What has not left when it ends stays.
-    viewer : napari.viewer.Viewer
+    window : QObject
+        With it this ends.
+    layers : napari.components.LayerList
     """
 
-    def __init__(self, panel: QWidget, viewer: Any) -> None:
-        self._viewer = viewer
-        self._keys: deque[Hashable] = deque()
-        self._timer = timer = QTimer(panel)
-        timer.setSingleShot(True)
-        timer.setInterval(_CALM_MS)
-        timer.timeout.connect(self._take_one)
-        layers = viewer.layers.events
-        connect_while(panel, [(e, self._wait) for e in (layers.removed, layers.inserted)])
+    def __init__(self, window: QObject, layers: Any) -> None:
+        super().__init__(window)
+        self._layers = layers
+        self._keys: set[Hashable] = set()
+        #: Runs while it is not calm.
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._take_one)
+        changes = (layers.events.removed, layers.events.inserted)
+        connect_while(self, [(event, self.wait) for event in changes])
+
+    @classmethod
+    def of(cls, viewer: Any) -> Leaving:
+        """The one of a viewer's window; not for napari's proxy of a viewer."""
+        window = viewer.window._qt_window  # there is no public name for what ends with the window
+        found = window.findChild(cls, options=Qt.FindChildOption.FindDirectChildrenOnly)
+        return found or cls(window, viewer.layers)
 
     def add(self, layer: Layer) -> None:
-        """Hide a layer now, and take it away later, unless it is shown again meanwhile."""
+        """Hide a layer now, and take it away in a calm moment, unless it is shown again before."""
         layer.visible = False
-        self._keys.append(layer.unique_id)
-        self._timer.start()
+        self._keys.add(layer.unique_id)
+        layer.events.visible.connect(self._on_visible)
+        if not self._timer.isActive():
+            self._timer.start(0)
 
-    def wait(self) -> None:
-        """Another layer comes at once: take none away for a while."""
-        self._wait()
+    def wait(self, _event: Any = None) -> None:
+        """A layer came, left or comes at once: take none away for a while."""
+        self._timer.start(_CALM_MS)
 
-    def _wait(self, _event: Any = None) -> None:
-        if self._keys:
-            self._timer.start()
+    def _on_visible(self, event: Any) -> None:
+        # Noted at once: who shows an image again may hide it again, and it is theirs then.
+        if event.source.visible:
+            self._keys.discard(event.source.unique_id)
 
     def _take_one(self) -> None:
-        key = self._keys.popleft() if self._keys else None
-        for layer in [x for x in self._viewer.layers if x.unique_id == key and not x.visible]:
-            self._viewer.layers.remove(layer)
-        self._wait()
+        leaving = [layer for layer in self._layers if layer.unique_id in self._keys]
+        self._keys = {layer.unique_id for layer in leaving[1:]}
+        if leaving:
+            self.wait()  # before: where somebody else fails at a layer's end, the others still go
+            self._layers.remove(leaving[0])

@@ -53,7 +53,7 @@ class ObjectsDock(Panel):
         super().__init__(napari_viewer)
         self.settings = AnnotateSettings.load()
         self.keys = Keys(self.settings.keys)
-        self._leaving = Leaving(self, self.viewer)
+        self._leaving = Leaving.of(self.viewer)
         self._begun_with: Beginning | None = None
 
     def _begin(self, *states: Any, allows_none: bool = False) -> None:
@@ -150,13 +150,9 @@ class ObjectsDock(Panel):
     def _close_scene(self) -> None:
         scene, self.scene = self.scene, None
         if scene is not None:
-            self._take_away(scene)
-
-    def _take_away(self, scene: ObjectsScene) -> None:
-        """The layers leave later, one by one; see `Leaving`."""
-        scene.close(keeps_objects=True)
-        self._leaving.add(scene.layer)
-        self._leaving.add(scene.marks.layer)
+            scene.close()
+            self._leaving.add(scene.layer)
+            self._leaving.add(scene.marks.layer)
 
     def _on_removed(self, event: Any) -> None:
         if self.scene is not None and event.value.unique_id in self.scene.layer_keys:

@@ -62,17 +62,16 @@ class ObjectsScene:
         self._tell_help()
         self.activate()
 
-    def close(self, *, keeps_objects: bool = False) -> None:
-        """Take the objects away, or leave their layer. The marks' is left: see `Marks.close`."""
+    def close(self) -> None:
+        """Show nothing any more. The layers stay until they may leave; see `Leaving`."""
         self._viewer.events.status.disconnect(self._amend_status)
         self._viewer.scene.camera.events.zoom.disconnect(self._fit_outlines)
         self.layer.events.mode.disconnect(self._tell_help)
         self.mouse.close()
         self.marks.clear()
-        if keeps_objects:
-            self.view.stop()
-        else:
-            self.view.close()
+        self.view.stop()
+        for layer in (self.layer, self.marks.layer):
+            layer.name = f"{layer.name} · closed"  # whoever comes before it left gets its name
 
     @property
     def layer(self) -> Labels:

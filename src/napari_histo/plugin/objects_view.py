@@ -99,8 +99,9 @@ class ObjectsView:
             self._viewer.layers.remove(self.layer)
 
     def stop(self) -> None:
-        """Stop following; the layer stays."""
+        """Stop following; the layer stays, and offers its objects to nobody any more."""
         self._objects.changed.disconnect(self._on_edit)
+        self.layer.metadata = {}
 
     @property
     def outline_px(self) -> int:

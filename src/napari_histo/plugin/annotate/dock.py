@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
-
 from napari_histo.core import ClassScheme, ObjectTable
 from napari_histo.plugin.annotate.form import AnnotateForm
 from napari_histo.plugin.annotate.keys import Keys
@@ -25,7 +23,6 @@ from napari_histo.plugin.annotate.words import (
 from napari_histo.plugin.geometry import hint_um
 from napari_histo.plugin.layers import reader_of
 from napari_histo.plugin.objects_dock import ObjectsDock
-from napari_histo.plugin.objects_scene import ObjectsScene
 from napari_histo.plugin.segment.warm_up import warm_up
 from napari_histo.plugin.settings import AnnotateSettings
 from napari_histo.plugin.start_choice import let_go_of
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotateDock"]
 
-_SOME_FRAMES_MS = 400
 #: An answer comes within this time, most often: then the window is drawn once a gesture, not twice.
 _ANSWER_MS = 60
 #: One step of the brush's slider makes it so much larger; the first is a brush of one pixel.
@@ -76,7 +72,6 @@ class AnnotateDock(ObjectsDock):
         super().__init__(napari_viewer)
         self.form = AnnotateForm(self)
         self.controller = AnnotationController(Mailbox(self).post, tools)
-        self._is_replaced = False
         self._begin(self.controller.state, allows_none=True)
         warm_up()
 
@@ -146,27 +141,9 @@ class AnnotateDock(ObjectsDock):
             self.controller.set_tool(tool)
         self.controller.open(choice, table=table, target=target, image_path=source_path(image))
 
-    def make_room(self) -> None:
-        """Close, because another image comes at once: the layers leave later, see `Leaving`."""
-        self._is_replaced = True
-        try:
-            self.controller.close()
-        finally:
-            self._is_replaced = False
-
     def _make_scene(self, image: Image) -> Scene:
         self.controller.objects.changed.connect(self._render_soon)
         return Scene(self.viewer, image, self.controller)
-
-    def _take_away(self, scene: ObjectsScene) -> None:
-        if self._is_replaced:
-            super()._take_away(scene)
-            return
-        scene.close()
-        later = QTimer(self)  # ends with the panel
-        later.setSingleShot(True)
-        later.timeout.connect(scene.marks.close)
-        later.start(_SOME_FRAMES_MS)
 
     # -- working ---------------------------------------------------------------------------------
 

@@ -63,15 +63,6 @@ class Marks:
         self._selected, self._stroke, self._prompts = self._selected[:0], [], ()
         self._draw()
 
-    def close(self) -> None:
-        """Take the layer away where it is still there, some frames after `clear`.
-
-        Where two layers leave between two frames the process may end; see `leaving`.
-        """
-        for layer in list(self._viewer.layers):
-            if layer.unique_id == self.layer.unique_id:
-                self._viewer.layers.remove(layer)
-
     # -- what to draw ----------------------------------------------------------------------------
 
     def show(self, selected: Contours, prompts: Sequence[Prompt]) -> None:

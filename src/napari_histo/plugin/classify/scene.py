@@ -31,10 +31,10 @@ class ClassifyScene(ObjectsScene):
         self.layer.cursor = "pointing"
         session.recoloured.connect(self.view.recolour)
 
-    def close(self, *, keeps_objects: bool = False) -> None:
+    def close(self) -> None:
         """As `ObjectsScene.close`."""
         self._session.recoloured.disconnect(self.view.recolour)
-        super().close(keeps_objects=keeps_objects)
+        super().close()
 
     def facts_of(self, object_id: UUID) -> str:
         """With the class that the object is shown in."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_histo.core import Box
 from napari_histo.plugin.geometry import centre_view, screen_px
+from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.qupath.opening import annotate_dock
 from napari_histo.plugin.readers import planes_as_layers
 from napari_histo.session.learning.state import OpenedRegion
@@ -36,6 +37,7 @@ class RegionView:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
+        self._leaving = Leaving.of(viewer)
         self._image: str | None = None
         #: Layers by image; hidden, not removed, when another one is opened: see `leaving`.
         self._layers: dict[str, list[Hashable]] = {}
@@ -66,7 +68,8 @@ class RegionView:
         own = [layer.unique_id for layer in self._own(image)]
         if choice is None or choice.key in own:
             return 0
-        dock.make_room()
+        self._leaving.wait()
+        dock.controller.close()
         return _LEFT_MS
 
     def show(self, opened: OpenedRegion) -> Image:

@@ -54,7 +54,7 @@ class QuPathDock(ProjectDock):
     ) -> None:
         super().__init__(napari_viewer)
         self.form = QuPathForm(self)
-        self.view = ProjectView(self.viewer, self)
+        self.view = ProjectView(self.viewer)
         self.controller = QuPathController(Mailbox(self).post, self._desk, tools, memory)
         self._missing: str | None = None
         self._coming: OpenedSlide | None = None

@@ -20,7 +20,6 @@ from qupath_bridge.sync import Conflict
 
 if TYPE_CHECKING:
     from napari.layers import Image
-    from qtpy.QtWidgets import QWidget
 
 __all__ = ["ProjectView", "annotate_dock"]
 
@@ -50,12 +49,11 @@ class ProjectView:
     ----------
     viewer : napari.viewer.Viewer
         Not napari's proxy.
-    panel : QWidget
     """
 
-    def __init__(self, viewer: Any, panel: QWidget) -> None:
+    def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._leaving = Leaving(panel, viewer)
+        self._leaving = Leaving.of(viewer)
         self._key: str | None = None
         #: Layers by image; hidden when another one is opened, and taken away later.
         self._layers: dict[str, list[Hashable]] = {}
@@ -88,7 +86,7 @@ class ProjectView:
         before = [] if key == self._key else self._own(self._key)
         if dock is None or not any(_works_on(dock, layer) for layer in before):
             return 0
-        dock.make_room()
+        dock.controller.close()
         return _LEFT_MS
 
     def show(self, slide: OpenedSlide) -> Image:
