@@ -210,7 +210,7 @@ class TestGoingOn:
         segment()
         ran = segment("--resume", "--prob-thresh", "0.9")
         assert ran.code == 1
-        assert "made otherwise (parameters.thresholds" in ran.err
+        assert "made otherwise (least probability: " in ran.err
         assert states_of(tmp_path / "out")["a.png"] == "done"
         assert "already done" not in segment("--prob-thresh", "0.9").out
 

@@ -105,7 +105,11 @@ def test_a_run_keeps_its_colours_and_goes_on_with_no_others(cli, h_dab, tmp_path
     assert cli(*words, "--stain", "hdab", "--resume").code == 0
     other = cli(*words, "--stain", "he", "--resume")
     assert other.code == 1
-    assert "colours" in other.err
+    assert "stains: " in other.err
+    plain = cli(*words, "--resume")
+    assert plain.code == 1
+    assert "colours: " in plain.err, "colours that are not asked for any more are others, too"
+    assert "not given now" in plain.err
 
 
 def test_nuclei_of_all_planes_are_found_at_once(cli, tmp_path):

@@ -79,7 +79,7 @@ def test_it_goes_on_only_where_asked(cli, blob_tiff, tmp_path):
     assert "--resume goes on" in again.err
     assert segment(cli, blob_tiff, "-o", tmp_path / "run", "--resume").code == 0
     other = segment(cli, blob_tiff, "-o", tmp_path / "run", "--resume", "--prob-thresh", "0.7")
-    assert "thresholds" in other.err
+    assert "least probability: 0.5 before, 0.7 now" in other.err
 
 
 def test_only_where_there_is_tissue(cli, blob_tiff, tmp_path):

@@ -118,11 +118,11 @@ def test_a_broken_run_goes_on_and_no_tile_is_done_twice(tmp_path, by):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"request": asked(tile_px=64, resume=True)}, "tile_px: then 24, now 64"),
-        ({"reader": slide(seed=1)}, "fingerprint"),
+        ({"request": asked(tile_px=64, resume=True)}, "side of a tile in px: 24 before, 64 now"),
+        ({"reader": slide(seed=1)}, "pixels of the image: not as before"),
         (
             {"request": RunRequest(SegmentRequest(Box(0, 0, 99, 99), tile_px=24), resume=True)},
-            "parameters.region",
+            "region: not given before, x 0, y 0, width 99",
         ),
         ({"request": asked()}, "Go on with it"),
     ],

@@ -20,7 +20,7 @@ ASKED = ".batch.json"
 
 def keep_settings(folder: Path, job: Job) -> None:
     """What was asked for lies in the folder; to go on, it has to be the same."""
-    from napari_histo.store.run_folder import differences
+    from napari_histo.store.run_differences import differences
     from napari_histo.store.write import atomic_path
 
     path, asked = folder / ASKED, settings_of(job)

@@ -34,16 +34,15 @@ from napari_histo.core import Contours, ObjectTable, Proposals
 from napari_histo.errors import DocumentLockedError, ObjectsFileError, RunFolderError
 from napari_histo.store.lock import FileLock
 from napari_histo.store.parquet import read_parquet, write_parquet
+from napari_histo.store.run_differences import IDENTITY, differences
 from napari_histo.store.write import atomic_path, make_folder
 
-__all__ = ["FORMAT_VERSION", "RunFolder", "differences", "read_facts"]
+__all__ = ["FORMAT_VERSION", "RunFolder", "read_facts"]
 
 FORMAT_VERSION = 1
 _CACHED_TILES = 6
 _ENOUGH_ROWS = 20_000
 _CONTOURS = [f for f in fields(Contours) if f.init]
-#: Facts of `run.json` that must be the same for a run to go on.
-_IDENTITY = ("image", "model", "parameters")
 
 
 class RunFolder:
@@ -212,7 +211,7 @@ class RunFolder:
 
     def finish(self, tiles: Sequence[int], summary: Mapping[str, Any]) -> int:
         """Bring all parts into one file, by tile; returns the number of objects."""
-        about = {key: self.facts[key] for key in _IDENTITY}
+        about = {key: self.facts[key] for key in IDENTITY}
         n = write_parquet(self.objects_path, self.parts(tiles), about=about)
         self._write_json("summary.json", {**summary, "objects": n, "finished": _now()})
         return n
@@ -267,25 +266,9 @@ def read_facts(path: Path) -> dict[str, Any] | None:
     return facts
 
 
-def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """What tells a run's facts from those that are asked for; empty where it can go on."""
-    wished = json.loads(json.dumps({key: asked[key] for key in _IDENTITY}))
-    return [
-        f"{key}.{name}: then {_short(there[key].get(name))}, now {_short(value)}"
-        for key in _IDENTITY
-        for name, value in wished[key].items()
-        if there[key].get(name) != value
-    ]
-
-
 def _numbers(folder: Path, suffix: str) -> set[int]:
     stems = (p.name.removesuffix(suffix) for p in folder.iterdir() if p.name.endswith(suffix))
     return {int(stem) for stem in stems if stem.isdigit()}
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
 
 
 def _now() -> str:

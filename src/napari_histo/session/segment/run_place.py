@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_histo.errors import RunFolderError, WriteError
-from napari_histo.store.run_folder import differences, read_facts
+from napari_histo.store.run_differences import differences
+from napari_histo.store.run_folder import read_facts
 
 __all__ = ["Found", "RunPlace", "find_place"]
 
