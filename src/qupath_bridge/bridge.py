@@ -10,12 +10,11 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import CancelToken, ObjectTable, Progress, result_of
-from napari_histo.core.bridge import ImageEntry, WriteMode, WriteReport
+from napari_histo.core import CancelToken, ObjectTable, Progress
+from napari_histo.core.bridge import ImageEntry, WriteReport
 from napari_histo.errors import BridgeError, WriteError
 from qupath_bridge._bridge_checks import (
     check_count,
-    check_ids,
     check_types,
     expected_bytes,
     limit_s,
@@ -23,7 +22,7 @@ from qupath_bridge._bridge_checks import (
     whole,
 )
 from qupath_bridge._class_file import add_classes
-from qupath_bridge._differences import what_to_write
+from qupath_bridge._sync_bridge import SteppedBridge
 from qupath_bridge._transfer import Change, read_entry, verify, write_entry
 from qupath_bridge.client import Limits, WorkerClient
 from qupath_bridge.project import ProjectEntry, QuPathProject, open_project
@@ -45,7 +44,7 @@ __all__ = ["QuPathBridge"]
 _N_KEPT, _N_TRIES = 5, 3
 
 
-class QuPathBridge:
+class QuPathBridge(SteppedBridge):
     """Reads and writes the objects of a project's images through QuPath itself.
 
     Parameters
@@ -84,12 +83,6 @@ class QuPathBridge:
         self._client = client or WorkerClient(limits=limits)
         self._checker = checker or WorkerClient(limits=limits)
 
-    def __enter__(self) -> QuPathBridge:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the Java processes."""
         self._client.close()
@@ -105,16 +98,6 @@ class QuPathBridge:
     def images(self) -> Sequence[ImageEntry]:
         """All images, in the project's order."""
         return self.project.images()
-
-    def read_objects(self, entry: ImageEntry) -> ObjectTable:
-        """Objects of one image; see `reading`."""
-        return result_of(self.reading(entry))
-
-    def write_objects(
-        self, entry: ImageEntry, table: ObjectTable, mode: WriteMode = "merge"
-    ) -> WriteReport:
-        """Write objects; see `writing`."""
-        return result_of(self.writing(entry, table, mode))
 
     # -- with progress ---------------------------------------------------------------------------
 
@@ -152,43 +135,6 @@ class QuPathBridge:
             "is done, then try again."
         )
 
-    def writing(
-        self,
-        entry: ImageEntry,
-        table: ObjectTable,
-        mode: WriteMode = "merge",
-        cancel: CancelToken | None = None,
-    ) -> Generator[Progress, None, WriteReport]:
-        """Write what differs in `table`, matched by id.
-
-        Parameters
-        ----------
-        entry : ImageEntry
-        table : ObjectTable
-            Ids must be unique.
-        mode : {"merge", "replace"}
-            Whether objects that `table` lacks stay, or go (TMA cores always stay).
-        cancel : CancelToken, optional
-            Looked at until the new files are put in place.
-
-        Raises
-        ------
-        TargetChangedError
-            Another program saved the image meanwhile; nothing was written.
-        WriteError
-            The project is read-only, the disk is full, or the check of the new file failed;
-            nothing was written.
-        BridgeError
-            As of `reading`.
-        """
-        found = whole(self.project.entry(entry.entry_id))
-        check_ids(table)
-        before = EntryFacts.of(found.folder)
-        current = yield from self.reading(entry, cancel)
-        write = what_to_write(current, table, mode)
-        yield from self.pushing(entry, write.upserts, write.removed, expected=before, cancel=cancel)
-        return write.report
-
     def pushing(
         self,
         entry: ImageEntry,
@@ -211,7 +157,8 @@ class QuPathBridge:
         Raises
         ------
         TargetChangedError, WriteError, BridgeError
-            As of `writing`.
+            Another program saved the image meanwhile; the project is read-only, the disk is full,
+            or the check of the new file failed; as of `reading`. Nothing was written.
         """
         project = self.project
         found = whole(project.entry(entry.entry_id))

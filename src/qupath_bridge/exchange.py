@@ -25,15 +25,15 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import CancelToken, ObjectTable, Progress, result_of
-from napari_histo.core.bridge import ImageEntry, WriteMode, WriteReport
+from napari_histo.core import CancelToken, ObjectTable, Progress
+from napari_histo.core.bridge import ImageEntry, WriteReport
 from napari_histo.errors import TargetChangedError, WriteError
 from qupath_bridge._align import is_in
-from qupath_bridge._bridge_checks import check_ids, check_types
+from qupath_bridge._bridge_checks import check_types
 from qupath_bridge._class_file import in_project_colours
-from qupath_bridge._differences import what_to_write
 from qupath_bridge._exchange_files import MANIFEST, ExchangeImage, Exported, Manifest
 from qupath_bridge._exchange_pending import Pending, Waiting
+from qupath_bridge._sync_bridge import SteppedBridge
 from qupath_bridge.changes import FileFacts
 from qupath_bridge.safety import make_folder, project_lock
 
@@ -55,7 +55,7 @@ class ExchangeFacts:
     pending: FileFacts | None
 
 
-class ExchangeBridge:
+class ExchangeBridge(SteppedBridge):
     """Reads and writes the objects of a project's images through files.
 
     Parameters
@@ -77,15 +77,6 @@ class ExchangeBridge:
         self._read_only = read_only
         _ = self.manifest
 
-    def __enter__(self) -> ExchangeBridge:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
     @property
     def manifest(self) -> Manifest:
         """The list of images as it is on disk now."""
@@ -96,16 +87,6 @@ class ExchangeBridge:
     def images(self) -> Sequence[ImageEntry]:
         """All images, in the project's order."""
         return [image.entry for image in self.manifest.images]
-
-    def read_objects(self, entry: ImageEntry) -> ObjectTable:
-        """Objects of one image; see `reading`."""
-        return result_of(self.reading(entry))
-
-    def write_objects(
-        self, entry: ImageEntry, table: ObjectTable, mode: WriteMode = "merge"
-    ) -> WriteReport:
-        """Write objects; see `writing`."""
-        return result_of(self.writing(entry, table, mode))
 
     # -- with progress ---------------------------------------------------------------------------
 
@@ -132,36 +113,6 @@ class ExchangeBridge:
         _check(cancel)
         table = waiting.delta.apply(exported.table)
         return ObjectTable.concat([ObjectTable.empty(manifest.classes), table])
-
-    def writing(
-        self,
-        entry: ImageEntry,
-        table: ObjectTable,
-        mode: WriteMode = "merge",
-        cancel: CancelToken | None = None,
-    ) -> Generator[Progress, None, WriteReport]:
-        """Write what differs in `table`, matched by id.
-
-        Parameters
-        ----------
-        entry : ImageEntry
-        table : ObjectTable
-            Ids must be unique.
-        mode : {"merge", "replace"}
-            Whether objects that `table` lacks stay, or go (TMA cores always stay).
-        cancel : CancelToken, optional
-
-        Raises
-        ------
-        TargetChangedError, WriteError, BridgeError
-            As of `pushing` and `reading`.
-        """
-        before = self.facts(entry)
-        check_ids(table)
-        current = yield from self.reading(entry, cancel)
-        write = what_to_write(current, table, mode)
-        yield from self.pushing(entry, write.upserts, write.removed, expected=before, cancel=cancel)
-        return write.report
 
     def pushing(
         self,
