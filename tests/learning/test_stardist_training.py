@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from napari_histo.learning.stardist.run import Run
 from napari_histo.learning.stardist.training import small_config, train_stardist
 from napari_histo.learning.training import Example, Preflight, StarDistTraining, hold_out
 from napari_histo.models import load_model
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS
 from napari_histo.slides import ArrayReader
 from support.labelled import (
     BRIGHT,
@@ -308,6 +310,21 @@ class TestEnds:
     def test_a_folder_that_cannot_be_written_is_told_at_once(self, tmp_path):
         with pytest.raises(WriteError):
             next(train_stardist(NET, [example(0)], [], tmp_path / "no" / "m", TINY))
+
+    @pytest.mark.parametrize("beside", ["config.json", SHIPPED_WEIGHTS], ids=["other", "model"])
+    def test_slides_beside_are_never_replaced(self, tmp_path, beside):
+        for name in (beside, "S21-104.svs"):
+            (tmp_path / name).write_text("a year of work")
+        with pytest.raises(WriteError, match=r"stands there: S21-104\.svs"):
+            next(train_stardist(NET, [example(0)], [], tmp_path, TINY))
+        assert (tmp_path / "S21-104.svs").read_text() == "a year of work"
+
+    def test_a_model_is_replaced(self, tmp_path, learned):
+        folder = tmp_path / "m"
+        shutil.copytree(learned[1].folder, folder)
+        before = bytes_of(folder)
+        train(folder, [example(0)], replace(TINY, steps=1))
+        assert bytes_of(folder) != before
 
 
 @pytest.mark.parametrize(

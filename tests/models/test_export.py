@@ -15,6 +15,7 @@ import pytest
 from napari_histo.core import ClassScheme
 from napari_histo.errors import MissingDependencyError, ModelError, WriteError
 from napari_histo.models import export_model, get_info, load_model
+from napari_histo.models.shelf.folder import beside_model
 from support.foreign_nets import stars_onnx
 from support.model_folders import cellpose_file
 
@@ -38,6 +39,7 @@ class TestStock:
         info, card = get_info(str(tmp_path / "out")), get_info("he-nuclei")
         assert (info.licence, info.pixel_size_um) == (card.licence, card.pixel_size_um)
         assert info.sha256 is None
+        assert beside_model(tmp_path / "out") == []
 
     @pytest.mark.slow
     def test_the_stardist_package_finds_the_same(self, tmp_path):

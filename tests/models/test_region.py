@@ -10,7 +10,7 @@ import torch
 
 from napari_histo.core import ClassScheme, ModelInfo
 from napari_histo.core.regions import RegionSegmenter
-from napari_histo.errors import ModelError
+from napari_histo.errors import ModelError, WriteError
 from napari_histo.models import load_model
 from napari_histo.models.region.net import DIVISOR, MARGIN, RegionNet
 from napari_histo.models.region.segmenter import (
@@ -80,6 +80,16 @@ def test_a_folder_keeps_the_model(tmp_path, guided):
         np.testing.assert_array_equal(after.guide.predict(image), before.guide.predict(image))
     card = json.loads((tmp_path / "mine" / "card.json").read_text())
     assert card["images"] == ["a.svs"]
+
+
+def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path):
+    folder = tmp_path / "mine"
+    for _ in range(2):
+        save_region_model(folder, model(guided=True))
+    (folder / "guide" / "notes.txt").write_text("a year of work")
+    with pytest.raises(WriteError, match=r"stands there: guide/notes\.txt; choose a new folder"):
+        save_region_model(folder, model())
+    assert (folder / "guide" / "notes.txt").read_text() == "a year of work"
 
 
 def _rewrite(path, **words):

@@ -13,6 +13,7 @@ from napari_histo.core import Thresholds
 from napari_histo.errors import ModelError, ModelUnavailableError
 from napari_histo.models import get_info, is_available, list_models, load_model, registry
 from napari_histo.models.shelf import published as _published
+from napari_histo.models.shelf.folder import beside_model
 
 SHIPPED = [i.name for i in list_models() if (registry._SHIPPED / i.name).is_dir()]
 
@@ -39,6 +40,13 @@ class TestShipped:
         assert info.pixel_size_um
         assert info.licence not in ("", "unknown")
         assert (registry._SHIPPED / name / "CARD.md").read_text().startswith("# ")
+
+    def test_a_copy_may_be_replaced_but_not_with_slides_in_it(self, name, tmp_path):
+        folder = tmp_path / name
+        shutil.copytree(registry._SHIPPED / name, folder)
+        assert beside_model(folder) == []
+        (folder / "S21-104.svs").touch()
+        assert beside_model(folder) == ["S21-104.svs"]
 
     @pytest.mark.parametrize(
         "harm",

@@ -12,6 +12,7 @@ import pytest
 from napari_histo.core import Contours, ObjectTable
 from napari_histo.errors import WriteError
 from napari_histo.store import FORMATS, atomic_path, check_output, save_objects
+from napari_histo.store.replacing import beside_zarr, nothing
 from napari_histo.store.write import check_writable, make_folder
 from support.disks import mounted, needs_root_on_linux
 
@@ -30,7 +31,7 @@ def everything(folder: Path) -> list[str]:
 
 
 def fail_while_writing(target: Path, error: BaseException, *, folder: bool = False) -> None:
-    with atomic_path(target, folder=folder) as work:
+    with atomic_path(target, folder=folder, strangers=nothing) as work:
         (work / "new" if folder else work).write_text("half")
         raise error
 
@@ -66,23 +67,44 @@ def test_any_error_leaves_the_old_one(tmp_path, error, folder):
 def test_folder_is_replaced_as_a_whole(tmp_path):
     target = tmp_path / "out.ome.zarr"
     for name in ("first", "second"):
-        with atomic_path(target, folder=True) as work:
+        with atomic_path(target, folder=True, strangers=beside_zarr) as work:
             (work / name).mkdir()
+            (work / name / "zarr.json").touch()
             (work / "zarr.json").touch()
-    names = ["out.ome.zarr", "out.ome.zarr/second", "out.ome.zarr/zarr.json"]
-    assert everything(tmp_path) == names
+    names = ["second", "second/zarr.json", "zarr.json"]
+    assert everything(target) == names
+    assert everything(tmp_path) == ["out.ome.zarr", *(f"out.ome.zarr/{name}" for name in names)]
 
 
 def test_a_folder_of_other_files_is_never_replaced(tmp_path):
     slides = tmp_path / "slides"
     slides.mkdir()
     (slides / "S21-104.svs").write_text("a year of work")
-    told = "a folder with other files in it stands there.*choose a new folder"
+    told = r"a folder with other files in it stands there: S21-104\.svs; choose a new folder"
     with pytest.raises(WriteError, match=told):
         check_writable(slides, folder=True)
     with pytest.raises(WriteError, match=told), atomic_path(slides, folder=True):
         pass
     assert everything(tmp_path) == ["slides", "slides/S21-104.svs"]
+
+
+def test_many_strangers_are_named_in_part(tmp_path):
+    for number in range(5):
+        (tmp_path / f"{number}.svs").touch()
+    with pytest.raises(WriteError, match=r"there: 0\.svs, 1\.svs, 2\.svs and 2 more; choose"):
+        check_writable(tmp_path, folder=True)
+
+
+def test_a_store_of_labels_is_replaced_by_its_like_alone(tmp_path):
+    target = tmp_path / "a.ome.zarr"
+    save_objects(target, nuclei(3))
+    check_output(target)
+    save_objects(target, nuclei(5))
+    (target / "slide.svs").write_text("a year of work")
+    for write in (lambda: save_objects(target, nuclei(1)), lambda: check_output(target)):
+        with pytest.raises(WriteError, match=r"stands there: slide\.svs; choose"):
+            write()
+    assert (target / "slide.svs").read_text() == "a year of work"
 
 
 def test_an_empty_folder_is_filled(tmp_path):

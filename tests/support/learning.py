@@ -28,6 +28,7 @@ from napari_histo.learning.rounds.tools import Tools
 from napari_histo.learning.strategies import strategy
 from napari_histo.models.encoder.card import EncoderCard
 from napari_histo.store.geojson import read_geojson, write_geojson
+from napari_histo.store.replacing import beside
 from napari_histo.store.write import atomic_path
 
 SIDE, REGION = 128, 32
@@ -133,9 +134,8 @@ def _train(job, cancel):
     areas = np.concatenate([e.labels.objects.areas_px for e in job.regions])
     worth = float((areas > 9).mean()) if len(areas) else 0.0
     share = float(np.clip(before + 0.2 * (2 * worth - 1), 0, 1))
-    with atomic_path(job.folder, folder=True) as work:
+    with atomic_path(job.folder, folder=True, strangers=beside(["share.txt"])) as work:
         (work / "share.txt").write_text(f"{share:.3f}")
-        (work / "card.json").write_text("{}")  # as every model's folder has, so it may be replaced
     return {"settings": dict(job.settings), "curve": [{"step": 3, "loss": 1 - share}]}
 
 

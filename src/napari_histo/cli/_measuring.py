@@ -129,12 +129,13 @@ def objects_in(path: Path) -> Path:
 
 def check_output(output: Path) -> None:
     from napari_histo.store import format_of
+    from napari_histo.store.replacing import beside_zarr
     from napari_histo.store.spatialdata import check_spatialdata, is_spatialdata
     from napari_histo.store.write import check_writable
 
     if is_spatialdata(output):
         check_spatialdata()
-        check_writable(output, folder=True)
+        check_writable(output, folder=True, strangers=beside_zarr)
         return
     if output.suffix.lower() not in TEXT and format_of(output) not in ("geojson", "parquet"):
         raise WriteError(

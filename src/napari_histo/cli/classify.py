@@ -213,17 +213,13 @@ def _checked(learned: CellClassifier, found: Featured) -> Featured:
 
 
 def _check_folder(output: Path) -> None:
-    from napari_histo.learning.cells.files import CARD_FILE
+    from napari_histo.learning.cells.files import beside_classifier
     from napari_histo.store import format_of
     from napari_histo.store.write import check_writable
 
     if format_of(output) is not None:
         raise WriteError(f"A classifier is a folder; {output} is the name of a file of objects.")
-    if output.is_dir() and any(output.iterdir()) and not (output / CARD_FILE).exists():
-        raise WriteError(
-            f"The folder {output} holds other files, which would be lost. Name a new folder."
-        )
-    check_writable(output, folder=True)
+    check_writable(output, folder=True, strangers=beside_classifier)
 
 
 def _targets(objects: list[Path], output: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from napari_histo.core import ObjectTable, SlideInfo
 from napari_histo.errors import ObjectsFileError, WriteError
 from napari_histo.store.geojson import read_geojson, write_geojson
 from napari_histo.store.labels import labels_to_table
+from napari_histo.store.replacing import beside_zarr
 from napari_histo.store.write import check_writable
 
 __all__ = ["FORMATS", "check_output", "format_of", "load_objects", "read_labels", "save_objects"]
@@ -78,7 +79,8 @@ def save_objects(
 
 def check_output(path: Path | str) -> None:
     """Raise WriteError now, before long work, where `save_objects` could not write after it."""
-    check_writable(path, folder=_known_format(path, None) == "ome-zarr")
+    is_zarr = _known_format(path, None) == "ome-zarr"
+    check_writable(path, folder=is_zarr, strangers=beside_zarr)
 
 
 def _known_format(path: Path | str, format: str | None) -> str:

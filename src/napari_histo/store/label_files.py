@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_histo.core import Box, ObjectTable, SlideInfo
 from napari_histo.errors import WriteError
 from napari_histo.store.labels import draw
+from napari_histo.store.replacing import beside_zarr
 from napari_histo.store.write import atomic_path
 
 __all__ = ["write_labels_tiff", "write_ome_zarr"]
@@ -90,7 +91,7 @@ def write_ome_zarr(
     import zarr
 
     plan = _Plan(path, table, info, 1, tile_px)
-    with atomic_path(path, folder=True) as work:
+    with atomic_path(path, folder=True, strangers=beside_zarr) as work:
         group = zarr.open_group(work, mode="w", zarr_format=3)
         shapes = _pyramid(plan.shape, tile_px)
         levels = [_create_level(group, str(i), shape, plan) for i, shape in enumerate(shapes)]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_histo.core.regions import RegionMap
+from napari_histo.store.replacing import beside_zarr
 from napari_histo.store.write import atomic_path
 
 __all__ = ["write_region_zarr"]
@@ -39,7 +40,7 @@ def write_region_zarr(path: Path | str, regions: RegionMap, name: str) -> None:
     import zarr
 
     scale = regions.pixel_um
-    with atomic_path(path, folder=True) as work:
+    with atomic_path(path, folder=True, strangers=beside_zarr) as work:
         group = zarr.open_group(work, mode="w", zarr_format=3)
         n = _write_levels(group, regions.labels)
         group.attrs["ome"] = _multiscale(name, scale, n) | {"image-label": _label_words(regions)}

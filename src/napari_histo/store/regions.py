@@ -9,6 +9,7 @@ from napari_histo.core.regions import RegionMap
 from napari_histo.errors import WriteError
 from napari_histo.ops.regions import region_areas, without_specks
 from napari_histo.store.dispatch import format_of, save_objects
+from napari_histo.store.replacing import beside_zarr
 from napari_histo.store.write import check_writable
 
 __all__ = ["check_regions_output", "region_table", "save_regions"]
@@ -73,7 +74,7 @@ def save_regions(
 
 def check_regions_output(path: Path | str) -> None:
     """Raise WriteError now, before the work, where `save_regions` could not write after it."""
-    check_writable(path, folder=_known(path) == "ome-zarr")
+    check_writable(path, folder=_known(path) == "ome-zarr", strangers=beside_zarr)
 
 
 def _known(path: Path | str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_histo.core import GeometryKind, ObjectTable, PixelSize
 from napari_histo.errors import MissingDependencyError
+from napari_histo.store.replacing import beside_zarr
 from napari_histo.store.write import atomic_path
 
 __all__ = ["check_spatialdata", "is_spatialdata", "write_spatialdata"]
@@ -70,7 +71,7 @@ def write_spatialdata(
     store = spatialdata.SpatialData(
         shapes=_shapes(table, pixel_size), tables={"measurements": _measurements(table)}
     )
-    with atomic_path(path, folder=True) as work:
+    with atomic_path(path, folder=True, strangers=beside_zarr) as work:
         work.rmdir()  # it wants to make the folder itself
         store.write(work)
     return len(table)

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_histo.errors import WriteError
+from napari_histo.store.replacing import Strangers, everything
 
 __all__ = ["atomic_path", "check_writable", "make_folder", "put_in_place"]
 
@@ -31,13 +32,14 @@ _REMEDIES = {
     errno.EIO: "the disk reported a fault; choose another disk and check this one",
 }
 
-#: What lies at the top of the folders that are written here: models, classifiers, zarr stores.
-_CARDS = ("card.json", "config.json", "classifier.json", "added.json")
-_MADE_HERE = (*_CARDS, "zarr.json", ".zgroup", ".zattrs")
+#: Names of strangers in a folder that a message lists.
+_MOST_NAMES = 3
 
 
 @contextmanager
-def atomic_path(target: Path | str, *, folder: bool = False) -> Iterator[Path]:
+def atomic_path(
+    target: Path | str, *, folder: bool = False, strangers: Strangers = everything
+) -> Iterator[Path]:
     """A path to write to, which becomes `target` when the block ends without an error.
 
     The path lies beside `target` (one file system, so that the last step is a rename) under a
@@ -47,12 +49,14 @@ def atomic_path(target: Path | str, *, folder: bool = False) -> Iterator[Path]:
     Parameters
     ----------
     target : path
-        File (or folder) to make; one that exists is replaced, but a folder only where it is empty,
-        a model, a classifier or a zarr store: a person who names the folder of their slides must
-        not lose them. A symbolic link is followed.
+        File (or folder) to make; one that exists is replaced, but a folder only where `strangers`
+        finds none in it. A symbolic link is followed.
     folder : bool
         True to get an empty folder instead of a path for a file. An existing folder is first moved
         aside, so that for an instant no folder stands at `target`.
+    strangers : callable
+        Says what in an existing folder is not of the kind that is written, see
+        `napari_histo.store.replacing`; by default only an empty folder is replaced.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def atomic_path(target: Path | str, *, folder: bool = False) -> Iterator[Path]:
     """
     final = Path(os.path.realpath(target))
     try:
-        work = _reserve(final, folder)
+        work = _reserve(final, folder, strangers)
     except OSError as error:
         raise _write_error(target, error) from error
     try:
@@ -99,11 +103,13 @@ def put_in_place(work: Path, target: Path | str) -> None:
         _remove(work)
 
 
-def check_writable(target: Path | str, *, folder: bool = False) -> None:
+def check_writable(
+    target: Path | str, *, folder: bool = False, strangers: Strangers = everything
+) -> None:
     """Raise WriteError now, before long work, where `atomic_path` would after it."""
     final = Path(os.path.realpath(target))
     try:
-        _remove(_reserve(final, folder))
+        _remove(_reserve(final, folder, strangers))
     except OSError as error:
         raise _write_error(target, error) from error
 
@@ -117,13 +123,14 @@ def make_folder(path: Path | str) -> Path:
     return Path(path)
 
 
-def _reserve(final: Path, folder: bool) -> Path:
+def _reserve(final: Path, folder: bool, strangers: Strangers) -> Path:
     """An empty file or folder beside `final`; proof that one can be made there."""
     if final.exists() and final.is_dir() != folder:
         kind = "folder" if final.is_dir() else "file"
         raise OSError(errno.EISDIR, f"a {kind} of that name stands there; choose another name")
-    if folder and final.is_dir() and not _may_be_replaced(final):
-        raise OSError(errno.ENOTEMPTY, "a folder with other files in it stands there")
+    if folder and final.is_dir() and (found := strangers(final)):
+        told = f"a folder with other files in it stands there: {_some(found)}; choose a new folder"
+        raise OSError(errno.EISDIR, told)
     prefix, suffix = f".{final.name.split('.')[0]}-", f".part{''.join(final.suffixes[-2:])}"
     if folder:
         work = Path(tempfile.mkdtemp(suffix, prefix, final.parent))
@@ -135,9 +142,9 @@ def _reserve(final: Path, folder: bool) -> Path:
     return Path(name)
 
 
-def _may_be_replaced(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()}
-    return not names or not names.isdisjoint(_MADE_HERE)
+def _some(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _umask() -> int:

@@ -22,12 +22,21 @@ from napari_histo.errors import LearningError
 from napari_histo.learning.cells.classifier import CellClassifier
 from napari_histo.learning.cells.examples import Examples
 from napari_histo.learning.cells.features import ObjectFeatures
+from napari_histo.store.replacing import beside
 
-__all__ = ["CARD_FILE", "load_classifier", "load_examples", "save_classifier"]
+__all__ = [
+    "CARD_FILE",
+    "beside_classifier",
+    "load_classifier",
+    "load_examples",
+    "save_classifier",
+]
 
 CARD_FILE = "classifier.json"
 _WEIGHTS = "weights.safetensors"
 _EXAMPLES = "examples.safetensors"
+#: What lies in a folder and is no part of a classifier.
+beside_classifier = beside((CARD_FILE,), _WEIGHTS, _EXAMPLES)
 _VERSION = 1
 _ARRAYS = ("centre", "scale", "weights", "bias")
 
@@ -43,7 +52,7 @@ def save_classifier(
     """
     from napari_histo.store.write import atomic_path
 
-    with atomic_path(folder, folder=True) as work:
+    with atomic_path(folder, folder=True, strangers=beside_classifier) as work:
         _save(work / _WEIGHTS, {name: getattr(classifier, name) for name in _ARRAYS})
         if examples is not None:
             arrays, words = _as_arrays(examples)

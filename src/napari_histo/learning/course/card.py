@@ -12,6 +12,7 @@ from typing import Any
 from napari_histo.core import ModelInfo
 from napari_histo.learning.course.sheets import nuclei_of
 from napari_histo.learning.training import Example
+from napari_histo.models.shelf.folder import beside_model
 from napari_histo.ops.metrics import Agreement
 from napari_histo.store import atomic_path
 
@@ -93,7 +94,7 @@ def write_model(
     Parameters
     ----------
     folder : path
-        Replaced where it exists.
+        A model that stands there is replaced; a folder that holds anything else is not.
     card : dict
         For ``card.json``.
     weights : str
@@ -101,7 +102,7 @@ def write_model(
     save : callable
         Writes all files but the card into the folder that it is given.
     """
-    with atomic_path(folder, folder=True) as work:
+    with atomic_path(folder, folder=True, strangers=beside_model) as work:
         save(work)
         card["sha256"] = hashlib.sha256((work / weights).read_bytes()).hexdigest()
         text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"

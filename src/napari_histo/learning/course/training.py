@@ -12,6 +12,7 @@ from napari_histo.learning.checkpoint import Checkpoint
 from napari_histo.learning.course.params import CourseParams
 from napari_histo.learning.course.run import AnyCourse
 from napari_histo.learning.training import Examples, TrainedModel, TrainingStep
+from napari_histo.models.shelf.folder import beside_model
 from napari_histo.store.write import check_writable
 
 __all__ = ["CourseTrainer"]
@@ -72,7 +73,8 @@ class CourseTrainer(Generic[Parent, Params]):
         replay : the same
             What earlier rounds taught and must not be forgotten.
         folder : path
-            Of the model; an existing one is replaced at the end.
+            Of the model; an existing one is replaced at the end, a folder that holds anything
+            else is refused.
         params : of the trainer's own type, optional
         cancel : CancelToken, optional
             Looked at before each step.
@@ -92,7 +94,7 @@ class CourseTrainer(Generic[Parent, Params]):
         ImageError, PixelSizeUnknownError, ModelError, WriteError, Cancelled
         """
         folder, cancel = Path(folder), cancel or CancelToken()
-        check_writable(folder, folder=True)
+        check_writable(folder, folder=True, strangers=beside_model)
         yield TrainingStep(0, 0, "Reading the regions")
         run = self.begin(parent, regions, replay, validation, params or self.params())
         with Checkpoint.open(folder, run.facts, resume=resume) as checkpoint:

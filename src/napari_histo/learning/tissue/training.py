@@ -33,6 +33,7 @@ from napari_histo.models.region.segmenter import (
     TorchRegionSegmenter,
     save_region_model,
 )
+from napari_histo.models.shelf.folder import beside_model
 from napari_histo.store.write import check_writable
 
 __all__ = ["RegionTraining", "TrainedRegions", "TrainingStep", "train_regions"]
@@ -153,7 +154,8 @@ def train_regions(
     examples : sequence of RegionExample
         Open readers with what was painted on them.
     folder : path
-        Of the model; an existing one is replaced at the end.
+        Of the model; an existing one is replaced at the end, a folder that holds anything
+        else is refused.
     params : RegionTraining, optional
     cancel : CancelToken, optional
         Looked at before each step.
@@ -169,7 +171,7 @@ def train_regions(
     PixelSizeUnknownError, ImageError, ModelError, WriteError, Cancelled
     """
     params, cancel, folder = params or RegionTraining(), cancel or CancelToken(), Path(folder)
-    check_writable(folder, folder=True)
+    check_writable(folder, folder=True, strangers=beside_model)
     run = _Run(examples, params, classes or classes_of(examples), cancel)
     with Checkpoint.open(folder, run.facts, resume=resume) as checkpoint:
         guide = None

@@ -22,7 +22,7 @@ from napari_histo.core.regions import RegionSegmenter
 from napari_histo.errors import ModelError
 from napari_histo.models._device import pick_device
 from napari_histo.models._reasons import reason_of
-from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS, read_info, read_json
+from napari_histo.models.shelf.folder import SHIPPED_WEIGHTS, beside_model, read_info, read_json
 from napari_histo.ops.finite import finite
 from napari_histo.store.write import atomic_path
 
@@ -198,7 +198,7 @@ def save_region_model(
     path: Path | str, model: TorchRegionSegmenter, about: Mapping[str, Any] | None = None
 ) -> None:
     """Write a model's folder, whole or not at all; `about` goes onto its card."""
-    with atomic_path(path, folder=True) as work:
+    with atomic_path(path, folder=True, strangers=beside_model) as work:
         _write(work, model, about or {})
         guide = model.guide
         if isinstance(guide, TorchRegionSegmenter):

@@ -15,11 +15,13 @@ from typing import Any, TypeGuard, get_args
 from napari_histo.core import ClassScheme, ModelInfo, Thresholds
 from napari_histo.core.models import Channels
 from napari_histo.errors import ModelError
+from napari_histo.store.replacing import beside
 
 __all__ = [
     "CELLPOSE_WEIGHTS",
     "SHIPPED_WEIGHTS",
     "STOCK_WEIGHTS",
+    "beside_model",
     "existing",
     "is_whole",
     "read_info",
@@ -33,6 +35,14 @@ SHIPPED_WEIGHTS = "weights.safetensors"
 #: In a folder with a network of Cellpose 1 to 3; the package reads the file by itself too.
 CELLPOSE_WEIGHTS = "weights.pt"
 STOCK_WEIGHTS = "weights_best.h5"
+
+#: What lies in a folder and is no part of a model as it is written here, whatever its family: such
+#: a folder is not replaced by a model. A model of regions may hold its coarser one, its guide.
+beside_model = beside(
+    (SHIPPED_WEIGHTS, CELLPOSE_WEIGHTS, STOCK_WEIGHTS),
+    *("config.json", "card.json", "thresholds.json", "CARD.md"),
+    inside="guide",
+)
 
 
 def is_whole(folder: Path) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from napari_histo.core import ModelInfo
 from napari_histo.errors import ModelError, ModelUnavailableError
 from napari_histo.models.shelf.folder import is_whole
 from napari_histo.store import atomic_path
+from napari_histo.store.replacing import nothing
 
 __all__ = ["PUBLISHED", "archive_of", "download", "unpacked"]
 
@@ -126,7 +126,9 @@ def _unpack(archive: Path, folder: Path) -> None:
     """Whole or not at all: what an interrupted run left behind is replaced."""
     import zipfile
 
-    # A folder of the cache, so that nothing in it is a person's.
-    shutil.rmtree(folder, ignore_errors=True)
-    with atomic_path(folder, folder=True) as work, zipfile.ZipFile(archive) as members:
+    # A folder of the cache: nothing in it is a person's.
+    with (
+        atomic_path(folder, folder=True, strangers=nothing) as work,
+        zipfile.ZipFile(archive) as members,
+    ):
         members.extractall(work)
