@@ -176,6 +176,68 @@ def test_an_image_that_is_opened_again_at_once_stays(opened, calm, objects):
     assert opened.viewer.layers[0].unique_id == before
 
 
+def while_it_is_shown(panel, monkeypatch, call):
+    """Let `call` happen while napari adds the next image: napari lets Qt's events run then."""
+    add = panel.dock.view._add
+
+    def slowly(slide):
+        monkeypatch.setattr(panel.dock.view, "_add", add)
+        call()
+        settle(300)
+        return add(slide)
+
+    monkeypatch.setattr(panel.dock.view, "_add", slowly)
+
+
+def test_the_image_that_was_chosen_last_is_shown_though_another_was_still_coming(
+    opened, monkeypatch, calm
+):
+    calm.hold()
+    while_it_is_shown(opened, monkeypatch, lambda: opened.session.open_image("1"))
+    opened.double_click(1)
+    opened.until(lambda: opened.dock.view.image("1") is not None)
+    opened.until(lambda: has_open(opened.desk, opened.state.row("1").file))
+    calm.go_on()
+    opened.until(lambda: len(opened.viewer.layers) == 3)
+    assert next(layer.name for layer in opened.viewer.layers if layer.visible) == "slide"
+
+
+def test_an_image_of_the_project_before_does_not_come_late(opened, monkeypatch, calm, tmp_path):
+    other = project_with(tmp_path / "colon", "polyp.tif")
+    calm.hold()
+    while_it_is_shown(opened, monkeypatch, lambda: opened.session.open_project(other))
+    opened.double_click(1)
+    opened.until(lambda: opened.state.project.file == other and not opened.state.is_listing)
+    opened.until(lambda: not opened.dock._is_showing)
+    assert not any(layer.visible for layer in opened.viewer.layers)
+    assert opened.dock.view.image("2") is None
+    calm.go_on()
+    opened.until(lambda: len(opened.viewer.layers) == 0)
+
+
+def test_objects_that_were_still_being_read_do_not_come_over_the_next_image(opened, monkeypatch):
+    going, read = threading.Event(), opened.desk._open_document
+
+    def slowly(target, *args, **kwargs):
+        if target == opened.state.row("2").file:
+            going.wait(20)
+        return read(target, *args, **kwargs)
+
+    monkeypatch.setattr(opened.desk, "_open_document", slowly)
+    titles = []
+    opened.desk.state.events.is_open.connect(
+        lambda is_open: titles.append(opened.desk.state.image.reader.info.name if is_open else "")
+    )
+    opened.double_click(1)
+    opened.until(lambda: "other" in opened.desk.state.image.reader.info.name)
+    show = opened.dock.view.show
+    monkeypatch.setattr(
+        opened.dock.view, "show", lambda slide: (going.set(), settle(200), show(slide))
+    )
+    opened.open_image(0)
+    assert titles == ["", opened.desk.state.image.reader.info.name]
+
+
 def test_an_image_without_objects_begins_with_the_projects_classes(panel):
     folder = panel.file.parent / "classifiers"
     folder.mkdir()

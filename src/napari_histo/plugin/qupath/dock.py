@@ -32,6 +32,7 @@ __all__ = ["QuPathDock"]
 
 _FILTER = "QuPath project, or exchange folder (*.qpproj exchange.json)"
 _LOOK_MS = 3000
+_AGAIN_MS = 20
 
 
 class QuPathDock(ProjectDock):
@@ -58,6 +59,7 @@ class QuPathDock(ProjectDock):
         self.controller = QuPathController(Mailbox(self).post, self._desk, tools, memory)
         self._missing: str | None = None
         self._coming: OpenedSlide | None = None
+        self._is_showing = False
         self._objects_of: ImageRow | None = None
         self._connect_form()
         self._connect_state()
@@ -113,7 +115,13 @@ class QuPathDock(ProjectDock):
     def _on_project(self, project: QuPathProject, before: QuPathProject | None) -> None:
         self._show_recent()
         if before is not None and before.file != project.file:
+            self._coming = self._objects_of = None
             self.view.forget()
+
+    @property
+    def _project_file(self) -> Path | None:
+        project = self.controller.state.project
+        return None if project is None else project.file
 
     def _show_recent(self) -> None:
         box, project = self.form.project_box, self.controller.state.project
@@ -148,10 +156,18 @@ class QuPathDock(ProjectDock):
         if slide is not self._coming:  # the user chose another one meanwhile
             slide.reader.close()
             return
+        if self._is_showing:  # this came from within `show`, below
+            self._later(_AGAIN_MS, partial(self._show_coming, slide))
+            return
+        self._is_showing, file = True, self._project_file
         try:
             self.view.show(slide)  # which lets Qt's events run
         except HistoError as error:
             self.controller.fail(error)
+        finally:
+            self._is_showing = False
+        if self._project_file != file:
+            self.view.forget()
         if slide is not self._coming:
             return
         self._coming = None

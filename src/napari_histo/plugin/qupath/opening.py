@@ -84,10 +84,11 @@ class ProjectView:
         self.show_theirs(None)
         dock = annotate_dock(self._viewer)
         before = [] if key == self._key else self._own(self._key)
-        if dock is None or not any(_works_on(dock, layer) for layer in before):
+        if dock is None or not any(_is_of(dock, layer) for layer in before):
             return 0
-        dock.controller.close()
-        return _LEFT_MS
+        was_open = dock.scene is not None
+        dock.controller.close()  # also what is still being read, and would come too late
+        return _LEFT_MS if was_open else 0
 
     def show(self, slide: OpenedSlide) -> Image:
         """Show an image in place of the one before; what else is in the window stays."""
@@ -203,8 +204,13 @@ def _lines(table: ObjectTable) -> list[Any]:
 
 
 def _works_on(dock: AnnotateDock, image: Image) -> bool:
+    return dock.scene is not None and _is_of(dock, image)
+
+
+def _is_of(dock: AnnotateDock, image: Image) -> bool:
+    """Whether what the panel has open, or reads, are the image's objects."""
     choice = dock.controller.state.image
-    return dock.scene is not None and choice is not None and choice.key == image.unique_id
+    return choice is not None and choice.key == image.unique_id
 
 
 def _box_of(conflict: Conflict) -> Box | None:
