@@ -55,6 +55,11 @@ class Leaving(QObject):
         found = window.findChild(cls, options=Qt.FindChildOption.FindDirectChildrenOnly)
         return found or cls(window, viewer.layers)
 
+    @property
+    def keys(self) -> frozenset[Hashable]:
+        """Of the layers that wait to leave."""
+        return frozenset(self._keys)
+
     def add(self, layer: Layer) -> None:
         """Hide a layer now, and take it away in a calm moment, unless it is shown again before."""
         layer.visible = False

@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 
 from napari_histo.core import ObjectTable
 from napari_histo.plugin.geometry import placement_of, screen_px, to_napari
+from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.threads import AtEnd
 from napari_histo.session.learning.compare import Comparison
 
@@ -42,6 +43,7 @@ class ChangesView:
 
     def __init__(self, viewer: Any, panel: QWidget) -> None:
         self._viewer = viewer
+        self._leaving = Leaving.of(viewer)
         self._image: Image | None = None
         #: By image and kind; hidden, not removed, when others are shown: see `leaving`.
         self._layers: dict[tuple[Hashable, str], Hashable] = {}
@@ -74,6 +76,13 @@ class ChangesView:
         self._image = None
         for layer in self._own():
             layer.visible = False
+
+    def forget(self) -> None:
+        """The images leave, and the lines with them."""
+        self._image = None
+        for layer in self._own():
+            self._leaving.add(layer)
+        self._layers = {}
 
     def _layer(self, kind: str, image: Image) -> Any:
         key = self._layers.get((image.unique_id, kind))

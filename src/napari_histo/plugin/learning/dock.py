@@ -123,7 +123,17 @@ class LearningDock(ProjectDock):
 
     def _on_project(self, project: Any, before: Any) -> None:
         if before is not None and before.path != project.path:
-            self.view.forget()
+            self._forget()
+
+    def _forget(self) -> None:
+        """Show nothing of the project any more."""
+        self._coming = None
+        self.view.forget()
+        self.changes.forget()
+
+    def _end(self) -> None:
+        super()._end()
+        self._forget()
 
     def _ask_and_open(self) -> None:
         project = self.controller.state.project
