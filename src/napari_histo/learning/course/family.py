@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_histo.core import CancelToken, PromptSegmenter, Segmenter
+from napari_histo.core import (
+    Box,
+    CancelToken,
+    ObjectTable,
+    PromptSegmenter,
+    Segmenter,
+    SlideReader,
+)
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.learning.training import Example
 
@@ -22,13 +29,19 @@ AnyModel = Segmenter | PromptSegmenter | RegionSegmenter
 Training = tuple["CourseTrainer[Any, Any]", "CoursePreflight[Any, Any]"]
 
 
+def _objects(reader: SlideReader, model: Segmenter, box: Box, seed: int) -> ObjectTable:
+    from napari_histo.learning.course.predicting import predict_objects
+
+    return predict_objects(reader, model, box, seed)
+
+
 def _as_named(parent: str, _regions: Sequence[Example]) -> Any:
     return parent
 
 
 @dataclass(frozen=True)
 class Family:
-    """How models of a family are loaded, trained and judged.
+    """How models of a family are loaded, asked, trained and judged.
 
     Attributes
     ----------
@@ -40,6 +53,9 @@ class Family:
         ``training(parent)`` gives the trainer for a model, by name or folder, and its preflight.
     evaluate : callable
         ``evaluate(model, examples, cancel)`` gives a `Score` for each.
+    predict : callable
+        ``predict(reader, model, box, seed)`` gives what is to be mended in a box; of models that
+        answer clicks nobody asks that, see `Pointed`.
     start : callable
         ``start(parent, regions)`` gives what the trainer goes on from: the parent's name or folder,
         or what describes a new network where the parent has no weights.
@@ -54,6 +70,7 @@ class Family:
     load: Callable[[str, str], AnyModel]
     training: Callable[[str], Training]
     evaluate: Callable[..., Iterable[Any]]
+    predict: Callable[..., ObjectTable] = _objects
     start: Callable[[str, Sequence[Example]], Any] = _as_named
     composes: bool = False
     by_nuclei: bool = True

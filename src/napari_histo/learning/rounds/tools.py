@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from napari_histo.core import (
     Box,
@@ -18,23 +18,19 @@ from napari_histo.core import (
     retold,
 )
 from napari_histo.core.learning import Pool, QueryStrategy
-from napari_histo.core.regions import RegionSegmenter
 from napari_histo.learning.click.pointing import Pointed
 from napari_histo.learning.look_words import PictureEncoder
 from napari_histo.learning.rounds.families import (
     ahead_of_job,
     evaluate_regions,
+    family_of,
     load_any,
     train_job,
     training_settings,
 )
-from napari_histo.learning.tissue.params import REGION_FAMILY
 from napari_histo.learning.training import Example, Preflight
 
 __all__ = ["Pointed", "Score", "Tools", "TrainJob", "real_tools", "training_settings"]
-
-#: Side of a tile of predictions, and what is looked at around a region, model px.
-_TILE_PX, _AROUND_PX = 1024, 24
 
 
 class Score(Protocol):
@@ -215,32 +211,6 @@ def _of_image(what: str, step: Progress) -> Progress:
 
 
 def _predict(reader: SlideReader, model: Any, box: Box, seed: int) -> ObjectTable:
-    """Normalised as the whole image is, so that a region looks as it does in scoring."""
     if isinstance(model, Pointed):
         return model.outline(reader, _predict(reader, model.finder, box, seed))
-    if model.info.family == REGION_FAMILY:
-        from napari_histo.learning.tissue.predicting import predict_areas
-
-        return predict_areas(reader, cast("RegionSegmenter", model), box, seed)
-    from napari_histo.core import Proposals, TileGrid
-    from napari_histo.ops.channels import ChannelPick
-    from napari_histo.pipeline.drawing import draw
-    from napari_histo.pipeline.frame import Frame
-    from napari_histo.pipeline.ids import anchored_ids
-    from napari_histo.pipeline.proposing import Plan, Proposer, fit
-    from napari_histo.pipeline.seams import choose
-
-    pick = ChannelPick.choose(reader.info, model.info, None)
-    frame = Frame.of(reader, model.info)
-    normalizer, fitted = fit(frame, model, pick)
-    thresholds = fitted.info.thresholds
-    # A little around it, for neighbours compete with what is inside.
-    inner = Frame.of(reader, model.info, region=box).region.pad(_AROUND_PX)
-    region = inner.intersect(frame.extent)
-    grid = TileGrid(frame.extent, region, _TILE_PX, fitted.margin_px, fitted.align_px)
-    proposer = Proposer(Plan(frame, grid, fitted, pick, normalizer, thresholds.prob))
-    found = [p for tile in grid for p in proposer.propose([(tile, frame.read(tile.read))])]
-    rows = choose(grid, found, fitted, thresholds)
-    chosen = Proposals.concat([p.take(r) for p, r in zip(found, rows, strict=True)])
-    table = draw(fitted, frame, chosen, anchored_ids(chosen.points, seed))
-    return table.select(box.holds(table.centroids))
+    return family_of(model.info.family).predict(reader, model, box, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from napari_histo.core import CancelToken
+from napari_histo.core import Box, CancelToken, ObjectTable, SlideReader
 from napari_histo.core.regions import RegionSegmenter
 from napari_histo.learning.course.family import Family, Training
 from napari_histo.learning.tissue.params import REGION_FAMILY
@@ -38,5 +38,11 @@ def _evaluate(
     return evaluate_areas(model, examples, cancel=cancel)
 
 
+def _predict(reader: SlideReader, model: RegionSegmenter, box: Box, seed: int) -> ObjectTable:
+    from napari_histo.learning.tissue.predicting import predict_areas
+
+    return predict_areas(reader, model, box, seed)
+
+
 #: Areas have no nuclei to stand by.
-REGIONS = Family((REGION_FAMILY,), _load, _training, _evaluate, by_nuclei=False)
+REGIONS = Family((REGION_FAMILY,), _load, _training, _evaluate, _predict, by_nuclei=False)
