@@ -13,7 +13,7 @@ from napari_histo.cli._console import cancel_on_interrupt, drive, out
 from napari_histo.cli.learn_steps import ProjectArgument, print_json
 
 if TYPE_CHECKING:
-    from napari_histo.learning.labels.quality import Suspect
+    from napari_histo.learning.rounds.doubts import Doubt
 
 __all__ = ["doubts_command"]
 
@@ -24,7 +24,10 @@ def doubts_command(
     device: DeviceOption = DeviceName.AUTO,
     as_json: JsonOption = False,
 ) -> None:
-    """List the labelled regions that fit the others and the model least: look at these again."""
+    """List the labelled regions that fit the others and the model least: look at these again.
+
+    Painted areas are held against the model in use alone.
+    """
     from napari_histo.learning.project.folder import LearningProject
     from napari_histo.learning.rounds.doubts import labels_in_doubt
 
@@ -42,9 +45,15 @@ def doubts_command(
         name = names.get(s.labels.image, s.labels.image)
         table.add_row(name, place, str(s.labels.round), who, score, s.reason)
     out.print(table)
+    if there.facts.start.of_areas:
+        out.print(
+            "The score is 1 - the mean Dice of the painted classes with the answer of the model in "
+            "use. What it learned wrong itself it does not doubt, and what it does not know yet it "
+            "contradicts though the label may be right."
+        )
 
 
-def _words(suspect: Suspect, names: Mapping[str, str]) -> dict[str, Any]:
+def _words(suspect: Doubt, names: Mapping[str, str]) -> dict[str, Any]:
     labels, box = suspect.labels, suspect.labels.region
     return {
         "image": names.get(labels.image, labels.image),

@@ -16,7 +16,14 @@ from napari_histo.learning.tissue.examples import RegionExample, labels_at, pain
 from napari_histo.learning.training import Example, Examples, as_examples
 from napari_histo.pipeline.region_answers import TILE_PX, RegionAnswers
 
-__all__ = ["AreaScore", "as_painted", "count_areas", "evaluate_areas"]
+__all__ = [
+    "AreaScore",
+    "answers_to",
+    "as_painted",
+    "count_areas",
+    "evaluate_areas",
+    "known_to",
+]
 
 #: Pieces of fewer pixels are slips of the brush, and count as no area.
 _LEAST_AREA_PX = 16
@@ -95,29 +102,52 @@ def evaluate_areas(
     ImageError, PixelSizeUnknownError, ModelError, Cancelled
     """
     for example in as_examples(regions):
-        painted = as_painted(example)
-        scheme = model.info.classes.union(painted_classes([painted])[0])
-        yield _score(model, example, painted, scheme, cancel or CancelToken())
+        yield _score(model, example, cancel or CancelToken())
 
 
-def _score(
-    model: RegionSegmenter,
-    example: Example,
-    painted: RegionExample,
-    scheme: ClassScheme,
-    cancel: CancelToken,
-) -> AreaScore:
-    region = example.labels.region
-    size = example.pixel_size
+def answers_to(
+    model: RegionSegmenter, example: Example, scheme: ClassScheme, cancel: CancelToken
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Labels of a painted region and what a model answers there, tile by tile.
+
+    Parameters
+    ----------
+    model : RegionSegmenter
+    example : Example
+    scheme : ClassScheme
+        Of the labels; begins with the model's classes.
+    cancel : CancelToken
+        Looked at before each tile.
+
+    Yields
+    ------
+    (h, w) uint8
+        0 unknown, 1 background, else 2 + a position in the scheme; not all unknown.
+    (h, w) int64
+        0 background, else 1 + a position in the model's classes.
+    """
     answers = RegionAnswers.over(
-        example.reader, model, pixel_size=size, region=region, cancel=cancel
+        example.reader,
+        model,
+        pixel_size=example.pixel_size,
+        region=example.labels.region,
+        cancel=cancel,
     )
-    pixels, n_areas = PixelCounts(), 0
-    for tile, labels in labels_at(answers.pixels.frame, painted, scheme, TILE_PX):
+    for tile, labels in labels_at(answers.pixels.frame, as_painted(example), scheme, TILE_PX):
         if labels.any():
-            answer = answers.at(tile.owned, cancel).argmax(axis=-1)
-            pixels += PixelCounts.of(answer, labels)
-            n_areas += count_areas(labels)
+            yield labels, answers.at(tile.owned, cancel).argmax(axis=-1)
+
+
+def known_to(model: RegionSegmenter, example: Example) -> ClassScheme:
+    """The model's classes, then those that were painted besides."""
+    return model.info.classes.union(painted_classes([as_painted(example)])[0])
+
+
+def _score(model: RegionSegmenter, example: Example, cancel: CancelToken) -> AreaScore:
+    pixels, n_areas = PixelCounts(), 0
+    for labels, answer in answers_to(model, example, known_to(model, example), cancel):
+        pixels += PixelCounts.of(answer, labels)
+        n_areas += count_areas(labels)
     return AreaScore(example.labels, pixels, n_areas)
 
 
