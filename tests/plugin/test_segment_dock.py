@@ -149,6 +149,19 @@ def test_cancel_leaves_no_trace_and_the_window_lives(viewer, dock, qtbot, propos
     assert dock.form.run_button.isEnabled()
 
 
+def test_a_panel_that_is_closed_works_on_no_more(viewer, dock, qtbot, proposing):
+    add(viewer, fluorescence_nuclei)
+    gate, place = threading.Event(), dock.parent()
+    proposing.hold = staticmethod(lambda: gate.wait(30))
+    dock.form.run_button.click()
+    qtbot.waitUntil(lambda: proposing.calls == 1, timeout=30_000)
+    under_way = dock.controller._cancel
+    viewer.window.remove_dock_widget(place)
+    assert under_way.is_cancelled
+    gate.set()
+    viewer.window.add_dock_widget(dock, name="Segment nuclei")  # as the fixture wants it
+
+
 def test_regions(viewer, dock, qtbot):
     """The view, then drawn shapes; nuclei of other places do not come."""
     image = add(viewer, he_tissue, scale=(0.5, 0.5), units=("um", "um"))

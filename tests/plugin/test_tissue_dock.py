@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog
@@ -71,6 +74,23 @@ def test_the_layer_lies_on_the_image_wherever_that_is(viewer, dock, pixels, qtbo
     mask = mask_of_layer(layer, image, reader_of(image).info)
     assert mask.touches(Box(480, 120, 5, 5))
     assert not mask.touches(Box(580, 380, 5, 5))
+
+
+def test_a_panel_that_is_closed_works_on_no_more(viewer, dock, pixels, qtbot, monkeypatch):
+    begun, stopped = threading.Event(), threading.Event()
+
+    def work(reader, params, cancel, report):
+        begun.set()
+        while not cancel.is_cancelled:
+            time.sleep(0.01)
+        stopped.set()
+
+    monkeypatch.setattr("napari_histo.plugin.tissue.dock._find", work)
+    add(viewer, pixels)
+    dock.find_button.click()
+    qtbot.waitUntil(begun.is_set, timeout=30_000)
+    viewer.window.remove_dock_widget(dock)
+    assert stopped.wait(30)
 
 
 def test_what_a_hand_changes_is_saved_and_opened_again(

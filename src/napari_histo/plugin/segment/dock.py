@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog
 
 from napari_histo.core import Box, ModelInfo
 from napari_histo.errors import HistoError
@@ -14,6 +14,7 @@ from napari_histo.plugin.commands import add_regions_layer
 from napari_histo.plugin.desk_files import SAVE_FILTER, notify, with_suffix
 from napari_histo.plugin.geometry import plane_shape, shapes_outlines, view_box
 from napari_histo.plugin.heat_colours import HeatBy
+from napari_histo.plugin.panel import Panel
 from napari_histo.plugin.parts import show_choices
 from napari_histo.plugin.segment.form import SegmentForm
 from napari_histo.plugin.segment.image import ImagePick
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SegmentDock"]
 
 
-class SegmentDock(QWidget):
+class SegmentDock(Panel):
     """Connects the form, the session and the viewer; holds no state of its own.
 
     Parameters
@@ -43,21 +44,21 @@ class SegmentDock(QWidget):
         One made with other tools, for tests.
     """
 
+    form: SegmentForm
+    controller: SegmentController
+
     def __init__(
         self, napari_viewer: napari.viewer.Viewer, controller: SegmentController | None = None
     ) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.form = SegmentForm(self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.form)
+        self._show(self.form)
         settings = SegmentSettings.load()
         mailbox = Mailbox(self)
         self.controller = controller or SegmentController(mailbox.post)
-        self.results = ResultLayers(napari_viewer, mailbox, settings.outline_width)
+        self.results = ResultLayers(self.viewer, mailbox, settings.outline_width)
         self._activity = Activity()
-        self.images = ImagePick(napari_viewer, self.form, self.controller, mailbox.post)
+        self.images = ImagePick(self.viewer, self.form, self.controller, mailbox.post)
         self._view: SlideView | None = None
         self._fill_models(settings.model)
         show_choices(self.form.device_box, [("auto", "auto")])
@@ -66,7 +67,7 @@ class SegmentDock(QWidget):
         self._connect_state()
         self._connect_viewer()
         self.images.refresh()
-        self.form.render_state(self.controller.state)
+        self.render_state()
         self.controller.find_devices()
         warm_up()
 
@@ -94,7 +95,7 @@ class SegmentDock(QWidget):
 
     def _connect_state(self) -> None:
         events = self.controller.state.events
-        events.connect(self._render)
+        events.connect(self.render_state)
         events.progress.connect(self._activity.show)
         events.growing.connect(self._show_growing)
         events.result.connect(self._show_result)
@@ -114,6 +115,11 @@ class SegmentDock(QWidget):
         ends = (events.disconnect, self.controller.close, self._activity.close, preview.close)
         connect_while(self, wires, *ends)
         self._apply_theme()
+
+    def _end(self) -> None:
+        super()._end()
+        self._activity.close()
+        self.images.preview.close()
 
     def _apply_theme(self) -> None:
         theme = self.viewer.theme
@@ -226,7 +232,8 @@ class SegmentDock(QWidget):
                 self.controller.forget()
         self.images.refresh()
 
-    def _render(self) -> None:
+    def render_state(self) -> None:
+        """Show the state, and no widget reports this as a change by the user."""
         self.form.render_state(self.controller.state)
 
     # -- saving ----------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_histo.core import CancelToken, Contours, SlideReader, result_of
@@ -22,6 +21,7 @@ from napari_histo.errors import Cancelled, HistoError
 from napari_histo.ops.tissue import TissueMask
 from napari_histo.ops.tissue_pixels import TissueParams
 from napari_histo.plugin.layers import image_layers, reader_of
+from napari_histo.plugin.panel import Panel
 from napari_histo.plugin.parts import combo, form_grid, row, set_kind, show_choices, small_label
 from napari_histo.plugin.theme import style_sheet
 from napari_histo.plugin.threads import Mailbox, connect_while
@@ -45,7 +45,7 @@ _HOW_TO_EDIT = (
 )
 
 
-class TissueDock(QWidget):
+class TissueDock(Panel):
     """Finds the tissue of the chosen image and shows it as shapes. Only for the window's thread.
 
     Parameters
@@ -54,8 +54,7 @@ class TissueDock(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._lane = Lane(Mailbox(self).post, "tissue")
         self._cancel = CancelToken()
         self._make_widgets()
@@ -113,8 +112,12 @@ class TissueDock(QWidget):
         changes = (layers.inserted, layers.removed, layers.reordered, layers.renamed)
         wires = [(e, self._refresh_images) for e in changes]
         theme = (self.viewer.events.theme, self._apply_theme)
-        connect_while(self, [*wires, theme], self._stop, self._lane.drop)
+        connect_while(self, [*wires, theme], self._end)
         self._apply_theme()
+
+    def _end(self) -> None:
+        self._stop()
+        self._lane.drop()
 
     def _apply_theme(self) -> None:
         self.setStyleSheet(style_sheet(self.viewer.theme))
@@ -167,14 +170,16 @@ class TissueDock(QWidget):
         self._lane.submit(
             Job(
                 partial(_find, reader, params, self._cancel),
-                partial(self._show, image.unique_id, reader),
+                partial(self._show_found, image.unique_id, reader),
                 self._fail,
                 self._say,
             )
         )
         self._refresh_buttons()
 
-    def _show(self, key: Hashable, reader: SlideReader, found: tuple[TissueMask, Contours]) -> None:
+    def _show_found(
+        self, key: Hashable, reader: SlideReader, found: tuple[TissueMask, Contours]
+    ) -> None:
         mask, outlines = found
         image = self._layer(key)
         if image is not None:  # else it was removed meanwhile
