@@ -176,6 +176,19 @@ def test_an_image_that_is_opened_again_at_once_stays(opened, calm, objects):
     assert opened.viewer.layers[0].unique_id == before
 
 
+def test_an_image_that_is_open_already_goes_on_as_it_was(opened):
+    opened.desk.select([squares(5).uuid(0)])
+    opened.desk.relabel("Necrosis")
+    ready = []
+    opened.session.objects_ready.connect(ready.append)
+    opened.double_click(0)
+    opened.until(lambda: bool(ready))
+    opened.until(lambda: opened.dock._coming is None)
+    assert opened.desk.state.is_open
+    assert opened.desk.state.undo_name == "Relabel"
+    assert opened.desk.state.selection == (squares(5).uuid(0),)
+
+
 def while_it_is_shown(panel, monkeypatch, call):
     """Let `call` happen while napari adds the next image: napari lets Qt's events run then."""
     add = panel.dock.view._add

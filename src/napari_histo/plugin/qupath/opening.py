@@ -15,6 +15,7 @@ from napari_histo.plugin.layers import STAINS_KEY
 from napari_histo.plugin.leaving import Leaving
 from napari_histo.plugin.readers import channel_colormap, planes_as_layers
 from napari_histo.session import Tool
+from napari_histo.session.qupath.desk import has_open
 from napari_histo.session.qupath.state import ImageRow, OpenedSlide
 from qupath_bridge.sync import Conflict
 
@@ -142,7 +143,9 @@ class ProjectView:
         """Open an image's objects in the Annotate panel, where a click selects, for a start."""
         image = self.image(row.key)
         dock = annotate_dock(self._viewer, opens=True)
-        if image is not None and dock is not None and row.file is not None:
+        if image is None or dock is None or row.file is None:
+            return
+        if not (_works_on(dock, image) and has_open(dock.controller, row.file)):
             dock.work_on(image, row.file, classes=classes, tool=Tool.PICK)
 
     def look_at(self, key: str, conflict: Conflict) -> bool:
