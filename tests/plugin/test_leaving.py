@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from functools import partial
 
 import numpy as np
@@ -158,6 +159,27 @@ def test_a_layer_that_leaves_is_not_offered_to_begin_with(dock):
     dock.controller.close()
     box = dock.form.start.objects_box
     assert [box.itemText(i) for i in range(box.count())] == ["found", "nothing yet", "a file…"]
+
+
+def test_an_image_that_is_removed_while_its_objects_are_read_leaves_no_file_open(
+    dock, layers, calm, monkeypatch
+):
+    dock.controller.close()
+    calm.go_on()
+    layers.until("slide", "found")
+    read, gate = dock.controller._open_document, threading.Event()
+
+    def slowly(*args, **kwargs):
+        gate.wait(20)
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(dock.controller, "_open_document", slowly)
+    dock.start()
+    layers.viewer.layers.remove("slide")
+    gate.set()
+    layers.qtbot.waitUntil(lambda: bool(dock.controller.state.notice), timeout=20_000)
+    assert not dock.controller.state.is_open
+    assert layers.names == ["found"]
 
 
 def test_a_layer_leaves_where_the_user_removes_another_of_the_scene(dock, layers, calm):

@@ -143,6 +143,9 @@ class ObjectsDock(Panel):
             self.scene.bind(self.keys, self._actions)
             self._show_view()
         self._refresh_images()
+        if is_open and image is None:  # it was removed while its objects were read
+            self.controller.close()
+            self.controller.state.notice = self.layer_gone
 
     def _make_scene(self, image: Image) -> ObjectsScene:
         raise NotImplementedError
