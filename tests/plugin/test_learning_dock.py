@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
@@ -114,13 +114,16 @@ def test_done_and_skip_go_on_to_the_next_and_reach_the_files(panel):
 
 
 def test_train_shows_curves_time_and_the_decision_and_can_be_rolled_back(make_panel):
-    seen, said = [], set()
+    seen, said = set(), set()
 
     def train(job, cancel):
         for step in range(1, 6):
             point = CurvePoint(step, 1 / step, step / 10, step / 20)
             yield TrainingStep(step, 5, "Learning", loss=1 / step, point=point, seconds_left=150.0)
-            time.sleep(0.03)
+            end = time.monotonic() + 20
+            while not any(f", {step} of 5," in text for text, _ in tuple(seen)):
+                assert time.monotonic() < end, "the panel does not show the step"
+                time.sleep(0.005)
         return (yield from FAKES.train(job, cancel))
 
     tight = Preflight(200.0, 2 * 10**9, "cpu", 3, 9, 10**9)
@@ -132,13 +135,16 @@ def test_train_shows_curves_time_and_the_decision_and_can_be_rolled_back(make_pa
     curves = panel.form.curves
     message = panel.form.message
 
-    def look(_):
-        seen.append((panel.form.progress_text.text(), curves.training.isVisible()))
+    def look():
+        seen.add((panel.form.progress_text.text(), curves.training.isVisible()))
         said.add((message.text(), message.property("kind")))
 
-    panel.state.events.progress.connect(look)
+    looking = QTimer(panel.dock)
+    looking.timeout.connect(look)
+    looking.start(5)
     panel.press(panel.form.train_button)
     panel.idle()
+    looking.stop()
     assert ("Train: learning, 4 of 5, 2 min left", True) in seen
     assert (str(tight), "warning") in said
     assert "about 3 min" not in message.text()
@@ -179,8 +185,8 @@ def test_train_asks_before_it_leaves_regions_out(panel):
 
 def test_the_window_lives_and_cancel_stops_while_it_learns(make_panel):
     def train(job, cancel):
-        for step in range(1, 2000):
-            yield TrainingStep(step, 2000, "Learning", loss=1.0)
+        while True:
+            yield TrainingStep(1, 2000, "Learning", loss=1.0)
             time.sleep(0.01)
             cancel.raise_if_cancelled()
 
@@ -192,10 +198,8 @@ def test_the_window_lives_and_cancel_stops_while_it_learns(make_panel):
     panel.press(panel.form.train_button)
     panel.until(lambda: panel.state.curve.losses)
     assert not panel.form.done_button.isEnabled()
-    start = time.monotonic()
     panel.press(panel.form.cancel_button)
     panel.idle()
-    assert time.monotonic() - start < 3
     assert "Train goes on from there" in panel.form.message.text()
     panel.until(lambda: panel.form.train_button.text() == "Go on training")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -148,21 +148,22 @@ def test_two_models_are_compared_on_what_is_in_view(two_models):
 
 
 def test_comparing_leaves_the_window_alive_and_is_cancelled(two_models):
-    begun = []
+    begun, cancelled = threading.Event(), threading.Event()
 
     def predict(reader, model, box, seed):
-        begun.append(box)
-        time.sleep(0.3)
+        begun.set()
+        cancelled.wait(60)
         return predict_by_share(reader, model, box, seed)
 
     panel = two_models()
     slow = replace(FAKES, predict=predict)
     panel.session._tools = replace(panel.session._tools, make=lambda: slow)
     panel.press(panel.form.compare.button)
-    panel.until(lambda: begun)
+    panel.until(begun.is_set)
     assert panel.form.progress_text.text().startswith("Compare: ")
     assert not panel.form.train_button.isEnabled()
     panel.press(panel.form.cancel_button)
+    cancelled.set()
     panel.idle()
     assert panel.state.comparison is None
     assert panel.form.message.text() == "Stopped. Nothing is compared."
