@@ -319,6 +319,14 @@ class TestEnds:
             next(train_stardist(NET, [example(0)], [], tmp_path, TINY))
         assert (tmp_path / "S21-104.svs").read_text() == "a year of work"
 
+    def test_a_folder_of_somebodys_training_images_is_left_alone(self, tmp_path):
+        images = tmp_path / "m.training"
+        images.mkdir()
+        (images / "S21-104.svs").write_text("a year of work")
+        with pytest.raises(WriteError, match=r"m\.training holds other files, S21-104\.svs"):
+            train(tmp_path / "m", [example(0)])
+        assert (images / "S21-104.svs").read_text() == "a year of work"
+
     def test_a_model_is_replaced(self, tmp_path, learned):
         folder = tmp_path / "m"
         shutil.copytree(learned[1].folder, folder)

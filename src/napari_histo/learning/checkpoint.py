@@ -14,14 +14,16 @@ from typing import Any, Self
 
 import torch
 
-from napari_histo.errors import ModelError
+from napari_histo.errors import ModelError, WriteError
 from napari_histo.models.region.net import RegionNet
 from napari_histo.store import atomic_path
+from napari_histo.store.replacing import everything
 from napari_histo.store.write import make_folder
 
 __all__ = ["Checkpoint", "State"]
 
 _EVERY_S = 20.0
+_ASKED = "asked.json"
 
 
 @dataclass
@@ -70,9 +72,12 @@ class Checkpoint:
         ------
         ModelError
             `resume` is asked for, but the stopped training was another.
+        WriteError
+            Somebody keeps other files in the folder, which would be removed with it.
         """
         folder = model.with_name(f"{model.name}.training")
-        asked = folder / "asked.json"
+        asked = folder / _ASKED
+        _check_own(folder)
         if resume and asked.is_file():
             _compare(folder, json.loads(asked.read_text(encoding="utf-8")), facts)
         else:
@@ -124,6 +129,18 @@ class Checkpoint:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.pt"
+
+
+def _check_own(folder: Path) -> None:
+    names = everything(folder) if folder.is_dir() else []
+    # The last is what a writing that was killed leaves behind.
+    own = (_ASKED, ".pt", ".part.json")
+    if others := [name for name in names if not name.endswith(own)]:
+        raise WriteError(
+            f"{folder} holds other files, {others[0]} for example, and is where a training keeps "
+            "what it needs to go on, and removes it at the end. Name the model otherwise, or move "
+            "the files."
+        )
 
 
 def _compare(folder: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
