@@ -27,7 +27,13 @@ from napari_histo.core import (
     regions_in,
 )
 from napari_histo.core.contours import GeometryKind
-from napari_histo.core.round_examples import MODEL, PREDICTED_CLASS, overlapping
+from napari_histo.core.predicted_areas import outline_words
+from napari_histo.core.round_examples import (
+    MODEL,
+    PREDICTED_CLASS,
+    PREDICTED_OUTLINE,
+    overlapping,
+)
 from napari_histo.core.round_regions import ROUND, region_rows, status_class
 from napari_histo.errors import BridgeError
 from qupath_bridge._align import is_in
@@ -79,7 +85,8 @@ def plan_publish(
     """Decide what to write to one image.
 
     Predictions come with a new region only: of one that is there already, a person may have deleted
-    some. They become detections, or cells where they have a nucleus.
+    some. They become detections, or cells where they have a nucleus; areas of tissue stay
+    annotations, as what is painted is, and say what they were.
 
     Parameters
     ----------
@@ -155,7 +162,7 @@ def _with_predictions(
     """Regions with their counts, the predictions of each, and how many were left out."""
     if predictions is None or not len(predictions):
         return list(regions), [], 0
-    free = np.isin(predictions.object_type, _PREDICTED_TYPES)
+    free = np.isin(predictions.object_type, _PREDICTED_TYPES) | _are_areas(predictions)
     free &= ~is_in(predictions.object_id, current.object_id)
     counted, tables, n_left_out = [], [], 0
     for region in regions:
@@ -166,6 +173,15 @@ def _with_predictions(
         counted.append(replace(region, n_predictions=len(kept)))
         tables.append(_as_published(predictions.select(kept), region, model))
     return counted, tables, n_left_out
+
+
+def _are_areas(table: ObjectTable) -> NDArray[np.bool_]:
+    """Annotations that a model predicted: areas of tissue."""
+    found = np.zeros(len(table), bool)
+    found[table.object_type == ObjectType.ANNOTATION] = True
+    found &= table.state == ObjectState.PREDICTED
+    found[region_rows(table)] = False
+    return found
 
 
 def _inside(table: ObjectTable, region: QueriedRegion) -> NDArray[np.bool_]:
@@ -185,20 +201,28 @@ def _doubles(
     near = near.select((near.contours.kind == GeometryKind.POLYGON) & ~is_region)
     pairs = overlapping(predictions, near)
     sizes = near.areas_px[pairs[:, 1]] / np.maximum(predictions.areas_px[pairs[:, 0]], 1e-6)
+    shows = sizes < _AREA_RATIO
+    # An area is doubled by an area alone: by no nucleus in it, and by no outline that says nothing.
+    speaks = (near.object_type == ObjectType.ANNOTATION) & (near.class_id >= 0)
+    alike = speaks[pairs[:, 1]] & (sizes > 1 / _AREA_RATIO)
+    shows &= ~_are_areas(predictions)[pairs[:, 0]] | alike
     found = np.zeros(len(predictions), bool)
-    found[pairs[sizes < _AREA_RATIO, 0]] = True
+    found[pairs[shows, 0]] = True
     return found
 
 
 def _as_published(table: ObjectTable, region: QueriedRegion, model: str) -> ObjectTable:
     """Children of the region that say which model and round they come from."""
     names, n = table.class_names, len(table)
+    are_areas, outlines = _are_areas(table), outline_words(table)
     details = {}
     for row, key in enumerate(table.uuids()):
         source = table.sources[table.source_id[row]] if table.source_id[row] >= 0 else ""
         words: dict[str, Any] = {MODEL: model or source or _UNNAMED}
         if names[row] is not None:
             words[PREDICTED_CLASS] = names[row]
+        if are_areas[row]:
+            words[PREDICTED_OUTLINE] = outlines[row]
         known = table.details.get(key, Details())
         metadata = {**known.metadata, **words}
         details[key] = replace(known, metadata=metadata, parent_id=region.region_id)
@@ -209,6 +233,7 @@ def _as_published(table: ObjectTable, region: QueriedRegion, model: str) -> Obje
     if table.nuclei is not None:
         has_nucleus = np.diff(table.nuclei.object_offsets) > 0
     kind = np.where(has_nucleus, ObjectType.CELL, ObjectType.DETECTION).astype(np.uint8)
+    kind[are_areas] = ObjectType.ANNOTATION
     return table.with_columns(
         object_type=kind,
         state=np.full(n, ObjectState.PREDICTED, np.uint8),

@@ -1,8 +1,8 @@
 """QuPath with an image open, led by lines on stdin; run as a child process, never imported.
 
 Uses QuPath's own calls alone: ``open PROJECT ENTRY``, ``add X Y`` (an annotation), ``classify
-ID NAME``, ``delete ID``, ``ids`` and ``save``, which is what Ctrl+S does. Answers each by one JSON
-line.
+ID NAME``, ``reshape ID LEFT TOP RIGHT BOTTOM``, ``delete ID``, ``ids`` and ``save``, which is what
+Ctrl+S does. Answers each by one JSON line.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ class Window:
 
     def classify(self, key, name):
         self.objects[key].setPathClass(PathClass.fromString(name))
+
+    def reshape(self, key, left, top, right, bottom):
+        size = float(right - left), float(bottom - top)
+        plane = ImagePlane.getDefaultPlane()
+        self.objects[key].setROI(ROIs.createRectangleROI(float(left), float(top), *size, plane))
 
     def delete(self, key):
         self.data.getHierarchy().removeObject(self.objects[key], True)

@@ -9,11 +9,22 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
 import pytest
+import shapely
 
+from napari_histo.core import (
+    Box,
+    ClassScheme,
+    Contours,
+    ObjectState,
+    ObjectTable,
+    ObjectType,
+    new_ids,
+)
 from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.work import work_file
@@ -225,3 +236,68 @@ def test_tissue_painted_there_teaches_a_model_of_tissues(in_qupath, learn, tmp_p
     learn("train", "--steps", "2")
     learn("evaluate")
     assert json.loads((project.round(1).path / "decision.json").read_text())["n_objects"] >= 4
+
+
+HALF = 16
+
+
+def halves(reader, model, box, seed):
+    """A model's areas: stroma in the left half of a region of 32 px, tumour in the right."""
+    sides = [(box.x, box.x + HALF), (box.x + HALF, box.right)]
+    return ObjectTable.build(
+        Contours.from_shapely([shapely.box(a, box.y, b, box.bottom) for a, b in sides]),
+        classes=ClassScheme.of("Stroma", "Tumor"),
+        class_id=[0, 1],
+        object_type=ObjectType.ANNOTATION,
+        state=ObjectState.PREDICTED,
+        object_id=new_ids(2, np.random.default_rng([box.x, box.y])),
+        source="m",
+    )
+
+
+def test_areas_of_the_model_come_there_too_and_what_was_touched_counts_as_painted(
+    in_qupath, learn, tmp_path, monkeypatch
+):
+    from napari_histo.cli import learn_steps
+    from napari_histo.learning.rounds.tools import real_tools
+
+    tools = replace(real_tools("cpu"), predict=halves)
+    monkeypatch.setattr(learn_steps, "tools_for", lambda *_: tools)
+    model = random_model(tmp_path / "tissues", ("Stroma", "Tumor"), 0.5)
+    small = ("--region-px", "32", "--regions", "5", "--validation-regions", "0")
+    learn("init", in_qupath.project, "--model", model, "--pixel-size", "0.5", *small)
+    assert "5 new regions with 10 outlines to mend" in learn("query", "--strategy", "random").out
+    project = LearningProject(tmp_path / "learning")
+    rows = project.round(1).query["regions"]
+    in_qupath.open(project.facts.image(rows[0]["image"]).name)
+    keys = []
+    for row in rows:
+        table = halves(None, None, Box(*row["box"]), 0)
+        keys.append(table.uuids())
+        assert set(table.uuids()) <= in_qupath.ids()
+        in_qupath.mark(UUID(row["id"]), DONE)
+    left, top, _, _ = rows[1]["box"]
+    in_qupath.reshape(keys[1][0], left, top, left + 24, top + 32)
+    in_qupath.delete(keys[2][1])
+    in_qupath.mark(keys[3][1], "Ignore*")
+    left, top, _, _ = rows[4]["box"]
+    known = in_qupath.ids()
+    in_qupath.draw(left + HALF, top)
+    in_qupath.mark(*(in_qupath.ids() - known), "Necrosis")
+    in_qupath.save()
+    learn("collect")
+    kept = {k.region_id: k.labels.objects for k in project.round(1).labels()}
+    found = [
+        dict(zip(t.class_names, t.areas_px.round(), strict=True))
+        for t in (kept[row["id"]] for row in rows)
+    ]
+    side = 2 * HALF
+    assert found == [
+        {"Stroma": HALF * side, "Tumor": HALF * side},
+        {"Stroma": 24 * side, "Tumor": 8 * side},
+        {"Stroma": HALF * side},
+        {"Stroma": HALF * side, "Ignore*": HALF * side},
+        {"Stroma": HALF * side, "Tumor": HALF * side - 81, "Necrosis": 81},
+    ]
+    listed = json.loads((project.round(1).path / "labels" / "labels.json").read_text())
+    assert listed["origins"] == {"accepted": 7, "corrected": 2, "drawn": 1}

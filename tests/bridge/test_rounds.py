@@ -210,6 +210,40 @@ def test_drawn_objects_of_the_file_are_no_predictions():
     assert done.plan.n_predictions == 0
 
 
+def area_published_beside(theirs):
+    """A predicted area of tissue after it was published to a project; no row where it was not."""
+    kind, state = ObjectType.ANNOTATION, ObjectState.PREDICTED
+    ours = objects(shapely.box(10, 10, 60, 60), kind=kind, state=state)
+    bridge = project(theirs)
+    publish(bridge, [region(bridge, Box(0, 0, 100, 100), round_number=2)], ours, model="m")
+    table = bridge.read_objects(bridge.images()[0])
+    return table.select(table.rows_of(ours.uuids()))
+
+
+def test_areas_of_tissue_stay_annotations_and_say_what_they_were():
+    found = area_published_beside(ObjectTable.empty())
+    assert found.object_type.tolist() == [ObjectType.ANNOTATION]
+    assert found.state.tolist() == [ObjectState.PREDICTED]
+    words = found.details_of(0).metadata
+    assert (words["Model"], words["Predicted class"]) == ("m", "Tumor")
+    assert words["Predicted outline"] == "2500.0 35.00 35.00"
+    assert found.measurements["Round"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "n"),
+    [
+        pytest.param(objects(disc(30, 30), disc(40, 40)), 1, id="nuclei"),
+        pytest.param(drawn(disc(35, 35, 4)), 1, id="a small area in it"),
+        pytest.param(drawn(shapely.box(-300, -300, 300, 300)), 1, id="a large one around it"),
+        pytest.param(drawn(disc(37, 37, 25)), 0, id="the same"),
+        pytest.param(drawn(disc(37, 37, 25), class_id=-1), 1, id="an outline that says nothing"),
+    ],
+)
+def test_an_area_is_left_out_only_where_another_shows_the_same(theirs, n):
+    assert len(area_published_beside(theirs)) == n
+
+
 def test_a_dry_run_writes_nothing():
     bridge = project(ObjectTable.empty())
     (would,) = publish(bridge, [region(bridge, Box(0, 0, 9, 9))], dry_run=True)

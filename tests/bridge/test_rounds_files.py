@@ -23,7 +23,9 @@ from napari_histo.core import (
 )
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.errors import BridgeError
+from napari_histo.learning.tissue.collecting import labelled_areas
 from napari_histo.store.geojson import read_geojson, write_geojson
+from qupath_bridge._publish import plan_publish
 from qupath_bridge.project import open_project
 from qupath_bridge.rounds import Collected
 from qupath_bridge.rounds_files import image_of_file, read_collected, read_request, write_collected
@@ -195,3 +197,34 @@ def test_origins_are_in_the_file(tmp_path):
     assert said == {"drawn", "classified", "accepted"}
     states = {ObjectState(s) for s in np.unique(table.state)}
     assert ObjectState.PREDICTED not in states
+
+
+@pytest.mark.parametrize("over", ["Tumor", "Ignore*"])
+def test_what_is_left_of_an_area_that_was_painted_over_is_collected(tmp_path, over):
+    """An object with a drawing in its middle would be replaced; of an area the rest counts."""
+    region = QueriedRegion.of_box(IMAGE, Box(0, 0, 60, 60), round_number=1, rank=1)
+    kind, state = ObjectType.ANNOTATION, ObjectState.PREDICTED
+    area = ObjectTable.build(
+        Contours.from_shapely([shapely.box(0, 0, 60, 40)]),
+        classes=ClassScheme.of("Stroma"),
+        class_id=[0],
+        object_type=kind,
+        state=state,
+    )
+    plan = plan_publish(ObjectTable.empty(), [region], area, model="m")
+    hand = drawn(shapely.box(20, 10, 40, 30), name=over).with_columns(
+        class_id=np.zeros(1, np.int32)
+    )
+    table = ObjectTable.concat([plan.upserts, hand])
+    classes = table.classes.union(ClassScheme.of("Region: done"))
+    done = table.class_id.copy()
+    done[table.rows_of([region.region_id])] = classes.names.index("Region: done")
+    table = table.with_columns(classes=classes, class_id=done)
+    (example,) = collect_regions(IMAGE, table)
+    write_collected(tmp_path, [Collected(IMAGE, [example.query], [example])])
+    (again,) = read_collected(tmp_path)
+    for one in (example, again):
+        labels = labelled_areas(one, "slide 1").objects
+        found = dict(zip(labels.class_names, labels.areas_px.round(), strict=True))
+        assert found == {"Stroma": 2000, over: 400}
+        assert area.uuid(0) not in one.objects.uuids(), "no nucleus"

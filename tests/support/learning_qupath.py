@@ -62,6 +62,13 @@ class ByExchange:
         rows = np.setdiff1d(np.arange(len(self.table)), self.table.rows_of([key]))
         self.there.tables[self.key] = self.table.select(rows)
 
+    def reshape(self, key: UUID, *edges: float) -> None:
+        """Make a rectangle (left, top, right, bottom) of an annotation."""
+        shapes = self.table.to_shapely()
+        shapes[self.table.rows_of([key])] = shapely.box(*edges)
+        contours = Contours.from_shapely(shapes)
+        self.there.tables[self.key] = self.table.with_columns(contours=contours)
+
     def draw(self, x: float, y: float) -> None:
         """A square annotation of 9 px."""
         drawn = ObjectTable.build(
@@ -118,6 +125,10 @@ class ByQuPath:
 
     def delete(self, key: UUID) -> None:
         self._say("delete", str(key))
+
+    def reshape(self, key: UUID, *edges: float) -> None:
+        """Make a rectangle (left, top, right, bottom) of an annotation."""
+        self._say("reshape", str(key), *edges)
 
     def draw(self, x: float, y: float) -> None:
         """A square annotation of 9 px."""

@@ -16,10 +16,10 @@ from napari_histo.core.objects import ObjectState, ObjectTable, ObjectType
 from napari_histo.core.round_regions import region_rows, regions_in
 from napari_histo.core.rounds import CollectedRegion, Origin, QueriedRegion, QueryStatus
 
-__all__ = ["MODEL", "PREDICTED_CLASS", "collect_regions", "overlapping"]
+__all__ = ["MODEL", "PREDICTED_CLASS", "PREDICTED_OUTLINE", "collect_regions", "overlapping"]
 
-#: Metadata of a published prediction.
-MODEL, PREDICTED_CLASS = "Model", "Predicted class"
+#: Metadata of a published prediction; an area of tissue has the last one.
+MODEL, PREDICTED_CLASS, PREDICTED_OUTLINE = "Model", "Predicted class", "Predicted outline"
 #: An annotation that holds more objects than these is an area: tissue or a gland. So is one whose
 #: predictions cover little of it: fragments that a drawing mends would cover most of it.
 _MOST_DRAWN, _MOST_PREDICTED = 1, 4
@@ -149,17 +149,22 @@ def _inside(xy: NDArray[np.float64], outline: Any) -> Mask:
 
 
 def _published(table: ObjectTable) -> Mask:
+    return _with_word(table, MODEL)
+
+
+def _with_word(table: ObjectTable, word: str) -> Mask:
+    """Rows that have it in their metadata."""
     if not table.details:
         return np.zeros(len(table), bool)
-    return np.array([MODEL in table.details_of(i).metadata for i in range(len(table))], bool)
+    return np.array([word in table.details_of(i).metadata for i in range(len(table))], bool)
 
 
 def _areas(near: ObjectTable, is_hand: Mask, outline: Any) -> Mask:
-    """Annotations that are no objects: they cover the region, or hold several objects."""
+    """Annotations that are no objects: they cover the region, hold several objects, or say so."""
     import shapely
 
     annotated = np.flatnonzero(near.object_type == ObjectType.ANNOTATION)
-    found = np.zeros(len(near), bool)
+    found = _with_word(near, PREDICTED_OUTLINE)
     xy = near.centroids
     for row, shape in zip(annotated, near.to_shapely(annotated), strict=True):
         inside = _inside(xy, shape)
@@ -168,7 +173,7 @@ def _areas(near: ObjectTable, is_hand: Mask, outline: Any) -> Mask:
         covered = near.areas_px[inside & ~is_hand].sum() / max(shape.area, 1e-6)
         is_many = n_hand > _MOST_DRAWN or n_other > _MOST_PREDICTED
         is_thin = n_other > 1 and covered < _LEAST_COVERED
-        found[row] = is_many or is_thin or bool(shapely.covers(shape, outline))
+        found[row] |= is_many or is_thin or bool(shapely.covers(shape, outline))
     return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_histo.core import Contours, ObjectState, ObjectTable, ObjectType
 from napari_histo.core.learning import LabelledRegion
+from napari_histo.core.predicted_areas import changed_areas
 from napari_histo.core.rounds import CollectedRegion
 from napari_histo.errors import LearningError
 from napari_histo.learning.tissue.examples import speaking
@@ -25,9 +26,10 @@ def labelled_areas(
 ) -> LabelledRegion:
     """Areas of a done region, cut at its outline.
 
-    What a person painted replaces what was predicted beneath it; a prediction that was left counts
-    as accepted. The corners around a polygon are ignored. What lies in no area is unknown too:
-    background is said by areas of the class ``Ignore*``.
+    What a person painted replaces what was predicted beneath it, and so does a prediction that a
+    person reshaped or gave another class; one that was left counts as accepted. The corners around
+    a polygon are ignored. What lies in no area is unknown too: background is said by areas of the
+    class ``Ignore*``.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ def labelled_areas(
     table = speaking(example.painted)
     if not any_type:
         table = table.select(table.object_type == ObjectType.ANNOTATION)
+    state = np.where(changed_areas(table), ObjectState.EDITED, table.state).astype(np.uint8)
+    table = table.with_columns(state=state)
     corners = shapely.box(box.x, box.y, box.right, box.bottom) - query.outline
     return LabelledRegion(
         image=image,
