@@ -189,14 +189,15 @@ def test_an_image_that_is_open_already_goes_on_as_it_was(opened):
     assert opened.desk.state.selection == (squares(5).uuid(0),)
 
 
-def while_it_is_shown(panel, monkeypatch, call):
-    """Let `call` happen while napari adds the next image: napari lets Qt's events run then."""
+def while_it_is_shown(panel, monkeypatch, call, done):
+    """Let a call happen while napari adds the next image: napari lets Qt's events run then."""
     add = panel.dock.view._add
 
     def slowly(slide):
         monkeypatch.setattr(panel.dock.view, "_add", add)
         call()
-        settle(300)
+        panel.until(done)
+        settle(200)  # longer than the panel waits until it shows what came
         return add(slide)
 
     monkeypatch.setattr(panel.dock.view, "_add", slowly)
@@ -206,7 +207,12 @@ def test_the_image_that_was_chosen_last_is_shown_though_another_was_still_coming
     opened, monkeypatch, calm
 ):
     calm.hold()
-    while_it_is_shown(opened, monkeypatch, lambda: opened.session.open_image("1"))
+    while_it_is_shown(
+        opened,
+        monkeypatch,
+        lambda: opened.session.open_image("1"),
+        lambda: opened.dock._coming.row.key == "1",
+    )
     opened.double_click(1)
     opened.until(lambda: opened.dock.view.image("1") is not None)
     opened.until(lambda: has_open(opened.desk, opened.state.row("1").file))
@@ -218,9 +224,13 @@ def test_the_image_that_was_chosen_last_is_shown_though_another_was_still_coming
 def test_an_image_of_the_project_before_does_not_come_late(opened, monkeypatch, calm, tmp_path):
     other = project_with(tmp_path / "colon", "polyp.tif")
     calm.hold()
-    while_it_is_shown(opened, monkeypatch, lambda: opened.session.open_project(other))
+
+    def is_there():
+        return opened.state.project.file == other
+
+    while_it_is_shown(opened, monkeypatch, lambda: opened.session.open_project(other), is_there)
     opened.double_click(1)
-    opened.until(lambda: opened.state.project.file == other and not opened.state.is_listing)
+    opened.until(lambda: is_there() and not opened.state.is_listing)
     opened.until(lambda: not opened.dock._is_showing)
     assert not any(layer.visible for layer in opened.viewer.layers)
     assert opened.dock.view.image("2") is None

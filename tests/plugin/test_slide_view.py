@@ -184,7 +184,7 @@ def test_run_cancel_go_on_and_take_up(dock, qtbot, tmp_path, monkeypatch):
     def propose(self, images, min_prob):
         calls.append(len(images))
         if sum(calls) > 18:
-            gate.wait(20)
+            gate.wait(120)  # longer than all waits below
         return original(self, images, min_prob)
 
     monkeypatch.setattr(ClassicalSegmenter, "propose", propose)
