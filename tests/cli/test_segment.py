@@ -58,7 +58,8 @@ class TestCellpose:
         assert cli(*words, "--diameter", 12).code == 0
         ran = cli(*words, "--diameter", 15)
         assert ran.code == 1
-        assert "parameters.diameter_um" in ran.err
+        assert "diameter" in ran.err
+        assert "15.0 now" in ran.err
 
     def test_models_of_their_own_pixel_size_take_no_diameter(self, cli, gray_tiff, tmp_path):
         words = ("--model", "fluo-nuclei", "--diameter", 8)
