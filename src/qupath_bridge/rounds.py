@@ -200,7 +200,10 @@ def _remarks(example: CollectedRegion) -> list[str]:
     name = _name(example.query)
     found = []
     if not example.is_owned.any():
-        found.append(f"{name} is done and holds no object: all of it will be background.")
+        found.append(
+            f"{name} is done and holds no object: to a model that finds objects, all of it will "
+            "be background."
+        )
     if example.n_loose_points:
         found.append(
             f"{name}: {example.n_loose_points} points lie in no object. An object needs an "
