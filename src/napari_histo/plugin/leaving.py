@@ -4,8 +4,9 @@ Seen under Xvfb with Mesa's software driver (22.3), napari 0.9.2 and vispy 0.17:
 with a segmentation fault in a draw after several layers had left between the same two frames, or
 while another image came. The driver then has no vertex shader: it seems to unbind the one in use
 where others end, and to bind it again only after another one was in use, which never comes where
-one kind of thing alone is left to draw. With two kinds on the screen at all times it was not seen
-again, nor with a calm time between the layers; whether graphics cards do so is not known.
+one layer alone is left to draw. Tried with one image on the screen: it ends where a hidden layer,
+or one below the image, is removed; it lives where the layer that is removed was drawn last, and
+where two others are drawn, or none. Whether graphics cards do so is not known.
 """
 
 from __future__ import annotations
@@ -60,9 +61,13 @@ class Leaving(QObject):
         """Of the layers that wait to leave."""
         return frozenset(self._keys)
 
-    def add(self, layer: Layer) -> None:
-        """Hide a layer now, and take it away in a calm moment, unless it is shown again before."""
-        layer.visible = False
+    def add(self, layer: Layer, *, hides: bool = True) -> None:
+        """Hide a layer now, and take it away in a calm moment, unless it is shown again before.
+
+        What has nothing to see need not be hidden: the last one to leave an image had better not.
+        """
+        if hides:
+            layer.visible = False
         self._keys.add(layer.unique_id)
         layer.events.visible.connect(self._on_visible)
         if not self._timer.isActive():
@@ -79,7 +84,14 @@ class Leaving(QObject):
 
     def _take_one(self) -> None:
         leaving = [layer for layer in self._layers if layer.unique_id in self._keys]
-        self._keys = {layer.unique_id for layer in leaving[1:]}
+        self._keys = {layer.unique_id for layer in leaving}
         if leaving:
             self.wait()  # before: where somebody else fails at a layer's end, the others still go
-            self._layers.remove(leaving[0])
+        for layer in [layer for layer in leaving if self._may_leave(layer)][:1]:
+            self._keys.remove(layer.unique_id)
+            self._layers.remove(layer)
+
+    def _may_leave(self, layer: Layer) -> bool:
+        """Not where one other layer is drawn, and was drawn last; see above."""
+        drawn = [x for x in self._layers if x.visible]
+        return len({x.unique_id for x in drawn} - {layer.unique_id}) != 1 or drawn[-1] is layer

@@ -155,7 +155,7 @@ class ObjectsDock(Panel):
         if scene is not None:
             scene.close()
             self._leaving.add(scene.layer)
-            self._leaving.add(scene.marks.layer)
+            self._leaving.add(scene.marks.layer, hides=False)
 
     def _on_removed(self, event: Any) -> None:
         if self.scene is not None and event.value.unique_id in self.scene.layer_keys:
