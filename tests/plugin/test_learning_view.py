@@ -28,12 +28,6 @@ def own(viewer, table):
     return slide
 
 
-def seen(panel):
-    """Names of what is drawn, but for what is empty and leaves."""
-    drawn = [layer.name for layer in panel.viewer.layers if layer.visible]
-    return [name for name in drawn if not name.endswith("· closed")]
-
-
 def scene_of(row):
     return [row.image_name, *(f"{row.image_name} · {kind}" for kind in ("objects", "marks"))]
 
@@ -60,15 +54,15 @@ def of_the_same_image(panel, row):
 
 def test_a_region_is_seen_alone_whichever_lies_on_top(own, panel):
     first = show(panel, 0)
-    assert seen(panel) == scene_of(first)
+    assert panel.seen == scene_of(first)
     second = show(panel, of_another_image(panel, first))
-    assert seen(panel) == scene_of(second)
+    assert panel.seen == scene_of(second)
     own.visible = True  # by the user: it stays while the image does
     panel.viewer.layers.move(0, len(panel.viewer.layers))
     show(panel, of_the_same_image(panel, second))
-    assert set(seen(panel)) == {*scene_of(second), "own"}
+    assert set(panel.seen) == {*scene_of(second), "own"}
     show(panel, 0)
-    assert seen(panel) == scene_of(first)
+    assert panel.seen == scene_of(first)
 
 
 def test_when_the_panel_is_closed_the_window_is_as_before(own, panel, calm):
@@ -78,7 +72,7 @@ def test_when_the_panel_is_closed_the_window_is_as_before(own, panel, calm):
     panel.desk.select([gone])
     panel.desk.delete()
     panel.viewer.window.remove_dock_widget(panel.dock)
-    assert seen(panel) == ["own", "found"]
+    assert panel.seen == ["own", "found"]
     assert not panel.desk.state.is_open
     calm.go_on()
     panel.until(lambda: len(panel.viewer.layers) == 3)
@@ -90,12 +84,12 @@ def test_when_the_panel_is_closed_the_window_is_as_before(own, panel, calm):
 def test_another_project_begins_with_the_window_as_before(own, panel, calm, tmp_path):
     show(panel, 0)
     panel.open(make_project(tmp_path / "other").path)
-    assert seen(panel) == ["own", "found"]
+    assert panel.seen == ["own", "found"]
     calm.go_on()
     panel.until(lambda: len(panel.viewer.layers) == 3)
     panel.begin()
     row = show(panel, 0)
-    assert seen(panel) == scene_of(row)
+    assert panel.seen == scene_of(row)
 
 
 def test_what_the_user_annotates_goes_on_though_the_panel_is_closed(own, panel):
@@ -122,4 +116,4 @@ def test_a_region_that_is_still_coming_does_not_come_late(own, panel, calm, tmp_
     else:
         panel.dock._on_project(make_project(tmp_path / "other"), panel.state.project)
     settle(300)
-    assert seen(panel) == ["own", "found"]
+    assert panel.seen == ["own", "found"]

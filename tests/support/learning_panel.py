@@ -124,5 +124,11 @@ class Panel:
         dock = annotate_dock(self.dock.viewer)
         return None if dock is None else dock.controller
 
+    @property
+    def seen(self):
+        """Names of the layers that are drawn, but for what is empty and leaves."""
+        drawn = [layer.name for layer in self.viewer.layers if layer.visible]
+        return [name for name in drawn if not name.endswith("· closed")]
+
     def statuses(self):
         return [row.status for row in self.state.regions]
