@@ -120,22 +120,10 @@ def test_train_takes_a_file_that_was_saved_a_moment_ago(room, monkeypatch):
     room.session.mark(DONE)
     assert is_saved.wait(20)
     assert room.desk.state.kept.n_unsaved == 1, "the window was not told yet"
-    settled = threading.Event()
-    monkeypatch.setattr(work, "done_in_qupath", _telling(settled))
     room.session.train()
-    assert settled.wait(20)
-    go_on.set()
+    threading.Timer(0.3, go_on.set).start()
     room.idle()
     assert room.state.overview.stage is Stage.DECIDED
-
-
-def _telling(reached):
-    def there(*_):
-        reached.set()
-        return []
-        yield
-
-    return there
 
 
 def test_what_is_drawn_while_train_collects_stops_nothing(room, monkeypatch):
@@ -177,3 +165,24 @@ def test_marks_on_their_way_count_when_train_is_pressed(room, monkeypatch):
     room.idle()
     assert room.state.overview.stage is Stage.DECIDED
     assert len(room.project.round(1).labels()) == 11
+
+
+def test_what_is_older_is_not_written_over_what_is_newer(room):
+    room.open().begin()
+    row = room.state.regions[0]
+    turns, folder = work.Turns(), room.folder / "journals"
+    older, newer = (
+        work.InHand(turns, turns.next(), None, None, {room.file(row): {row.region_id: s}}, folder)
+        for s in (DONE, SKIPPED)
+    )
+    newer.settle()
+    older.settle()
+    assert room.in_file(row) == "Region: skipped"
+
+
+def test_a_mark_that_the_file_holds_already_writes_nothing(room):
+    room.open().begin().mark_all()
+    row = room.state.regions[0]
+    before = room.file(row).stat()
+    work.mark_in_file(room.file(row), {row.region_id: DONE}, room.folder / "journals")
+    assert room.file(row).stat().st_mtime_ns == before.st_mtime_ns

@@ -109,7 +109,13 @@ def check_writable(
     """Raise WriteError now, before long work, where `atomic_path` would after it."""
     final = Path(os.path.realpath(target))
     try:
-        _remove(_reserve(final, folder, strangers))
+        if folder:
+            _remove(_reserve(final, folder, strangers))
+        else:
+            _check_kind(final, folder, strangers)
+            # Without a name: a process that is killed here leaves nothing behind.
+            with tempfile.TemporaryFile(dir=final.parent):
+                pass
     except OSError as error:
         raise _write_error(target, error) from error
 
@@ -123,14 +129,19 @@ def make_folder(path: Path | str) -> Path:
     return Path(path)
 
 
-def _reserve(final: Path, folder: bool, strangers: Strangers) -> Path:
-    """An empty file or folder beside `final`; proof that one can be made there."""
+def _check_kind(final: Path, folder: bool, strangers: Strangers) -> None:
+    """Raise OSError where what stands at `final` must not be replaced."""
     if final.exists() and final.is_dir() != folder:
         kind = "folder" if final.is_dir() else "file"
         raise OSError(errno.EISDIR, f"a {kind} of that name stands there; choose another name")
     if folder and final.is_dir() and (found := strangers(final)):
         told = f"a folder with other files in it stands there: {_some(found)}; choose a new folder"
         raise OSError(errno.EISDIR, told)
+
+
+def _reserve(final: Path, folder: bool, strangers: Strangers) -> Path:
+    """An empty file or folder beside `final`; proof that one can be made there."""
+    _check_kind(final, folder, strangers)
     prefix, suffix = f".{final.name.split('.')[0]}-", f".part{''.join(final.suffixes[-2:])}"
     if folder:
         work = Path(tempfile.mkdtemp(suffix, prefix, final.parent))

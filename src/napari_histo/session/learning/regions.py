@@ -23,7 +23,7 @@ from napari_histo.session.annotate.controller import AnnotationController
 from napari_histo.session.jobs import Job, Lane, Post, Report
 from napari_histo.session.learning.overview import files_of, overview
 from napari_histo.session.learning.state import LearningState, OpenedRegion, Overview, RegionRow
-from napari_histo.session.learning.work import InHand, LearningTools
+from napari_histo.session.learning.work import InHand, LearningTools, Turns
 from napari_histo.session.qupath.desk import has_open
 
 __all__ = ["RoundRegions"]
@@ -48,7 +48,7 @@ class RoundRegions:
         self, post: Post, desk: Callable[[], AnnotationController | None], tools: LearningTools
     ) -> None:
         self.state = LearningState()
-        self._desk, self._tools = desk, tools
+        self._desk, self._tools, self._turns = desk, tools, Turns()
         self._files, self._looks = Lane(post, "regions"), Lane(post, "look at round")
         #: Marks that are not in their file yet, and the region that is to be shown.
         self._marks: dict[UUID, QueryStatus] = {}
@@ -181,7 +181,7 @@ class RoundRegions:
         except HistoError as error:
             self.fail(error)
             return None
-        return InHand(file, save, by_file, self._tools.data_folder)
+        return InHand(self._turns, self._turns.next(), file, save, by_file, self._tools.data_folder)
 
     def _see_to_files(self) -> None:
         """Save, mark and open, one after the other: two of them would want the same file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from napari_histo.session.qupath.desk import save_left_over
 __all__ = [
     "InHand",
     "LearningTools",
+    "Turns",
     "mark_in_file",
     "region_pixels",
     "training",
@@ -107,6 +109,8 @@ def mark_in_file(
         rows = table.rows_of(list(statuses))
         before = table.select(rows)
         ids = [classes.index(status_class(status)) for status in statuses.values()]
+        if before.class_id.tolist() == ids and not document.n_unsaved:
+            return
         after = before.with_columns(classes=classes, class_id=np.array(ids, np.int32))
         schemes = None if classes == table.classes else (table.classes, classes)
         document.append(Edit("Relabel", before, after, schemes))
@@ -115,12 +119,28 @@ def mark_in_file(
         document.save(table.with_columns(classes=classes, class_id=class_id))
 
 
+class Turns:
+    """Lets one thread at a time bring what a window holds into files, and never what is older."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.given = self.done = 0
+
+    def next(self) -> int:
+        """A number for what is in hand now; in the window's thread."""
+        self.given += 1
+        return self.given
+
+
 @dataclass(frozen=True)
 class InHand:
     """What a window holds of a round and its files do not hold yet.
 
     Attributes
     ----------
+    turns : Turns
+    number : int
+        Of `Turns.next`: one with a higher number holds all that this one does.
     file : Path or None
         That the Annotate panel has open.
     save : callable or None
@@ -131,6 +151,8 @@ class InHand:
         Of journals.
     """
 
+    turns: Turns
+    number: int
     file: Path | None
     save: Callable[[], None] | None
     marks: Mapping[Path, Mapping[UUID, QueryStatus]]
@@ -138,10 +160,14 @@ class InHand:
 
     def settle(self) -> None:
         """Bring it all into the files, in any thread; errors are those of `mark_in_file`."""
-        if self.save is not None:
-            self.save()
-        for file, statuses in self.marks.items():
-            mark_in_file(file, statuses, self.data_folder)
+        with self.turns.lock:
+            if self.number < self.turns.done:
+                return
+            if self.save is not None:
+                self.save()
+            for file, statuses in self.marks.items():
+                mark_in_file(file, statuses, self.data_folder)
+            self.turns.done = self.number
 
 
 # -- training ------------------------------------------------------------------------------------
