@@ -106,14 +106,19 @@ def test_what_the_user_annotates_goes_on_though_the_panel_is_closed(own, panel):
 
 
 @pytest.mark.parametrize("ends", ["project", "panel"])
-def test_a_region_that_is_still_coming_does_not_come_late(own, panel, calm, tmp_path, ends):
-    first = show(panel, 0)
+def test_a_region_that_is_still_coming_does_not_come_late(
+    own, panel, calm, tmp_path, monkeypatch, ends
+):
+    first, coming = show(panel, 0), []
     calm.hold()
+    monkeypatch.setattr(panel.dock, "_later", lambda _, call: coming.append(call))
     panel.session.open_region(panel.state.regions[of_another_image(panel, first)].region_id)
-    panel.until(lambda: panel.dock._coming is not None)
+    panel.until(lambda: coming)
     if ends == "panel":
         panel.viewer.window.remove_dock_widget(panel.dock)
     else:
         panel.dock._on_project(make_project(tmp_path / "other"), panel.state.project)
-    settle(300)
+    (come,) = coming
+    come()
+    settle(20)
     assert panel.seen == ["own", "found"]

@@ -25,6 +25,10 @@ class Layers:
 
     def __init__(self, viewer, qtbot):
         self.viewer, self.qtbot = viewer, qtbot
+        self.gone = []
+
+    def note(self, event):
+        self.gone.append(event.value.name)
 
     @property
     def names(self):
@@ -45,7 +49,10 @@ def calm(calm):
 
 @pytest.fixture
 def layers(calm, viewer, qtbot):
-    return Layers(viewer, qtbot)
+    layers = Layers(viewer, qtbot)
+    viewer.layers.events.removed.connect(layers.note)
+    yield layers
+    viewer.layers.events.removed.disconnect(layers.note)
 
 
 @pytest.fixture
@@ -104,8 +111,8 @@ def test_none_leaves_while_one_other_is_drawn_unless_it_was_drawn_last(layers, c
     calm.leaving.add(below)
     calm.leaving.add(marks, hides=False)
     calm.go_on()
-    layers.until("alone", "marks")  # two are drawn
-    layers.until("alone")  # it was drawn last
+    layers.until("alone")
+    assert layers.gone == ["below", "marks"]  # two others were drawn; it was drawn last
     hidden = layers.image("hidden")
     calm.leaving.add(hidden)
     settle(200)
