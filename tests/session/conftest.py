@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,6 +23,7 @@ from napari_histo.session.segment.controller import Tools
 from napari_histo.slides import ArrayReader
 from support.annotation_desk import Desk
 from support.fake_qupath import squares
+from support.inbox import Inbox
 from support.learning_room import Room as LearningRoom
 from support.qupath_room import Room, look
 
@@ -91,7 +90,7 @@ class Bench:
     """A controller with fakes around it; `wait` does what a window's event loop would do."""
 
     def __init__(self, model=None, **tools):
-        self._inbox: queue.Queue = queue.Queue()
+        self._inbox = Inbox()
         self.model = model or DotModel()
         self.saved: list = []
         self.loads = 0
@@ -100,7 +99,7 @@ class Bench:
             "find_devices": lambda: ("auto", "cpu"),
             "save": lambda result, path: self.saved.append((result, path)),
         }
-        self.controller = SegmentController(self._inbox.put, Tools(**{**defaults, **tools}))
+        self.controller = SegmentController(self._inbox, Tools(**{**defaults, **tools}))
         self.state = self.controller.state
         self.controller.choose_model(self.model.info)
 
@@ -108,10 +107,8 @@ class Bench:
         self.loads += 1
         return self.model
 
-    def wait(self, until, timeout=5.0):
-        end = time.monotonic() + timeout
-        while not until():
-            self._inbox.get(timeout=end - time.monotonic())()
+    def wait(self, until):
+        self._inbox.wait(until)
 
 
 @pytest.fixture

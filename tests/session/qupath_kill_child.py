@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import sys
 from functools import partial
@@ -19,6 +18,7 @@ from napari_histo.session.qupath.work import QuPathTools
 from napari_histo.slides import ArrayReader
 from qupath_bridge import pair
 from support.fake_qupath import FakeQuPath, squares
+from support.inbox import Inbox
 
 
 def die(*_, **__):
@@ -26,36 +26,32 @@ def die(*_, **__):
 
 
 def main(folder: Path, step: str) -> None:
-    inbox: queue.Queue = queue.Queue()
+    inbox = Inbox()
     bridge, document = (
         FakeQuPath(folder / "project.qpproj"),
         partial(Document.open, data_folder=folder / "journals"),
     )
-    desk = AnnotationController(inbox.put, AnnotationTools(None, document))
+    desk = AnnotationController(inbox, AnnotationTools(None, document))
     tools = QuPathTools(lambda _: bridge, lambda: "", data_folder=folder / "journals")
     memory = Memory(folder / "memory.json")
-    session = QuPathController(inbox.put, lambda: desk, tools, memory)
-
-    def wait(until):
-        while not until():
-            inbox.get(timeout=20)()
+    session = QuPathController(inbox, lambda: desk, tools, memory)
 
     session.open_project(bridge.project.file)
-    wait(lambda: not session.state.is_listing)
+    inbox.wait(lambda: not session.state.is_listing)
     image = ImageChoice("layer", ArrayReader(np.zeros((200, 300, 3), np.uint8), name="slide.tif"))
     desk.open(image, target=session.state.rows[0].file)
-    wait(lambda: desk.state.is_open)
+    inbox.wait(lambda: desk.state.is_open)
     desk.select([squares(5).uuid(0)])
     desk.relabel("Necrosis")
     if step == "read":
         bridge.hold = die
     session.compare("sync")
-    wait(lambda: session.state.preview is not None)
+    inbox.wait(lambda: session.state.preview is not None)
     bridge.hold = die if step == "project" else bridge.hold
     if step in ("_write_ours", "save_base"):
         setattr(pair, step, die)
     session.write()
-    wait(lambda: False)
+    inbox.wait(lambda: False)
 
 
 if __name__ == "__main__":

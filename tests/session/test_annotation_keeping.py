@@ -13,6 +13,7 @@ from napari_histo.session import AnnotationController, Tool
 from napari_histo.session.annotate.document import Document
 from napari_histo.store.journal import Journal
 from support.annotation_desk import Desk, Later, predicted
+from support.inbox import PATIENCE_S
 
 
 def test_undo_gives_back_prompts_and_selection(desk):
@@ -140,7 +141,7 @@ def test_edits_do_not_wait_for_the_shortening(desk, tmp_path, soon_long, monkeyp
 
     def slow(self, *arguments, **how):
         begun.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE_S)
         real(self, *arguments, **how)
 
     desk.controller._document._wait()
@@ -148,7 +149,7 @@ def test_edits_do_not_wait_for_the_shortening(desk, tmp_path, soon_long, monkeyp
     for k in range(60):
         desk.controller.paint([(20.0 + 10 * k, 300.0)], 6)
         desk.controller.finish()
-    assert begun.wait(10), "it was begun meanwhile"
+    assert begun.wait(PATIENCE_S), "it was begun meanwhile"
     assert len(desk.table) == 60, "and no edit waited for it"
     go.set()
     idle(desk)

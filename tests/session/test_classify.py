@@ -19,6 +19,7 @@ from napari_histo.session.classify.work import ClassifyTools, Sheet, measure_obj
 from napari_histo.slides import ArrayReader
 from napari_histo.store import load_objects
 from support.annotation_desk import Later
+from support.inbox import PATIENCE_S
 
 N = 40
 DAB = "DAB: Nucleus: Mean"
@@ -203,7 +204,7 @@ def test_answers_of_older_examples_are_dropped(desk, monkeypatch):
     real = classify_work.Lesson.learn
 
     def slow(lesson):
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
         learned.append(int((lesson.given >= 0).sum()))
         return real(lesson)
 

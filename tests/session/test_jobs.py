@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 
 import pytest
 
 from napari_histo.session.jobs import Job, Lane
+from support.inbox import PATIENCE_S, Inbox
 
 
 @pytest.fixture
 def inbox():
-    return queue.Queue()
+    return Inbox()
 
 
 def test_answer_comes_back_through_post(inbox):
     answers, where = [], []
-    lane = Lane(inbox.put, "test")
+    lane = Lane(inbox, "test")
     lane.submit(Job(lambda _: where.append(threading.current_thread()) or 42, answers.append))
-    message = inbox.get(timeout=5)
+    message = inbox.take()
     assert answers == []
     assert lane.is_busy
     message()
@@ -30,32 +30,32 @@ def test_answer_comes_back_through_post(inbox):
 
 def test_error_comes_back_to_failed(inbox):
     errors = []
-    Lane(inbox.put, "test").submit(Job(lambda _: 1 / 0, failed=errors.append))
-    inbox.get(timeout=5)()
+    Lane(inbox, "test").submit(Job(lambda _: 1 / 0, failed=errors.append))
+    inbox.take()()
     assert isinstance(errors[0], ZeroDivisionError)
 
 
 def test_only_first_and_latest_of_many_are_done(inbox):
     gate, done, answers = threading.Event(), [], []
-    lane = Lane(inbox.put, "test")
+    lane = Lane(inbox, "test")
 
     def work(i):
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
         done.append(i)
         return i
 
     for i in range(5):
         lane.submit(Job(lambda _, i=i: work(i), answers.append))
     gate.set()
-    inbox.get(timeout=5)()
-    inbox.get(timeout=5)()
+    inbox.take()()
+    inbox.take()()
     assert done == [0, 4]
     assert answers == [4]
 
 
 def test_dropped_job_neither_reports_nor_answers(inbox):
     heard = []
-    lane = Lane(inbox.put, "test")
+    lane = Lane(inbox, "test")
 
     def work(report):
         report("half")
@@ -63,8 +63,8 @@ def test_dropped_job_neither_reports_nor_answers(inbox):
 
     lane.submit(Job(work, done=heard.append, progress=heard.append))
     lane.drop()
-    inbox.get(timeout=5)()
-    inbox.get(timeout=5)()
+    inbox.take()()
+    inbox.take()()
     assert heard == []
     assert not lane.is_busy
 
@@ -77,7 +77,7 @@ def test_reports_precede_the_answer(inbox):
             report(i)
         return "end"
 
-    Lane(inbox.put, "test").submit(Job(work, done=heard.append, progress=heard.append))
+    Lane(inbox, "test").submit(Job(work, done=heard.append, progress=heard.append))
     for _ in range(4):
-        inbox.get(timeout=5)()
+        inbox.take()()
     assert heard == [0, 1, 2, "end"]

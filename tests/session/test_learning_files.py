@@ -12,6 +12,7 @@ from napari_histo.session.annotate import document
 from napari_histo.session.annotate.document import Document
 from napari_histo.session.learning import work
 from napari_histo.store.geojson import read_geojson
+from support.inbox import PATIENCE_S
 from support.learning_room import Room
 
 DONE, SKIPPED = QueryStatus.DONE, QueryStatus.SKIPPED
@@ -74,13 +75,13 @@ def test_a_mark_before_its_file_is_open_is_made_when_it_is(room, monkeypatch):
     def slowly(*words, **options):
         opened = Document.open(*words, **options)
         is_taken.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         return opened
 
     monkeypatch.setattr(room.desk, "_open_document", slowly)
     monkeypatch.setattr(document, "_PATIENCE_S", 0.5)
     room.show(row)
-    assert is_taken.wait(20)
+    assert is_taken.wait(PATIENCE_S)
     room.session.mark(DONE)
     assert room.state.row(row.region_id).status is DONE
     go_on.set()
@@ -112,13 +113,13 @@ def test_train_takes_a_file_that_was_saved_a_moment_ago(room, monkeypatch):
 
     def slowly(*words):
         is_saved.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         shorten(*words)
 
     monkeypatch.setattr(Document, "_write_base", slowly)
     room.session.choose(row.region_id)
     room.session.mark(DONE)
-    assert is_saved.wait(20)
+    assert is_saved.wait(PATIENCE_S)
     assert room.desk.state.kept.n_unsaved == 1, "the window was not told yet"
     room.session.train()
     threading.Timer(0.3, go_on.set).start()
@@ -153,7 +154,7 @@ def test_marks_on_their_way_count_when_train_is_pressed(room, monkeypatch):
     go_on, mark = threading.Event(), work.mark_in_file
 
     def slowly(*words):
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE_S)
         mark(*words)
 
     monkeypatch.setattr(work, "mark_in_file", slowly)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import time
 from uuid import UUID
 
 import pytest
@@ -13,6 +11,7 @@ from napari_histo.learning.project.places import link_qupath
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.session.learning.controller import LearningController
 from napari_histo.session.learning.work import LearningTools
+from support.inbox import Inbox
 from support.learning import FAKES, SETTINGS, annotate
 from support.learning_qupath import ByExchange
 
@@ -21,16 +20,14 @@ class Panel:
     """A session with an event loop to wait in."""
 
     def __init__(self, project):
-        self._inbox: queue.Queue = queue.Queue()
-        self.session = LearningController(self._inbox.put, tools=LearningTools(lambda: FAKES))
+        self._inbox = Inbox()
+        self.session = LearningController(self._inbox, tools=LearningTools(lambda: FAKES))
         self.state = self.session.state
         self.session.open_project(project.path)
         self.wait()
 
-    def wait(self, timeout=20.0):
-        end = time.monotonic() + timeout
-        while self.state.task:
-            self._inbox.get(timeout=max(end - time.monotonic(), 0.01))()
+    def wait(self):
+        self._inbox.wait(lambda: not self.state.task)
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ def test_whoever_is_killed_in_the_middle_finds_every_edit_again(in_step, step):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr

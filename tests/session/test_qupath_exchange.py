@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import queue
 import time
 
 import numpy as np
@@ -22,6 +21,7 @@ from napari_histo.slides import open_slide
 from napari_histo.store.geojson import read_geojson, write_geojson
 from support.exchange import PROJECT_MS, StandIn
 from support.fake_qupath import classed, project_with, squares
+from support.inbox import Inbox
 from support.qupath_projects import image, leaf, make_project
 
 CLASSES = ("Tumor", "Stroma", "Necrosis")
@@ -41,20 +41,18 @@ class Room:
     """A session with an exchange folder of two images, on a machine without QuPath."""
 
     def __init__(self, folder):
-        self._inbox: queue.Queue = queue.Queue()
+        self._inbox = Inbox()
         self.qupath = StandIn(folder / "exchange", "slide.tif", "other.tif", classes=CLASSES)
         pixels = np.full((256, 512, 3), 200, np.uint8)
         tifffile.imwrite(folder / "slide.tif", pixels, photometric="rgb")
         tools = QuPathTools(look_for_qupath=lambda: "No QuPath here.", data_folder=folder / "j")
         self.session = QuPathController(
-            self._inbox.put, tools=tools, memory=Memory(folder / "memory.json")
+            self._inbox, tools=tools, memory=Memory(folder / "memory.json")
         )
         self.state = self.session.state
 
-    def wait(self, until, timeout=20.0):
-        end = time.monotonic() + timeout
-        while not until():
-            self._inbox.get(timeout=max(end - time.monotonic(), 0.01))()
+    def wait(self, until):
+        self._inbox.wait(until)
 
     def open(self, path=None):
         self.session.open_project(path or self.qupath.folder)

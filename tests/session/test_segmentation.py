@@ -12,6 +12,7 @@ import pytest
 from napari_histo.core import Box, Contours, ModelInfo, Thresholds
 from napari_histo.errors import ImageError, WriteError
 from napari_histo.session import Phase, Region
+from support.inbox import PATIENCE_S
 
 WHOLE = Region.of_box(Box(0, 0, 100, 60))
 STRICT = ModelInfo("strict", "fake", pixel_size_um=0.5, channels="gray")
@@ -121,7 +122,7 @@ def run_again(b):
 def test_sliders_during_a_run_count_when_it_ends(bench, choice):
     b = bench()
     gate = threading.Event()
-    b.model.hold = lambda: gate.wait(5)
+    b.model.hold = lambda: gate.wait(PATIENCE_S)
     b.controller.choose_image(choice())
     b.controller.run(WHOLE)
     b.controller.set_thresholds(Thresholds(0.8))
@@ -134,7 +135,7 @@ def test_cancel_leaves_what_was_there(bench, choice):
     b = bench()
     first = run(b, choice())
     gate = threading.Event()
-    b.model.hold = lambda: gate.wait(5)
+    b.model.hold = lambda: gate.wait(PATIENCE_S)
     b.controller.run(WHOLE)
     assert b.state.phase is Phase.RUNNING
     b.controller.cancel()
@@ -242,7 +243,7 @@ def test_save_says_when_until_the_result_changes(bench, choice):
 def test_file_of_an_older_choice_is_not_called_saved(bench, choice):
     gate = threading.Event()
     done = []
-    b = bench(save=lambda result, path: gate.wait(5) and done.append(path))
+    b = bench(save=lambda result, path: gate.wait(PATIENCE_S) and done.append(path))
     run(b, choice())
     b.controller.save(Path("nuclei.geojson"))
     reselect(b, 0.8)
@@ -285,7 +286,7 @@ def test_model_is_loaded_again_only_for_another_device(bench, choice):
 def test_nothing_is_heard_after_close(bench, choice):
     b = bench()
     gate = threading.Event()
-    b.model.hold = lambda: gate.wait(5)
+    b.model.hold = lambda: gate.wait(PATIENCE_S)
     b.controller.choose_image(choice())
     b.controller.run(WHOLE)
     b.controller.close()

@@ -45,7 +45,7 @@ def b(bench):
 def run(b, choice):
     b.controller.choose_image(choice)
     b.controller.run(WHOLE)
-    b.wait(lambda: b.state.phase is Phase.IDLE, timeout=30)
+    b.wait(lambda: b.state.phase is Phase.IDLE)
     return b.state.result
 
 
@@ -57,7 +57,7 @@ def test_both_thresholds_move_without_the_network(b, spots):
     for prob, flow_error in ((0.05, 0.4), (0.95, 0.4), (0.5, 0.001), (0.5, 0.4)):
         before = b.state.result
         b.controller.set_thresholds(Thresholds(prob, flow_error))
-        b.wait(lambda before=before: b.state.result is not before, timeout=30)
+        b.wait(lambda before=before: b.state.result is not before)
         areas.append(b.state.result.table.contours.areas_px.sum())
     assert b.net.calls == calls
     assert areas[0] > areas[3] > areas[1] > areas[2] == 0
@@ -84,7 +84,7 @@ def test_a_slow_network_can_be_stopped_more_often(bench, lattice, n_tiles):
     reader = ArrayReader(pixels, name="dark", pixel_size=PixelSize.square(0.5))
     made.controller.choose_image(ImageChoice("dark", reader))
     made.controller.run(Region.of_box(Box(0, 0, 300, 300)))
-    made.wait(lambda: made.state.phase is Phase.IDLE, timeout=30)
+    made.wait(lambda: made.state.phase is Phase.IDLE)
     assert max(totals) == n_tiles
 
 

@@ -20,6 +20,7 @@ from napari_histo.session.segment import slide_order, state
 from napari_histo.session.segment.pace import Clock
 from napari_histo.session.segment.run_place import Found, find_place
 from napari_histo.slides import ArrayReader
+from support.inbox import PATIENCE_S
 
 SIZE = 400
 WHOLE = Region.of_box(Box(0, 0, SIZE, SIZE))
@@ -56,7 +57,7 @@ def start(b, slide, region=WHOLE, tissue_only=False):
 
 
 def end(b):
-    b.wait(lambda: b.state.phase is Phase.IDLE, timeout=20)
+    b.wait(lambda: b.state.phase is Phase.IDLE)
     return b.state.result
 
 
@@ -66,10 +67,13 @@ def run(b, slide, *args, **options):
 
 
 def stop_after(b, slide, n_parts):
-    """A run that is cancelled when so many tiles are settled."""
+    """A run that is cancelled when so many tiles are settled; it waits for that before the end."""
+    cancelled = threading.Event()
+    b.model.hold = lambda: b.model.calls < 20 or cancelled.wait(PATIENCE_S)
     start(b, slide)
-    b.wait(lambda: b.state.growing is not None and b.state.growing.n_parts >= n_parts, timeout=20)
+    b.wait(lambda: b.state.growing is not None and b.state.growing.n_parts >= n_parts)
     b.controller.cancel()
+    cancelled.set()
     return end(b)
 
 
@@ -224,9 +228,9 @@ def test_an_accident_keeps_what_is_done(bench, slide):
 def test_cancel_before_anything_is_found(bench, slide):
     b = bench()
     asked, gate = threading.Event(), threading.Event()
-    b.model.hold = lambda: (asked.set(), gate.wait(10))
+    b.model.hold = lambda: (asked.set(), gate.wait(PATIENCE_S))
     start(b, slide)
-    assert asked.wait(20)
+    assert asked.wait(PATIENCE_S)
     b.controller.cancel()
     gate.set()
     assert end(b) is None

@@ -18,6 +18,7 @@ from napari_histo.core import (
 )
 from napari_histo.session import AnnotationController, AnnotationTools, ImageChoice
 from napari_histo.slides import ArrayReader
+from support.inbox import PATIENCE_S
 
 
 class Discs:
@@ -61,8 +62,8 @@ class Later:
     def __call__(self, work):
         self.posted.append(work)
 
-    def run(self, until, seconds=10.0):
-        end = time.monotonic() + seconds
+    def run(self, until):
+        end = time.monotonic() + PATIENCE_S
         while not until():
             assert time.monotonic() < end, "nothing came"
             if self.posted:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import time
 from functools import partial
 
 from napari_histo.core.rounds import QueryStatus
@@ -16,6 +14,7 @@ from napari_histo.session.learning.controller import LearningController
 from napari_histo.session.learning.state import Task
 from napari_histo.session.learning.work import LearningTools
 from napari_histo.store.geojson import read_geojson
+from support.inbox import Inbox
 from support.learning import FAKES, make_project, making
 
 __all__ = ["Room"]
@@ -25,13 +24,13 @@ class Room:
     """A session with a project, an Annotate panel, and an event loop to wait in."""
 
     def __init__(self, folder, tools=FAKES):
-        self._inbox: queue.Queue = queue.Queue()
+        self._inbox = Inbox()
         self.folder = folder
         journals = folder / "journals"
         document = partial(Document.open, data_folder=journals)
-        self.desk = AnnotationController(self._inbox.put, AnnotationTools(None, document))
+        self.desk = AnnotationController(self._inbox, AnnotationTools(None, document))
         self.session = LearningController(
-            self._inbox.put,
+            self._inbox,
             lambda: self.desk,
             LearningTools(making(tools), {"steps": 3}, journals),
         )
@@ -39,10 +38,8 @@ class Room:
         self.shown = []
         self.session.region_ready.connect(self.shown.append)
 
-    def wait(self, until, timeout=20.0):
-        end = time.monotonic() + timeout
-        while not until():
-            self._inbox.get(timeout=max(end - time.monotonic(), 0.01))()
+    def wait(self, until):
+        self._inbox.wait(until)
 
     def idle(self):
         self.wait(lambda: self.state.task is Task.NONE)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import time
 from functools import partial
 
 import numpy as np
@@ -17,6 +15,7 @@ from napari_histo.session.qupath.work import QuPathTools
 from napari_histo.slides import ArrayReader
 from napari_histo.store.geojson import read_geojson
 from support.fake_qupath import FakeQuPath, project_with, squares
+from support.inbox import Inbox
 
 
 def look(table):
@@ -34,25 +33,23 @@ class Room:
     """A session with a project of two images, an Annotate panel, and an event loop to wait in."""
 
     def __init__(self, folder, blocker=""):
-        self._inbox: queue.Queue = queue.Queue()
+        self._inbox = Inbox()
         self.folder = folder
         self.file = project_with(folder / "p", "slide.tif", "other.tif")
         self.qupath = FakeQuPath(self.file)
         journals = folder / "journals"
         document = partial(Document.open, data_folder=journals)
-        self.desk = AnnotationController(self._inbox.put, AnnotationTools(None, document))
+        self.desk = AnnotationController(self._inbox, AnnotationTools(None, document))
         self.has_desk = True
         tools = QuPathTools(lambda _: self.qupath, lambda: blocker, data_folder=journals)
         memory = Memory(folder / "memory.json")
         self.session = QuPathController(
-            self._inbox.put, lambda: self.desk if self.has_desk else None, tools, memory
+            self._inbox, lambda: self.desk if self.has_desk else None, tools, memory
         )
         self.state = self.session.state
 
-    def wait(self, until, timeout=20.0):
-        end = time.monotonic() + timeout
-        while not until():
-            self._inbox.get(timeout=max(end - time.monotonic(), 0.01))()
+    def wait(self, until):
+        self._inbox.wait(until)
 
     def open(self):
         self.session.open_project(self.file)
