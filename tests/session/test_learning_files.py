@@ -10,7 +10,8 @@ from napari_histo.core.rounds import QueryStatus
 from napari_histo.learning.rounds.folder import Stage
 from napari_histo.session.annotate import document
 from napari_histo.session.annotate.document import Document
-from napari_histo.session.learning import work
+from napari_histo.session.learning import in_hand, work
+from napari_histo.session.learning.in_hand import InHand, Turns
 from napari_histo.store.geojson import read_geojson
 from support.inbox import PATIENCE_S
 from support.learning_room import Room
@@ -151,13 +152,13 @@ def test_what_is_drawn_while_train_collects_stops_nothing(room, monkeypatch):
 
 def test_marks_on_their_way_count_when_train_is_pressed(room, monkeypatch):
     room.open().begin()
-    go_on, mark = threading.Event(), work.mark_in_file
+    go_on, mark = threading.Event(), in_hand.mark_in_file
 
     def slowly(*words):
         assert go_on.wait(PATIENCE_S)
         mark(*words)
 
-    monkeypatch.setattr(work, "mark_in_file", slowly)
+    monkeypatch.setattr(in_hand, "mark_in_file", slowly)
     for row in room.state.regions:
         room.session.choose(row.region_id)
         room.session.mark(DONE)
@@ -171,9 +172,11 @@ def test_marks_on_their_way_count_when_train_is_pressed(room, monkeypatch):
 def test_what_is_older_is_not_written_over_what_is_newer(room):
     room.open().begin()
     row = room.state.regions[0]
-    turns, folder = work.Turns(), room.folder / "journals"
+    turns, folder = Turns(), room.folder / "journals"
     older, newer = (
-        work.InHand(turns, turns.next(), None, None, {room.file(row): {row.region_id: s}}, folder)
+        in_hand.InHand(
+            turns, turns.next(), None, None, {room.file(row): {row.region_id: s}}, folder
+        )
         for s in (DONE, SKIPPED)
     )
     newer.settle()
@@ -185,5 +188,5 @@ def test_a_mark_that_the_file_holds_already_writes_nothing(room):
     room.open().begin().mark_all()
     row = room.state.regions[0]
     before = room.file(row).stat()
-    work.mark_in_file(room.file(row), {row.region_id: DONE}, room.folder / "journals")
+    in_hand.mark_in_file(room.file(row), {row.region_id: DONE}, room.folder / "journals")
     assert room.file(row).stat().st_mtime_ns == before.st_mtime_ns

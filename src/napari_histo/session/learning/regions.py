@@ -21,9 +21,10 @@ from napari_histo.learning.rounds.alike import Spot
 from napari_histo.learning.rounds.work import work_file
 from napari_histo.session.annotate.controller import AnnotationController
 from napari_histo.session.jobs import Job, Lane, Post, Report
+from napari_histo.session.learning.in_hand import InHand, Turns
 from napari_histo.session.learning.overview import files_of, overview
 from napari_histo.session.learning.state import LearningState, OpenedRegion, Overview, RegionRow
-from napari_histo.session.learning.work import InHand, LearningTools, Turns
+from napari_histo.session.learning.work import LearningTools
 from napari_histo.session.qupath.desk import has_open
 
 __all__ = ["RoundRegions"]

@@ -5,35 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_histo.core import Box, CancelToken, Edit, Progress, SlideReader
-from napari_histo.core.round_regions import REGION_CLASSES, status_class
-from napari_histo.core.rounds import QueryStatus
+from napari_histo.core import Box, CancelToken, Progress, SlideReader
 from napari_histo.errors import LearningError
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import RoundFolder, Stage
 from napari_histo.learning.rounds.options import RoundOptions
 from napari_histo.learning.rounds.steps import TrainWish, collect, evaluate, train
 from napari_histo.learning.rounds.tools import Tools, real_tools
-from napari_histo.session.annotate.document import Document
+from napari_histo.session.learning.in_hand import InHand
 from napari_histo.session.learning.overview import files_of
 from napari_histo.session.learning.qupath import done_in_qupath
 from napari_histo.session.qupath.desk import save_left_over
 
-__all__ = [
-    "InHand",
-    "LearningTools",
-    "Turns",
-    "mark_in_file",
-    "region_pixels",
-    "training",
-]
+__all__ = ["LearningTools", "region_pixels", "training"]
 
 #: Around a region in its small picture, as a share of its side.
 _AROUND = 0.15
@@ -76,101 +65,6 @@ def region_pixels(reader: SlideReader, box: Box, side: int) -> NDArray[np.uint8]
     low, high = np.percentile(first, (1, 99.8))
     grey = np.clip((first - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
-
-
-# -- marking -------------------------------------------------------------------------------------
-
-
-def mark_in_file(
-    file: Path, statuses: Mapping[UUID, QueryStatus], data_folder: Path | None = None
-) -> None:
-    """Give regions other classes in a file of work that no panel has open.
-
-    What an earlier session left unsaved comes into the file as well.
-
-    Raises
-    ------
-    LearningError
-        The file does not hold such a region.
-    DocumentLockedError
-        The file is open in another window.
-    ObjectsFileError, WriteError
-    """
-    with Document.open(file, file.stem, data_folder=data_folder) as document:
-        table = document.table
-        known = set(table.uuids())
-        lost = [i for i in statuses if i not in known]
-        if lost:
-            raise LearningError(
-                f"{file} does not hold the region {lost[0]} any more. Undo its deletion, or delete "
-                "the file and choose New round: it is made again."
-            )
-        classes = table.classes.union(REGION_CLASSES)
-        rows = table.rows_of(list(statuses))
-        before = table.select(rows)
-        ids = [classes.index(status_class(status)) for status in statuses.values()]
-        if before.class_id.tolist() == ids and not document.n_unsaved:
-            return
-        after = before.with_columns(classes=classes, class_id=np.array(ids, np.int32))
-        schemes = None if classes == table.classes else (table.classes, classes)
-        document.append(Edit("Relabel", before, after, schemes))
-        class_id = table.class_id.copy()
-        class_id[rows] = ids
-        document.save(table.with_columns(classes=classes, class_id=class_id))
-
-
-class Turns:
-    """Lets one thread at a time bring what a window holds into files, and never what is older."""
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.given = self.done = 0
-
-    def next(self) -> int:
-        """A number for what is in hand now; in the window's thread."""
-        self.given += 1
-        return self.given
-
-
-@dataclass(frozen=True)
-class InHand:
-    """What a window holds of a round and its files do not hold yet.
-
-    Attributes
-    ----------
-    turns : Turns
-    number : int
-        Of `Turns.next`: one with a higher number holds all that this one does.
-    file : Path or None
-        That the Annotate panel has open.
-    save : callable or None
-        Brings the panel's edits into it.
-    marks : mapping
-        Statuses of regions in other files, by file and id.
-    data_folder : Path or None
-        Of journals.
-    """
-
-    turns: Turns
-    number: int
-    file: Path | None
-    save: Callable[[], None] | None
-    marks: Mapping[Path, Mapping[UUID, QueryStatus]]
-    data_folder: Path | None = None
-
-    def settle(self) -> None:
-        """Bring it all into the files, in any thread; errors are those of `mark_in_file`."""
-        with self.turns.lock:
-            if self.number < self.turns.done:
-                return
-            if self.save is not None:
-                self.save()
-            for file, statuses in self.marks.items():
-                mark_in_file(file, statuses, self.data_folder)
-            self.turns.done = self.number
-
-
-# -- training ------------------------------------------------------------------------------------
 
 
 def training(
