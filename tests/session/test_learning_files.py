@@ -174,9 +174,7 @@ def test_what_is_older_is_not_written_over_what_is_newer(room):
     row = room.state.regions[0]
     turns, folder = Turns(), room.folder / "journals"
     older, newer = (
-        in_hand.InHand(
-            turns, turns.next(), None, None, {room.file(row): {row.region_id: s}}, folder
-        )
+        InHand(turns, turns.next(), None, None, {room.file(row): {row.region_id: s}}, folder)
         for s in (DONE, SKIPPED)
     )
     newer.settle()
