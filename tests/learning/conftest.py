@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
+from types import SimpleNamespace
+
 import pytest
 
 from support.learning import (
     make_project,
     run_round,
 )
+
+
+@pytest.fixture
+def preflight_clock(monkeypatch):
+    """Gives preflights a clock; what they measure is then the same on every machine.
+
+    Without a function, a second passes from one look at it to the next.
+    """
+
+    def set_clock(now: Callable[[], float] | None = None) -> None:
+        clock = SimpleNamespace(monotonic=now or count().__next__)
+        monkeypatch.setattr("napari_histo.learning.course.preflight.time", clock)
+
+    return set_clock
 
 
 @pytest.fixture

@@ -202,9 +202,10 @@ class TestTraining:
         given = Start.of(file, [one], replace(TINY, diameter_um=5.0))
         assert given.info.pixel_size_um == pytest.approx(0.25)
 
-    def test_preflight_says_time_and_memory(self):
+    def test_preflight_says_time_and_memory(self, preflight_clock):
+        preflight_clock()
         said = preflight(SHAPE, [example(0)], (), TINY, validation=[example(5)])
-        assert 0 < said.seconds < 60
+        assert said.seconds == pytest.approx(4 / 3 + 6)  # of three steps, and of each look
         assert 1e5 < said.memory_bytes < 1e8
         larger = preflight(SHAPE, [example(0)], (), replace(TINY, batch=8))
         assert larger.memory_bytes > said.memory_bytes

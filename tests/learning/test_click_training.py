@@ -117,14 +117,15 @@ def test_settings_that_cannot_be_are_told(wrong):
 # -- training ------------------------------------------------------------------------------------
 
 
-def test_preflight_says_time_and_memory():
+def test_preflight_says_time_and_memory(preflight_clock):
+    preflight_clock()
     said = preflight("click", [example(0)], (), TINY, validation=[example(1)])
-    assert said.seconds > 0
+    assert said.seconds == pytest.approx(4 / 3 + 3)  # three steps took a second, as each look
     assert 1e7 < said.memory_bytes < 1e9
     assert (said.n_regions, said.device) == (1, "cpu")
     larger = preflight("click", [example(0)], (), replace(TINY, batch=8, steps=600))
     assert larger.memory_bytes > said.memory_bytes
-    assert larger.seconds > 10 * said.seconds
+    assert larger.seconds == pytest.approx(600 / 3)
 
 
 def cores(seed):
