@@ -269,15 +269,16 @@ def test_a_slide_without_tissue(tmp_path):
 # -- kill -9 -------------------------------------------------------------------------------------
 
 
-def start(folder):
-    command = [sys.executable, str(CHILD), str(folder)]
+def start(folder, *most_calls):
+    command = [sys.executable, str(CHILD), str(folder), *map(str, most_calls)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def killed_at_random(folder, rng):
     """Kill a run some steps and milliseconds after it began; False where it was done by then."""
-    child = start(folder)
-    for _ in range(rng.integers(1, 12)):
+    steps = rng.integers(1, 10)
+    child = start(folder, steps + 3)  # one to rehearse, and two that are under way
+    for _ in range(steps):
         if child.stdout.readline().strip() == "done":
             child.wait()
             return False
