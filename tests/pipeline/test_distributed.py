@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from napari_histo.pipeline import RunRequest, SegmentRequest, segment_slide
 from napari_histo.slides import open_slide
 from napari_histo.store import load_objects
 from napari_histo.testing.synthetic import make_he_field
+from support.inbox import PATIENCE_S
 from support.lattice import finish
 
 pytest.importorskip("distributed", reason="the extra 'distributed' is not installed")
@@ -66,6 +68,15 @@ def test_object_for_object(slide, client, tmp_path, model):
     assert_same(here, there)
 
 
+def until_gone(pid):
+    """Until the process that started it has heard of its death."""
+    end = time.monotonic() + PATIENCE_S
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < end:
+            os.kill(pid, 0)
+            time.sleep(0.01)
+
+
 class KillsAWorker(ClusterSource):
     """Takes one of two workers' lives in the middle."""
 
@@ -85,8 +96,7 @@ def test_a_worker_dies(slide, client, tmp_path):
     source = KillsAWorker(client, job(slide))
     assert_same(here, run(slide, tmp_path / "there", source))
     assert source.killed is not None
-    with pytest.raises(ProcessLookupError):
-        os.kill(source.killed, 0)
+    until_gone(source.killed)
 
 
 def test_cancelled_on_the_cluster_and_finished_here(slide, client, tmp_path):
@@ -96,12 +106,12 @@ def test_cancelled_on_the_cluster_and_finished_here(slide, client, tmp_path):
         def __call__(self, plan, tiles, cancel):
             for n, batch in enumerate(super().__call__(plan, tiles, cancel)):
                 yield batch
-                if n == 3:
+                if n == 1:  # of four batches or more: no more than four tiles are on their way
                     token.cancel()
 
     with pytest.raises(Cancelled):
         run(slide, tmp_path / "run", Stops(client, job(slide)), token)
-    assert 4 <= len(list((tmp_path / "run" / "proposals").iterdir())) < 16
+    assert 2 <= len(list((tmp_path / "run" / "proposals").iterdir())) <= 8 < 16
     done = run(slide, tmp_path / "run", resume=True)
     whole = run(slide, tmp_path / "whole")
     assert_same(done, whole)
