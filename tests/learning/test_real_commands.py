@@ -21,6 +21,16 @@ from support.tiles import make_tile_project
 CHILD = Path(__file__).with_name("kill_commands.py")
 NAPARI_HISTO = [sys.executable, "-c", "from napari_histo.cli import main; main()", "learn"]
 
+#: The same, but it stands still at the next file that it opens once the first argument is there.
+STANDS_STILL = """
+import sys, time
+from pathlib import Path
+from napari_histo.cli import main
+when = Path(sys.argv.pop(1))
+sys.addaudithook(lambda event, _: event == "open" and when.exists() and time.sleep(3600))
+main()
+"""
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL"),
@@ -78,12 +88,14 @@ def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path):
 def test_a_process_that_is_killed_from_outside_goes_on(tmp_path, command, when):
     """As a user's own would be, by a full memory or a lost power."""
     project = make_tile_project(tmp_path).path
-    line = [*NAPARI_HISTO, command[0], project, *command[1:], "--device", "cpu"]
+    words = [command[0], project, *command[1:], "--device", "cpu"]
+    line = [*NAPARI_HISTO, *words]
     if command[0] == "train":
         subprocess.run([*NAPARI_HISTO, "query", project], check=True, capture_output=True)
         annotate(LearningProject(project))
         subprocess.run([*NAPARI_HISTO, "collect", project], check=True, capture_output=True)
-    work = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    held = [sys.executable, "-c", STANDS_STILL, project / when, "learn", *words]
+    work = subprocess.Popen(held, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while work.poll() is None and not (project / when).is_file():
         time.sleep(0.005)
     work.kill()
