@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import getpass
+import math
 import os
 import platform
 import sys
@@ -19,6 +20,8 @@ __all__ = ["FileLock"]
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 #: Byte that is locked: behind the text, which others then may read where locks are mandatory.
 _BYTE = 1 << 20
+#: Steps are counted, not the time: while the whole program stands still nobody can let go.
+_STEP_S = 0.05
 # POSIX locks belong to a process: it would take the same one twice, and lose it when it closes the
 # file anywhere. So each process keeps a list of its own.
 _ours: set[str] = set()
@@ -50,10 +53,17 @@ class FileLock:
         self._key = os.path.realpath(path)
         self._what = what
         with _guard:
-            if not _guard.wait_for(lambda: self._key not in _ours, patience_s):
+            if not self._is_free_within(patience_s):
                 raise _locked(what, "another window of this program")
             self._handle = self._take()
             _ours.add(self._key)
+
+    def _is_free_within(self, patience_s: float) -> bool:
+        """Of this process; `_guard` is held."""
+        for _ in range(math.ceil(patience_s / _STEP_S)):
+            if _guard.wait_for(lambda: self._key not in _ours, _STEP_S):
+                return True
+        return self._key not in _ours
 
     def release(self) -> None:
         """Let go; again is no error."""
