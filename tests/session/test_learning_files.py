@@ -71,7 +71,8 @@ def test_a_class_given_in_the_annotate_panel_shows_in_the_list(room):
 def test_a_mark_before_its_file_is_open_is_made_when_it_is(room, monkeypatch):
     room.open().begin()
     row = room.state.regions[0]
-    is_taken, go_on = threading.Event(), threading.Event()
+    is_taken, go_on, refused = threading.Event(), threading.Event(), []
+    fail = room.session._files_failed
 
     def slowly(*words, **options):
         opened = Document.open(*words, **options)
@@ -80,11 +81,15 @@ def test_a_mark_before_its_file_is_open_is_made_when_it_is(room, monkeypatch):
         return opened
 
     monkeypatch.setattr(room.desk, "_open_document", slowly)
-    monkeypatch.setattr(document, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(document, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(
+        room.session, "_files_failed", lambda *words: refused.append(words) or fail(*words)
+    )
     room.show(row)
     assert is_taken.wait(PATIENCE_S)
     room.session.mark(DONE)
     assert room.state.row(row.region_id).status is DONE
+    room.wait(lambda: len(refused) > 1 or room.state.error)
     go_on.set()
     room.wait(lambda: room.desk.state.is_open)
     room.wait(lambda: not room.session._marks)
@@ -94,7 +99,8 @@ def test_a_mark_before_its_file_is_open_is_made_when_it_is(room, monkeypatch):
     assert room.desk.state.kept.n_unsaved == 0
 
 
-def test_a_file_that_another_thread_is_about_to_let_go_is_waited_for(room):
+def test_a_file_that_another_thread_is_about_to_let_go_is_waited_for(room, monkeypatch):
+    monkeypatch.setattr(document, "_PATIENCE_S", PATIENCE_S)
     room.open().begin()
     row = room.state.regions[0]
     held = Document.open(room.file(row), "it", data_folder=room.folder / "journals")

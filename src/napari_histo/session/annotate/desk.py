@@ -97,6 +97,11 @@ class Desk:
         state.notice = _welcome(document)
         state.is_open = True
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether objects are on their way to the desk: their file is locked already."""
+        return self._opens.is_busy
+
     def close(self) -> None:
         """Let go of the file; no answer arrives after this. Unsaved edits stay in the journal."""
         for lane in (self._opens, self._saves, self._compactions):

@@ -144,6 +144,11 @@ class RoundRegions:
             return None
         return desk if has_open(desk, work_file(project, row.number, row.image)) else None
 
+    def _is_on_desk(self, row: RegionRow) -> bool:
+        """Whether the Annotate panel's session has the file of a region open, or will soon."""
+        desk = self._desk()
+        return desk is not None and (desk.is_opening or self._desk_of(row) is not None)
+
     def spot(self, image: str, view: Box) -> Spot:
         """What is pointed at: the selected objects of an image, else the middle of a view of it."""
         desk = next((self._desk_of(r) for r in self.state.regions if r.image == image), None)
@@ -216,7 +221,7 @@ class RoundRegions:
 
     def _files_failed(self, marks: dict[UUID, QueryStatus], error: BaseException) -> None:
         marked = [row for row in map(self.state.row, marks) if row is not None]
-        if isinstance(error, DocumentLockedError) and any(map(self._desk_of, marked)):
+        if isinstance(error, DocumentLockedError) and any(map(self._is_on_desk, marked)):
             self._see_to_files()  # the Annotate panel was faster: the marks are made there
             return
         self._wanted, self._seen = None, None  # look again how it stands
