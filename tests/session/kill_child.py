@@ -1,7 +1,8 @@
 """Edits a document in children that are killed at random moments; prints what came back as JSON.
 
 Children are forked, so that each begins in milliseconds. A kill waits for an edit to begin and not
-for a time to pass, so that it hits the editing on any machine. Arguments: folder, edits, kills.
+for a time to pass, so that it hits the editing on any machine; some children stand still at the
+write that is to be hit. Arguments: folder, edits, kills.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ import pyarrow.parquet  # noqa: F401 - here once, not in each child
 
 from napari_histo.core import ObjectTable
 from napari_histo.session.annotate.document import Document
+from napari_histo.store import journal
 from support.edits import Model
 from support.objects import assert_same_tables
 
 FOLDER = Path(sys.argv[1])
 N_EDITS, N_KILLS = int(sys.argv[2]), int(sys.argv[3])
 ANYWHERE_EVERY, ANYWHERE_S = 10, 0.05  # each tenth kill waits for no edit: most hit the opening
-WORDS = ("at", "try", "did", "saved", "cut", "bad")
+WRITES = {5: "before", 7: "after"}  # and of each ten, these wait for the write of an edit
+WORDS = ("at", "try", "wrote", "did", "saved", "cut", "bad")
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,22 @@ class Kill:
     """Soon after edit `at_edit` of a life has begun; at 0, soon after the birth.
 
     `soon` counts in times that the journal took for an edit, or in `ANYWHERE_S`. Saves end before
-    that edit, or may be under way.
+    that edit, or may be under way. With `write`, the child stands still before or after that edit
+    is written, and says no more of it.
     """
 
     at_edit: int
     soon: float
     saves_end: bool
+    write: str = ""
 
     @classmethod
     def draw(cls, rng: random.Random, number: int) -> Kill:
         if number % ANYWHERE_EVERY == 0:
             return cls(0, rng.random(), saves_end=False)
-        return cls(rng.randint(2, 6), 2 * rng.random(), rng.random() < 0.5)
+        at_edit, soon, saves_end = rng.randint(2, 6), 2 * rng.random(), rng.random() < 0.5
+        write = WRITES.get(number % ANYWHERE_EVERY, "")
+        return cls(at_edit, soon, saves_end or bool(write), write)
 
 
 def is_same(a: ObjectTable, b: ObjectTable) -> bool:
@@ -56,6 +63,19 @@ def is_same(a: ObjectTable, b: ObjectTable) -> bool:
     except AssertionError:
         return False
     return a.uuids() == b.uuids()
+
+
+def stand_still(when: str, say: Callable[[str, object], None]) -> None:
+    """At the next write to the journal; says ``wrote`` after it."""
+    write = journal._write_all
+
+    def held(handle: int, line: bytes) -> None:
+        if when == "after":
+            write(handle, line)
+            say("wrote", len(line))
+        signal.pause()
+
+    journal._write_all = held
 
 
 def open_document() -> Document:
@@ -91,6 +111,8 @@ def live(model: Model, pipe: int, kill: Kill | None) -> NoReturn:
             if kill and kill.saves_end and model.n_edits == last - 1:
                 for thread in saves:
                     thread.join()
+                if kill.write:
+                    stand_still(kill.write, say)
             say("try", model.n_edits + 1)
             document.append(step)
             say("did", model.n_edits + 1)
@@ -128,7 +150,8 @@ def run(model: Model, kill: Kill | None) -> dict[str, list[str]]:
             if what == "did":
                 took = time.monotonic() - began
             began = time.monotonic()
-            if kill and what == "try" and len(words["try"]) == kill.at_edit:
+            awaited = "wrote" if kill and kill.write == "after" else "try"
+            if kill and what == awaited and len(words["try"]) == kill.at_edit:
                 time.sleep(kill.soon * took)
                 os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

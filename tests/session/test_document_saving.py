@@ -196,7 +196,8 @@ def test_killed_at_random_moments(tmp_path):
     assert counts["bad"] == []
     assert counts["same_at_end"]
     assert counts["editing"] >= 27, "nine of ten kills wait for an edit"
-    assert counts["writing"], "some of them hit it before it is known to be kept"
+    assert counts["writing"] >= 6, "some of them hit it before it is known to be kept"
+    assert counts["in_flight_kept"], "and some of these after it was written"
     assert counts["saved"]
     assert counts["objects"] > 10
     assert everything(tmp_path) == ["slide.geojson"], "nothing is left behind"
