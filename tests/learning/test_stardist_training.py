@@ -204,7 +204,7 @@ class TestSameAgain:
     @pytest.mark.slow
     def test_killed_and_gone_on_with(self, tmp_path):
         code = f"""
-            import sys
+            import sys, time
             sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
             from learning.test_stardist_training import *
             from napari_histo.learning.course import run as course
@@ -212,6 +212,8 @@ class TestSameAgain:
             regions = [example(0), example(1), example(2)]
             for step in train_stardist(NET, regions, [], sys.argv[1], TINY):
                 print(step.done, flush=True)
+                if step.done == 4:
+                    time.sleep(3600)  # or it might end before it is killed
         """
         command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "killed")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
