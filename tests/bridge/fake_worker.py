@@ -8,6 +8,9 @@ import sys
 import time
 from typing import Any
 
+#: Whoever waits for the end of it hangs.
+AN_HOUR_S = 3600.0
+
 
 def send(**event: Any) -> None:
     print(json.dumps(event), flush=True)
@@ -15,7 +18,7 @@ def send(**event: Any) -> None:
 
 if __name__ == "__main__":
     if "silent" in sys.argv:
-        time.sleep(60)
+        time.sleep(AN_HOUR_S)
     if "failing" in sys.argv:
         send(event="failed", message="No module named 'paquo'")
         sys.exit(1)
@@ -29,7 +32,7 @@ if __name__ == "__main__":
             os._exit(int(values.get("code", 7)))
         if command == "hang":
             send(id=key, event="progress", message="hanging")
-            time.sleep(60)
+            time.sleep(AN_HOUR_S)
         if command == "raise":
             send(
                 id=key,
@@ -44,6 +47,6 @@ if __name__ == "__main__":
         if command == "grow":
             block = bytearray(values["mb"] << 20)
             block[::4096] = b"x" * len(block[::4096])
-            time.sleep(60)
+            time.sleep(AN_HOUR_S)
         send(id=key, event="progress", message="working")
         send(id=key, event="done", result={"pid": os.getpid(), **values})

@@ -19,7 +19,7 @@ from support.qupath_projects import folder_hash
 def command(*arguments, rc=0):
     """Run the command; its stdout, or stderr where it fails."""
     words = [sys.executable, "-m", "qupath_bridge.cli", *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == rc, done.stderr[-2000:]
     return done.stderr if rc == 1 else done.stdout
 

@@ -50,7 +50,7 @@ class Java:
 
     def close(self):
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=300)
 
 
 class QuPath:

@@ -189,4 +189,4 @@ def test_a_project_starts_no_java_and_imports_no_gui(tmp_path):
         "heavy = {'jpype', 'paquo', 'napari', 'qtpy', 'torch', 'tifffile'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=300)

@@ -120,7 +120,7 @@ def test_doctor_says_what_to_install(tmp_path, monkeypatch):
 def test_errors_are_one_message_and_code_1(project, tmp_path, args, words):
     command = [sys.executable, "-m", "qupath_bridge.cli", "status"]
     command += [a.format(tmp_path) for a in args]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: ")
     assert words in done.stderr
