@@ -31,15 +31,16 @@ def test_what_is_learned_by_clicks_is_applied_alike(cli, tmp_path):
     session = ClassifyController(later, tools)
     with open_slide(IMAGE) as reader:
         session.open(ImageChoice("tile", reader), target=target, table=found)
-        later.run(lambda: session.classify.is_measured, 60)
+        later.run(lambda: session.classify.is_measured)
     for name in ("Tumor", "Stroma", "Immune cells"):
         session.add_class(name)
         for row in np.flatnonzero(truth.class_names == name)[:6]:
             session.click(*truth.centroids[row].tolist())
-    later.run(lambda: session.classify.quality is not None, 60)
+    known = session.classify
+    later.run(lambda: known.quality is not None and known.quality["n"] == 18)  # of all examples
     session.save()
     card = tmp_path / "panel.classifier" / "classifier.json"
-    later.run(lambda: session.state.kept.saved_at is not None and card.exists(), 60)
+    later.run(lambda: session.state.kept.saved_at is not None and card.exists())
     session.close()
 
     shown = load_objects(target)
