@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import shutil
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,18 @@ def template(qupath_environment, tmp_path_factory):
     return folder / "project"
 
 
+@pytest.fixture
+def one_image(template, tmp_path):
+    """A copy of it with its first image alone."""
+    project = Path(shutil.copytree(template, tmp_path / "p" / "project"))
+    file = project / "project.qpproj"
+    words = json.loads(file.read_text())
+    for image in words["images"][1:]:
+        shutil.rmtree(project / "data" / str(image["entryID"]))
+    file.write_text(json.dumps({**words, "images": words["images"][:1]}))
+    return project
+
+
 @pytest.fixture(scope="session")
 def processes(qupath_environment):
     """Three processes: one writes, one checks, one reads again.
@@ -53,3 +68,27 @@ def processes(qupath_environment):
     yield clients
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def warm(processes, monkeypatch):
+    """Bridges that are opened in this process find Java running, and leave it so."""
+    running = cycle(processes[:2])  # a bridge wants one that writes and one that checks
+    monkeypatch.setattr("qupath_bridge.bridge.WorkerClient", lambda **_: next(running))
+    monkeypatch.setattr("qupath_bridge.bridge.QuPathBridge.close", lambda _: None)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """``command("sync", project, …)`` in this process; its output, both streams."""
+    from qupath_bridge.cli import main
+
+    def run(*arguments, rc=0):
+        monkeypatch.setattr(sys, "argv", ["qupath-bridge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert (end.value.code or 0) == rc, said.err
+        return said
+
+    return run

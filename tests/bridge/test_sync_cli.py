@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_histo.core import ClassScheme, Contours, ObjectTable
 from napari_histo.store.geojson import read_geojson, write_geojson
-from qupath_bridge.locate import find_qupath
 from support.qupath_projects import folder_hash
 
-MAKE = Path(__file__).with_name("make_project.py")
 
-
-def command(*arguments, rc=0):
-    """Run the command; its stdout, or stderr where it fails."""
+def by_itself(*arguments):
+    """Run the command in a process of its own; its stdout."""
     words = [sys.executable, "-m", "qupath_bridge.cli", *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == rc, done.stderr[-2000:]
-    return done.stderr if rc == 1 else done.stdout
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def project_of(folder, *names):
@@ -51,15 +45,15 @@ def project_of(folder, *names):
         pytest.param(["a.tif", "a.svs"], ["--objects", "o"], "would share the file", id="shared"),
     ],
 )
-def test_one_message_before_anything_starts(tmp_path, names, arguments, said):
+def test_one_message_before_anything_starts(command, tmp_path, names, arguments, said):
     project = project_of(tmp_path, *names)
-    assert said in command("sync", project, *arguments, rc=1)
+    assert said in command("sync", project, *arguments, rc=1).err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["project.qpproj"]
 
 
-def test_nothing_to_take_back(tmp_path):
+def test_nothing_to_take_back(command, tmp_path):
     (tmp_path / "a.tif").write_bytes(b"")
-    assert "no sync to take back" in command("undo", project_of(tmp_path, "a.tif"), rc=1)
+    assert "no sync to take back" in command("undo", project_of(tmp_path, "a.tif"), rc=1).err
 
 
 def discs(n):
@@ -86,14 +80,10 @@ def class_of(path, object_id):
 
 @pytest.mark.qupath
 @pytest.mark.slow
-def test_two_people_one_with_qupath_and_one_here(tmp_path):
+@pytest.mark.usefixtures("warm")
+def test_two_people_one_with_qupath_and_one_here(one_image, command, tmp_path):
     """Each has a folder of files; the project is between them."""
-    install = find_qupath()
-    if install is None or importlib.util.find_spec("paquo") is None:
-        pytest.skip("needs paquo and a QuPath; PAQUO_QUPATH_DIR names its folder")
-    environment = {**os.environ, **install.environment(), "PAQUO_JAVA_OPTS": '["-Xmx1g"]'}
-    subprocess.run([sys.executable, MAKE, tmp_path / "p"], env=environment, check=True, timeout=300)
-    project = tmp_path / "p" / "project"
+    project = one_image
     here, there = (tmp_path / name / "slide 0.geojson" for name in ("here", "there"))
     for file in (here, there):
         file.parent.mkdir()
@@ -101,13 +91,13 @@ def test_two_people_one_with_qupath_and_one_here(tmp_path):
     write_geojson(here, table)
 
     untouched = folder_hash(project)
-    planning = command("sync", project, "--objects", here.parent, "--dry-run", "--json")
+    planning = by_itself("sync", project, "--objects", here.parent, "--dry-run", "--json")
     (planned,) = json.loads(planning)["images"]
     assert planned["state"] == "would change"
     assert planned["to_project"]["added"] == 6
     assert folder_hash(project) == untouched
 
-    command("sync", project, "--objects", here.parent)
+    by_itself("sync", project, "--objects", here.parent)
     command("sync", project, "--objects", there.parent)
     assert set(read_geojson(there).uuids()) == set(table.uuids())
 
@@ -123,7 +113,7 @@ def test_two_people_one_with_qupath_and_one_here(tmp_path):
     with_class(here, table.uuid(2), "Stroma")
     command("push", project, "--objects", there.parent)
     asked = command("sync", project, "--objects", here.parent, "--json", rc=4)
-    (conflict,) = json.loads(asked)["images"][0]["conflicts"]
+    (conflict,) = json.loads(asked.out)["images"][0]["conflicts"]
     assert (conflict["id"], conflict["fields"]) == (str(table.uuid(2)), ["class"])
     command("sync", project, "--objects", here.parent, "--policy", "theirs")
     assert class_of(here, table.uuid(2)) == "Necrosis"
@@ -137,7 +127,8 @@ def test_two_people_one_with_qupath_and_one_here(tmp_path):
     for path, content in opened.items():
         path.write_bytes(content)
     answered = ["--policy", "ours", "--json"]
-    (again,) = json.loads(command("sync", project, "--objects", here.parent, *answered))["images"]
+    said = command("sync", project, "--objects", here.parent, *answered).out
+    (again,) = json.loads(said)["images"]
     assert again["was_overwritten"]
     assert again["to_project"]["changed"] == 1
     command("pull", project, "--objects", there.parent, "--policy", "theirs")
