@@ -91,7 +91,7 @@ def make_panel(viewer, qtbot, tmp_path):
     """Makes the Active learning panel in a window; by default with tools that answer at once."""
     from support.learning_panel import Panel
 
-    viewer.window.resize(1400, 900)
+    viewer.window.resize(1000, 700)
     made = []
 
     def make(*args):

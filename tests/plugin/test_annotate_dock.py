@@ -29,7 +29,7 @@ SHAPE = (300, 400)
 
 @pytest.fixture
 def viewer(viewer):
-    viewer.window.resize(1200, 800)
+    viewer.window.resize(1000, 700)
     return viewer
 
 

@@ -94,7 +94,7 @@ def test_all_layers_saved_at_once_hold_each_cell_once(viewer, written, tmp_path)
 @pytest.fixture
 def desk(viewer, qtbot, written, tmp_path):
     """The file of cells, opened in the panel over an image."""
-    viewer.window.resize(1200, 800)
+    viewer.window.resize(1000, 700)
     image = viewer.add_image(np.zeros((200, 200, 3), np.uint8), rgb=True)
     document = partial(Document.open, data_folder=tmp_path)
     dock = AnnotateDock(viewer, AnnotationTools(lambda reader, size: Discs(), document))

@@ -120,7 +120,7 @@ def drag(groove, share, right_px):
 
 @pytest.fixture
 def panel(viewer, qtbot, tmp_path):
-    viewer.window.resize(1400, 900)
+    viewer.window.resize(1000, 700)
     return Panel(viewer, qtbot, tmp_path)
 
 

@@ -48,7 +48,7 @@ def segment(dock, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_segment_annotate_export(make_napari_viewer_proxy, qtbot, tmp_path, image_file, kind):
     viewer = make_napari_viewer_proxy(show=True)
-    viewer.window.resize(1400, 900)
+    viewer.window.resize(1000, 700)
     viewer.open(image_file, plugin="napari-histo")
     dock, wanted = SegmentDock(viewer), KINDS[kind]
     viewer.window.add_dock_widget(dock, name="Segment nuclei")

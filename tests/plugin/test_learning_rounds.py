@@ -183,6 +183,7 @@ def test_regions_like_what_is_in_view_or_selected(make_panel, tmp_path, points):
     project = make_project(tmp_path)
     run_round(project)
     panel = make_panel().open(project.path)
+    panel.viewer.window.resize(1400, 900)  # wide: a high view of a region ends far from its middle
     choice = panel.form.choice.strategy
     choice.setCurrentText("Like this one")
     panel.press(panel.form.round_button)

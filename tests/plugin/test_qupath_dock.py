@@ -32,7 +32,7 @@ pytestmark = pytest.mark.gui
 
 @pytest.fixture
 def viewer(viewer):
-    viewer.window.resize(1400, 900)
+    viewer.window.resize(1000, 700)
     return viewer
 
 
