@@ -31,19 +31,29 @@ def qupath_environment():
 
 
 @pytest.fixture(scope="session")
-def template(qupath_environment, tmp_path_factory):
-    """A project of two images that plain paquo made; its images stay where they are."""
-    folder = tmp_path_factory.mktemp("template") / "made"
-    done = subprocess.run(
-        [sys.executable, str(MAKE), str(folder), "--images", "2"],
-        env=qupath_environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder / "project"
+def made_project(qupath_environment, tmp_path_factory):
+    """A function that makes a project of two images by plain paquo; the images stay in place."""
+
+    def make(width=512):
+        folder = tmp_path_factory.mktemp("template") / "made"
+        done = subprocess.run(
+            [sys.executable, str(MAKE), str(folder), "--images", "2", "--width", str(width)],
+            env=qupath_environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return folder / "project"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def template(made_project):
+    """A project of two images."""
+    return made_project()
 
 
 @pytest.fixture

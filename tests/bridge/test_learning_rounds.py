@@ -29,8 +29,8 @@ from napari_histo.core.round_regions import REGION_CLASSES
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.work import work_file
 from napari_histo.store.geojson import read_geojson, write_geojson
-from support.learning import FAKES
-from support.learning_qupath import ByExchange, ByQuPath
+from support.learning import FAKES, SIDE
+from support.learning_qupath import ByExchange, ByQuPath, QuPathWindow
 from support.regions import random_model
 
 DONE, SKIPPED = "Region: done", "Region: skipped"
@@ -61,12 +61,23 @@ def by_exchange(tmp_path, monkeypatch):
     return ByExchange(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def window(qupath_environment):
+    """A QuPath that opens one project after the other."""
+    window = QuPathWindow(qupath_environment)
+    yield window
+    window.close()
+
+
+@pytest.fixture(scope="module")
+def of_small_images(made_project):
+    return made_project(SIDE)
+
+
 @pytest.fixture
-def by_qupath(template, qupath_environment, tmp_path):
-    shutil.copytree(template, tmp_path / "qupath")
-    person = ByQuPath(tmp_path / "qupath", qupath_environment)
-    yield person
-    person.close()
+def by_qupath(of_small_images, window, warm, tmp_path):
+    shutil.copytree(of_small_images, tmp_path / "qupath")
+    return ByQuPath(tmp_path / "qupath", window)
 
 
 @pytest.fixture(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,20 +22,11 @@ from napari_histo.core import (
 )
 from napari_histo.core.bridge import ImageEntry
 from napari_histo.store.geojson import read_geojson, write_geojson
-from qupath_bridge.locate import find_qupath
 from qupath_bridge.project import open_project
 from support.exchange import StandIn
 from support.qupath_projects import folder_hash, image, leaf, make_project
 
 HERE = Path(__file__).parent
-
-
-def command(*arguments, rc=0):
-    """Run the command; its stdout and stderr."""
-    words = [sys.executable, "-m", "qupath_bridge.cli", *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == rc, done.stderr[-2000:]
-    return done.stdout, done.stderr
 
 
 def discs(*at, kind=ObjectType.DETECTION):
@@ -73,7 +62,7 @@ def request(file):
         pytest.param(["collect", "P", "-o", "o", "--image", "x"], "no image named x", id="unknown"),
     ],
 )
-def test_one_message_before_anything_starts(tmp_path, arguments, said):
+def test_one_message_before_anything_starts(command, tmp_path, arguments, said):
     make_project(tmp_path / "P", [image(1, leaf("file:/a.tif"), imageName="a.tif")])
     request(tmp_path / "a.geojson")
     before = folder_hash(tmp_path)
@@ -82,12 +71,12 @@ def test_one_message_before_anything_starts(tmp_path, arguments, said):
     assert folder_hash(tmp_path) == before
 
 
-def test_a_project_without_objects_has_no_regions(tmp_path):
+def test_a_project_without_objects_has_no_regions(command, tmp_path):
     make_project(tmp_path / "P", [image(1, leaf("file:/a.tif"))])
     assert "no regions" in command("collect", tmp_path / "P", "-o", tmp_path / "o")[0]
 
 
-def test_a_round_by_exchanged_files(tmp_path):
+def test_a_round_by_exchanged_files(command, tmp_path):
     """Without Java here: what was published waits for QuPath's import script, and comes back."""
     qupath = StandIn(tmp_path / "exchange", "slide 0.tif")
     file, out = tmp_path / "slide 0.geojson", tmp_path / "o"
@@ -113,27 +102,15 @@ def files_of(project):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    install = find_qupath()
-    if install is None or importlib.util.find_spec("paquo") is None:
-        pytest.skip("needs paquo and a QuPath; PAQUO_QUPATH_DIR names its folder")
-    for name, value in {**install.environment(), "PAQUO_JAVA_OPTS": '["-Xmx1g"]'}.items():
-        monkeypatch.setenv(name, value)
-    make = [sys.executable, HERE / "make_project.py", tmp_path / "p"]
-    subprocess.run(make, check=True, timeout=300)
-    return tmp_path / "p" / "project"
-
-
-@pytest.fixture
-def somebody(project):
+def somebody(one_image, qupath_environment):
     """A QuPath that has the project open."""
     process = subprocess.Popen(
-        [sys.executable, HERE / "annotate_with_qupath.py", project / "project.qpproj"],
+        [sys.executable, HERE / "annotate_with_qupath.py", one_image / "project.qpproj"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=os.environ,
+        env=qupath_environment,
     )
     assert process.stdout.readline() == "open\n"
     yield process
@@ -143,8 +120,9 @@ def somebody(project):
 
 @pytest.mark.qupath
 @pytest.mark.slow
-def test_a_round_goes_to_qupath_and_comes_back(project, somebody, tmp_path):
-    file = tmp_path / "slide 0.geojson"
+@pytest.mark.usefixtures("warm")
+def test_a_round_goes_to_qupath_and_comes_back(one_image, somebody, command, tmp_path):
+    project, file = one_image, tmp_path / "slide 0.geojson"
     region, predictions = request(file)
     asked = ["publish", project, file, "--round", 3, "--model", "he-nuclei 1.0"]
     untouched = folder_hash(project)
@@ -200,7 +178,9 @@ def check_what_qupath_shows(seen, region, predictions):
 
 @pytest.mark.qupath
 @pytest.mark.slow
-def test_a_read_only_project_is_collected_all_the_same(project, tmp_path):
+@pytest.mark.usefixtures("warm")
+def test_a_read_only_project_is_collected_all_the_same(one_image, command, tmp_path):
+    project = one_image
     request(tmp_path / "slide 0.geojson")
     command("publish", project, tmp_path / "slide 0.geojson", "--round", 1)
     (project / "project.qpproj").chmod(0o444)
@@ -213,9 +193,11 @@ def test_a_read_only_project_is_collected_all_the_same(project, tmp_path):
 
 @pytest.mark.qupath
 @pytest.mark.slow
-def test_regions_that_qupath_saved_over_are_told_and_published_again(project, tmp_path):
+@pytest.mark.usefixtures("warm")
+def test_regions_that_qupath_saved_over_are_told_and_published_again(one_image, command, tmp_path):
     """It had the image open when they came, and saves it as it knows it."""
-    file, asked = tmp_path / "slide 0.geojson", ["publish", project]
+    project, file = one_image, tmp_path / "slide 0.geojson"
+    asked = ["publish", project]
     request(file)
     places = [project / "data" / "1" / name for name in ("data.qpdata", "summary.json")]
     opened = [place.read_bytes() for place in places]

@@ -83,35 +83,39 @@ class ByExchange:
         """Run the export script."""
         self.there.export()
 
+
+class QuPathWindow:
+    """A QuPath in a process of its own; what it is told, it does by QuPath's own calls alone."""
+
+    def __init__(self, environment) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, EDIT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+
+    def __call__(self, *words):
+        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
     def close(self) -> None:
-        pass
+        self._process.kill()
+        self._process.communicate()
 
 
 class ByQuPath:
     """Somebody in a QuPath of its own, on a project that plain paquo made."""
 
-    def __init__(self, project: Path, environment) -> None:
+    def __init__(self, project: Path, window: QuPathWindow) -> None:
         self.project = project / "project.qpproj"
-        self._environment = environment
-        self._window: subprocess.Popen | None = None
-
-    def _say(self, *words):
-        assert self._window is not None
-        self._window.stdin.write(json.dumps(words) + "\n")
-        self._window.stdin.flush()
-        return json.loads(self._window.stdout.readline())
+        self._say = window
 
     def open(self, name: str) -> None:
         """Open the project anew, and look at an image."""
-        if self._window is None:
-            self._window = subprocess.Popen(
-                [sys.executable, EDIT],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=self._environment,
-            )
         words = json.loads(self.project.read_text())
         (key,) = [i["entryID"] for i in words["images"] if i["imageName"] == name]
         self._say("open", str(self.project), str(key))
@@ -136,8 +140,3 @@ class ByQuPath:
 
     def save(self) -> None:
         self._say("save")
-
-    def close(self) -> None:
-        if self._window is not None:
-            self._window.kill()
-            self._window.communicate()
