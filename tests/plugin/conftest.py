@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 from napari_histo.core import ClassScheme, Contours, ObjectTable
+from support.inbox import PATIENCE_S
 
 SCREENS = {"DISPLAY", "WAYLAND_DISPLAY"}
 NO_SCREEN = "no display; install Xvfb and pytest-xvfb"
@@ -84,6 +86,13 @@ def calm(window, viewer, monkeypatch):
     from support.window import Calm
 
     return Calm(window, monkeypatch)
+
+
+@pytest.fixture
+def qtbot(qtbot, monkeypatch):
+    """Waits for a state as long as a machine may stand still; only what never comes takes that."""
+    monkeypatch.setattr(qtbot, "waitUntil", partial(qtbot.waitUntil, timeout=1000 * PATIENCE_S))
+    return qtbot
 
 
 @pytest.fixture

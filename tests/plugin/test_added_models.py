@@ -45,10 +45,10 @@ def test_in_the_panel_segment(make_napari_viewer_proxy, qtbot):
     assert "CC0" in dock.form.model_facts.text()
     dock.run()
     state = dock.controller.state
-    qtbot.waitUntil(lambda: state.result is not None or bool(state.error), timeout=60_000)
+    qtbot.waitUntil(lambda: state.result is not None or bool(state.error))
     assert not state.error
     assert dock.controller.state.result.model.name == "mine"
-    qtbot.waitUntil(lambda: len(dock.controller.state.devices) > 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(dock.controller.state.devices) > 1)
 
 
 def test_where_a_learning_project_begins(qtbot):

@@ -50,7 +50,7 @@ class Desk:
 
     def start(self):
         self.form.start.start_button.click()
-        self.qtbot.waitUntil(lambda: self.state.is_open or bool(self.state.error), timeout=20_000)
+        self.qtbot.waitUntil(lambda: self.state.is_open or bool(self.state.error))
         assert self.state.error == ""
         self.hand = Hand(self.viewer, self.image, self.qtbot)
         QApplication.sendEvent(self.hand.canvas, QEvent(QEvent.Type.Enter))
@@ -64,7 +64,7 @@ class Desk:
 
     def done(self):
         """Wait for answers, and for the panel to say so."""
-        self.qtbot.waitUntil(lambda: self.state.in_flight == 0, timeout=20_000)
+        self.qtbot.waitUntil(lambda: self.state.in_flight == 0)
         settle(10)
 
     def click(self, x, y, **how):
@@ -90,7 +90,7 @@ class Desk:
 
     def save(self):
         self.form.saving.save_button.click()
-        self.qtbot.waitUntil(lambda: self.state.kept.n_unsaved == 0, timeout=20_000)
+        self.qtbot.waitUntil(lambda: self.state.kept.n_unsaved == 0)
         settle(10)
 
 
@@ -282,7 +282,7 @@ def test_hover_tells_class_area_and_score(desk, viewer):
     desk.click(50, 50)
     desk.hand.hover(150, 150)
     desk.hand.hover(51, 51)
-    desk.qtbot.waitUntil(lambda: "Tumor" in str(viewer.status), timeout=5000)
+    desk.qtbot.waitUntil(lambda: "Tumor" in str(viewer.status))
     area = desk.table.areas_px[0] * 0.25**2
     assert f"{area:.3g} µm² · score 0.75" in str(viewer.status)
     # As napari says it in a window that is in front.
@@ -290,7 +290,7 @@ def test_hover_tells_class_area_and_score(desk, viewer):
     viewer.status = layer.get_status(place, view_direction=None, dims_displayed=[0, 1], world=True)
     assert viewer.status["coordinates"].endswith(f"]  Tumor · {area:.3g} µm² · score 0.75")
     desk.hand.hover(150, 150)
-    desk.qtbot.waitUntil(lambda: "Tumor" not in str(viewer.status), timeout=5000)
+    desk.qtbot.waitUntil(lambda: "Tumor" not in str(viewer.status))
 
 
 def test_classes(desk, monkeypatch, tmp_path):
@@ -437,7 +437,7 @@ def test_a_second_window_on_one_file_is_refused_with_one_message(
     other = Desk(viewer, engine, qtbot, desk.image, tmp_path)
     other.form.start.image_box.setCurrentIndex(0)
     other.form.start.start_button.click()
-    qtbot.waitUntil(lambda: bool(other.state.error), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(other.state.error))
     settle(10)
     assert "already being edited" in other.form.message.text()
     assert len(told) == 1
@@ -489,7 +489,7 @@ def test_layers_that_go_end_it_and_nothing_is_lost(desk, viewer):
     viewer.layers.remove(viewer.layers[1].name)
     settle(10)
     assert not desk.state.is_open
-    desk.qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=5000)
+    desk.qtbot.waitUntil(lambda: len(viewer.layers) == 1)
     assert "Your changes are kept" in desk.form.message.text()
     assert len(desk.start().table) == 1
 
@@ -499,7 +499,7 @@ def test_closing_the_panel_ends_it_and_another_panel_takes_it_up(
 ):
     desk.click(50, 50)
     desk.dock.parent().title.close_button.click()
-    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1)
     assert not desk.state.is_open
     other = Desk(viewer, engine, qtbot, picture, tmp_path).start()
     assert len(other.table) == 1
@@ -522,8 +522,8 @@ def test_objects_of_a_file_that_the_user_chooses(desk, monkeypatch, tmp_path):
     chosen = (str(copy.with_suffix("")), "GeoJSON for QuPath (*.geojson)")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: chosen)
     desk.form.saving.save_as_button.click()
-    desk.qtbot.waitUntil(copy.exists, timeout=10_000)
-    desk.qtbot.waitUntil(lambda: desk.state.kept.target == copy, timeout=10_000)
+    desk.qtbot.waitUntil(copy.exists)
+    desk.qtbot.waitUntil(lambda: desk.state.kept.target == copy)
     assert look(load_objects(copy)) == look(desk.table)
 
 

@@ -84,13 +84,13 @@ class Reader:
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: chosen)
 
     def _done(self):
-        self.qtbot.waitUntil(lambda: self.state.in_flight == 0, timeout=60_000)
+        self.qtbot.waitUntil(lambda: self.state.in_flight == 0)
         settle(10)
         assert self.state.error == ""
 
     def do_start(self):
         self.form.start.start_button.click()
-        self.qtbot.waitUntil(lambda: self.state.is_open or bool(self.state.error), timeout=60_000)
+        self.qtbot.waitUntil(lambda: self.state.is_open or bool(self.state.error))
         assert self.state.error == ""
         image = next(x for x in self.viewer.layers if x.name == "he_tile")
         self.hand = Hand(self.viewer, image, self.qtbot)
@@ -115,13 +115,13 @@ class Reader:
     def do_save(self):
         self.form.saving.save_button.click()
         saved = lambda: self.state.kept.n_unsaved == 0 or self.state.error  # noqa: E731
-        self.qtbot.waitUntil(lambda: bool(saved()), timeout=30_000)
+        self.qtbot.waitUntil(lambda: bool(saved()))
         assert self.state.error == ""
         settle(10)
 
     def do_close(self):
         self.form.close_button.click()
-        self.qtbot.waitUntil(lambda: len(self.viewer.layers) == 1, timeout=5000)
+        self.qtbot.waitUntil(lambda: len(self.viewer.layers) == 1)
 
     def do_segment(self, model):
         panel = SegmentDock(self.viewer)
@@ -129,9 +129,9 @@ class Reader:
         panel.form.model_box.setCurrentIndex(panel.form.model_box.findText(model))
         panel.form.run_button.click()
         state = panel.controller.state
-        self.qtbot.waitUntil(lambda: state.phase is Phase.IDLE, timeout=120_000)
+        self.qtbot.waitUntil(lambda: state.phase is Phase.IDLE)
         assert state.error == ""
-        self.qtbot.waitUntil(lambda: len(state.devices) > 1, timeout=60_000)
+        self.qtbot.waitUntil(lambda: len(state.devices) > 1)
 
     def see_objects(self, n):
         self._compare(len(self.dock.controller.objects), n)

@@ -100,7 +100,7 @@ def desk(viewer, qtbot, written, tmp_path):
     dock = AnnotateDock(viewer, AnnotationTools(lambda reader, size: Discs(), document))
     viewer.window.add_dock_widget(dock, name="Annotate")
     dock.work_on(image, written, classes=ClassScheme.of("Tumor", "Stroma"))
-    qtbot.waitUntil(lambda: dock.controller.state.is_open, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.controller.state.is_open)
     dock.hand = Hand(viewer, image, qtbot)
     viewer.reset_view()
     settle(30)
@@ -226,13 +226,13 @@ def test_segment_panel_makes_cells(viewer, qtbot):
     assert not form.cells.um_box.isHidden()
     assert state.cells == CellsChoice(CellsBy.GROW, 3.0)
     form.run_button.click()
-    qtbot.waitUntil(lambda: state.phase is Phase.IDLE and state.result is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: state.phase is Phase.IDLE and state.result is not None)
     table = table_of(viewer.layers[-1])
     assert table.object_type.tolist() == [ObjectType.CELL] * 2
     radius = np.sqrt([table.nuclei.areas_px, table.areas_px]) / np.sqrt(np.pi)
     assert radius[1] - radius[0] == pytest.approx(6, abs=0.7)
     assert ">2</b> cells" in form.summary.text()
-    qtbot.waitUntil(lambda: len(state.devices) > 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(state.devices) > 1)
 
 
 def test_rows_of_cells_show_what_they_need(qtbot):

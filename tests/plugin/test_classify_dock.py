@@ -64,7 +64,7 @@ class Panel:
         return self
 
     def wait(self, what):
-        self.qtbot.waitUntil(what, timeout=20_000)
+        self.qtbot.waitUntil(what)
         settle(10)
 
     def nuclei(self, name, n, start=0):

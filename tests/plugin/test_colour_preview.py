@@ -94,14 +94,14 @@ def test_rows_show_what_there_is_to_choose(make_napari_viewer_proxy, qtbot, pixe
     form.colours.stain_box.setCurrentIndex(form.colours.stain_box.count() - 1)
     assert state.colours == ColourChoice(stains=H_DAB.describe())
     form.colours.preview_box.setChecked(True)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2)
     assert PREVIEW_KEY in viewer.layers[1].metadata
     assert [form.image_box.itemText(0), form.image_box.count()] == [image.name, 1]
     assert form.colours.stain_box.currentData() == H_DAB.describe()
     before = viewer.layers[1].unique_id
     form.colours.colour_box.setCurrentIndex(form.colours.colour_box.findText("Macenko"))
     assert form.colours.preview_box.text() == "Preview…"
-    qtbot.waitUntil(lambda: before not in [x.unique_id for x in viewer.layers], timeout=20_000)
+    qtbot.waitUntil(lambda: before not in [x.unique_id for x in viewer.layers])
     assert [len(viewer.layers), form.colours.preview_box.text()] == [2, "Preview"]
     assert form.colours.preview_box.isChecked()
     viewer.layers.remove(viewer.layers[1])
@@ -116,4 +116,4 @@ def test_rows_show_what_there_is_to_choose(make_napari_viewer_proxy, qtbot, pixe
     form.model_box.setCurrentIndex(form.model_box.findText("he-nuclei"))
     assert not form.colours.isVisible()
     assert state.colours.is_none
-    qtbot.waitUntil(lambda: len(state.devices) > 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(state.devices) > 1)

@@ -54,7 +54,7 @@ def test_segment_annotate_export(make_napari_viewer_proxy, qtbot, tmp_path, imag
     viewer.window.add_dock_widget(dock, name="Segment nuclei")
     segment(dock, wanted)
     state = dock.controller.state
-    qtbot.waitUntil(lambda: state.phase is Phase.IDLE, timeout=60_000)
+    qtbot.waitUntil(lambda: state.phase is Phase.IDLE)
     assert state.error == ""
     found = state.result.table
     assert len(found) >= wanted.least
@@ -63,14 +63,14 @@ def test_segment_annotate_export(make_napari_viewer_proxy, qtbot, tmp_path, imag
     viewer.window.add_dock_widget(desk, name="Annotate")
     assert desk.form.start.image_box.currentText().endswith(wanted.channel)
     desk.form.start.start_button.click()
-    qtbot.waitUntil(lambda: desk.controller.state.is_open, timeout=20_000)
+    qtbot.waitUntil(lambda: desk.controller.state.is_open)
     first, second = found.uuid(0), found.uuid(1)
     desk.controller.select([first])
     desk.form.chips.chosen.emit(desk.controller.state.classes.names[-1])
     desk.controller.select([second])
     desk.form.review.buttons["delete"].click()
     desk.form.saving.save_button.click()
-    qtbot.waitUntil(lambda: desk.controller.state.kept.n_unsaved == 0, timeout=20_000)
+    qtbot.waitUntil(lambda: desk.controller.state.kept.n_unsaved == 0)
     desk.form.close_button.click()
 
     written = json.loads(next(tmp_path.glob("*.geojson")).read_text())["features"]
@@ -78,4 +78,4 @@ def test_segment_annotate_export(make_napari_viewer_proxy, qtbot, tmp_path, imag
     assert len(written) == len(found) - 1
     assert str(second) not in by_id
     assert by_id[str(first)]["classification"]["name"] == "Other"
-    qtbot.waitUntil(lambda: len(state.devices) > 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(state.devices) > 1)

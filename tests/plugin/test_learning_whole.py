@@ -54,13 +54,13 @@ def test_two_rounds_by_mouse_and_key_with_the_real_tools(
     )
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(made.path))
     panel = make_panel(real_tools("cpu"), {"steps": 2})
-    limit, deleted = 300_000, []
+    deleted = []
     panel.until(panel.form.open_button.isVisible)
     panel.press(panel.form.open_button)
     panel.idle()
     for number in (1, 2):
         panel.press(panel.form.round_button)
-        panel.idle(limit)
+        panel.idle()
         assert panel.state.overview.number == number
         rows = panel.state.regions
         panel.form.regions.setFocus()
@@ -73,7 +73,7 @@ def test_two_rounds_by_mouse_and_key_with_the_real_tools(
             panel.press(panel.form.done_button)
         panel.until(lambda: panel.state.n_waiting == 0)
         panel.press(panel.form.train_button)
-        panel.idle(limit)
+        panel.idle()
         assert panel.form.sentence.text().startswith(f"Round {number}: ")
         assert panel.form.rounds.rowCount() == number + 1
         labels = panel.state.project.round(number).labels("train")

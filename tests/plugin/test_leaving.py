@@ -38,7 +38,7 @@ class Layers:
         return self.viewer.add_image(np.zeros((60, 100), np.uint8), name=name).__wrapped__
 
     def until(self, *names):
-        self.qtbot.waitUntil(lambda: self.names == [*names], timeout=20_000)
+        self.qtbot.waitUntil(lambda: self.names == [*names])
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def dock(layers, tmp_path, table):
 
 def start(dock, layers):
     dock.start()
-    layers.qtbot.waitUntil(lambda: dock.controller.state.is_open, timeout=20_000)
+    layers.qtbot.waitUntil(lambda: dock.controller.state.is_open)
 
 
 OPEN = ("slide", "found", "slide · objects", "slide · marks")
@@ -201,7 +201,7 @@ def test_an_image_that_is_removed_while_its_objects_are_read_leaves_no_file_open
     dock.start()
     layers.viewer.layers.remove("slide")
     gate.set()
-    layers.qtbot.waitUntil(lambda: bool(dock.controller.state.notice), timeout=20_000)
+    layers.qtbot.waitUntil(lambda: bool(dock.controller.state.notice))
     assert not dock.controller.state.is_open
     assert layers.names == ["found"]
 

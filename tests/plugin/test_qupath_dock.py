@@ -50,7 +50,7 @@ class Panel:
         self.state = self.session.state
 
     def until(self, done):
-        self.qtbot.waitUntil(done, timeout=30_000)
+        self.qtbot.waitUntil(done)
         settle(20)
 
     def open(self, file=None):
@@ -515,18 +515,15 @@ def test_the_whole_circle_with_a_real_qupath(viewer, qtbot, tmp_path):
     panel.open(tmp_path / "made")
     n = sum(panel.state.row("1").by_type.values())
     panel.double_click()
-    limit = 120_000
-    qtbot.waitUntil(lambda: panel.desk is not None and panel.desk.state.is_open, timeout=limit)
+    qtbot.waitUntil(lambda: panel.desk is not None and panel.desk.state.is_open)
     ids = set(panel.desk.objects.table().uuids())
     assert len(ids) == n > 0
     panel.desk.select(sorted(ids)[:1])
     panel.desk.relabel("Necrosis")
     panel.form.browse.buttons["sync"].click()
-    qtbot.waitUntil(
-        lambda: panel.state.preview is not None or panel.state.error != "", timeout=limit
-    )
+    qtbot.waitUntil(lambda: panel.state.preview is not None or panel.state.error != "")
     panel.form.preview.write_button.click()
-    qtbot.waitUntil(lambda: panel.state.step is Step.IDLE, timeout=limit)
+    qtbot.waitUntil(lambda: panel.state.step is Step.IDLE)
     assert panel.state.error == ""
     with QuPathBridge(tmp_path / "made", read_only=True) as bridge:
         table = bridge.read_objects(bridge.images()[0])

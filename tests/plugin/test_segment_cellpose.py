@@ -26,7 +26,7 @@ def dock(viewer, qtbot, tmp_path, monkeypatch):
     widget = SegmentDock(viewer)
     viewer.window.add_dock_widget(widget, name="Segment nuclei")
     yield widget
-    qtbot.waitUntil(lambda: len(widget.controller.state.devices) > 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(widget.controller.state.devices) > 1)
 
 
 @pytest.mark.parametrize(

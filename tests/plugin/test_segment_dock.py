@@ -26,7 +26,7 @@ def dock(viewer, qtbot):
     viewer.window.add_dock_widget(widget, name="Segment nuclei")
     choose(widget.form.model_box, "classical")
     yield widget
-    qtbot.waitUntil(lambda: len(widget.controller.state.devices) > 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(widget.controller.state.devices) > 1)
     assert isinstance(widget.parent(), QDockWidget)
 
 
@@ -72,7 +72,7 @@ def run(dock, qtbot):
     dock.form.run_button.click()
     state = dock.controller.state
     assert state.phase is Phase.RUNNING, state.error
-    qtbot.waitUntil(lambda: state.phase is Phase.IDLE, timeout=60_000)
+    qtbot.waitUntil(lambda: state.phase is Phase.IDLE)
     assert state.error == ""
     assert len(dock.viewer.layers) == before + 1
     return dock.viewer.layers[-1]
@@ -81,7 +81,7 @@ def run(dock, qtbot):
 def move(dock, qtbot, slider, value):
     before = dock.controller.state.result
     slider.setValue(value)
-    qtbot.waitUntil(lambda: dock.controller.state.result is not before, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.controller.state.result is not before)
     return dock.controller.state.result
 
 
@@ -102,7 +102,7 @@ def test_image_to_nuclei_to_file_and_back(viewer, dock, qtbot, proposing, tmp_pa
     assert f"{len(table):,}" in form.summary.text()
     assert "µm²" in form.summary.text()
     assert form.histogram.statistics.counts.sum() == len(table)
-    qtbot.waitUntil(lambda: "object_id" in layer.features, timeout=5000)
+    qtbot.waitUntil(lambda: "object_id" in layer.features)
     assert layer.features["object_id"].tolist() == [str(i) for i in table.uuids()]
 
     fewer = move(dock, qtbot, form.prob, 0.7)
@@ -118,7 +118,7 @@ def test_image_to_nuclei_to_file_and_back(viewer, dock, qtbot, proposing, tmp_pa
     chosen = (str(path), "GeoJSON for QuPath (*.geojson)")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: chosen)
     form.save_button.click()
-    qtbot.waitUntil(lambda: form.saved.text().startswith("saved "), timeout=10_000)
+    qtbot.waitUntil(lambda: form.saved.text().startswith("saved "))
     ((levels, options, kind),) = objects_reader(f"{path}.geojson")(f"{path}.geojson")
     assert kind == "labels"
     assert levels[0].shape[0] <= 300
@@ -136,13 +136,13 @@ def test_cancel_leaves_no_trace_and_the_window_lives(viewer, dock, qtbot, propos
     dock.form.run_button.click()
     assert not dock.form.run_button.isEnabled()
     assert dock.form.bar.isVisible()
-    qtbot.waitUntil(lambda: proposing.calls == 1, timeout=30_000)
+    qtbot.waitUntil(lambda: proposing.calls == 1)
     before = len(ticks)
-    qtbot.waitUntil(lambda: len(ticks) > before + 20, timeout=10_000)
+    qtbot.waitUntil(lambda: len(ticks) > before + 20)
     dock.form.cancel_button.click()
     assert dock.controller.state.phase is Phase.CANCELLING
     gate.set()
-    qtbot.waitUntil(lambda: dock.controller.state.phase is Phase.IDLE, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.controller.state.phase is Phase.IDLE)
     assert len(viewer.layers) == 1
     assert dock.form.message.text().startswith("Cancelled")
     assert not dock.form.bar.isVisible()
@@ -154,7 +154,7 @@ def test_a_panel_that_is_closed_works_on_no_more(viewer, dock, qtbot, proposing)
     gate, place = threading.Event(), dock.parent()
     proposing.hold = staticmethod(lambda: gate.wait(30))
     dock.form.run_button.click()
-    qtbot.waitUntil(lambda: proposing.calls == 1, timeout=30_000)
+    qtbot.waitUntil(lambda: proposing.calls == 1)
     under_way = dock.controller._cancel
     viewer.window.remove_dock_widget(place)
     assert under_way.is_cancelled

@@ -74,10 +74,10 @@ def change(view, qtbot, what):
     def note():
         shown.append(1)
 
-    qtbot.waitUntil(lambda: not view._pending and not view._lane.is_busy, timeout=5000)
+    qtbot.waitUntil(lambda: not view._pending and not view._lane.is_busy)
     view.shown.connect(note)
     what()
-    qtbot.waitUntil(lambda: bool(shown), timeout=5000)
+    qtbot.waitUntil(lambda: bool(shown))
     view.shown.disconnect(note)
 
 
@@ -173,7 +173,7 @@ def dock(viewer, qtbot, tmp_path, monkeypatch):
     box = widget.form.model_box
     box.setCurrentIndex(box.findText("classical"))
     yield widget
-    qtbot.waitUntil(lambda: len(widget.controller.state.devices) > 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(widget.controller.state.devices) > 1)
 
 
 @pytest.mark.gui
@@ -193,17 +193,17 @@ def test_run_cancel_go_on_and_take_up(dock, qtbot, tmp_path, monkeypatch):
     form.run_button.click()
     assert session.phase is Phase.RUNNING, session.error
     assert not form.prob.isEnabled()
-    qtbot.waitUntil(lambda: bool(session.growing and session.growing.n_parts > 1), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(session.growing and session.growing.n_parts > 1))
     layer = viewer.layers[-1]
     assert table_of(layer) is None
-    qtbot.waitUntil(lambda: np.asarray(layer.data[0]).any(), timeout=10_000)
+    qtbot.waitUntil(lambda: np.asarray(layer.data[0]).any())
     assert session.phase is Phase.RUNNING
     assert "tiles" in form.message.text()
     assert "Kept in" in form.message.text()
 
     form.cancel_button.click()
     gate.set()
-    qtbot.waitUntil(lambda: session.phase is Phase.IDLE, timeout=30_000)
+    qtbot.waitUntil(lambda: session.phase is Phase.IDLE)
     assert "press Run to go on" in form.message.text()
     some = table_of(layer)
     assert len(some) == session.growing.n_objects > 0
@@ -211,7 +211,7 @@ def test_run_cancel_go_on_and_take_up(dock, qtbot, tmp_path, monkeypatch):
 
     form.run_button.click()
     assert session.phase is Phase.RUNNING, session.error
-    qtbot.waitUntil(lambda: session.phase is Phase.IDLE, timeout=60_000)
+    qtbot.waitUntil(lambda: session.phase is Phase.IDLE)
     assert session.error == ""
     table = table_of(layer)
     assert len(viewer.layers) == 2
@@ -219,7 +219,7 @@ def test_run_cancel_go_on_and_take_up(dock, qtbot, tmp_path, monkeypatch):
     assert f"{len(table):,}" in form.summary.text()
     assert "another run" in form.slider_hint.text()
     assert form.prob.isEnabled()
-    qtbot.waitUntil(lambda: "object_id" in layer.features, timeout=5000)
+    qtbot.waitUntil(lambda: "object_id" in layer.features)
     qtbot.waitUntil(lambda: not dock._view._lane.is_busy and not dock._view._pending)
     shown = set(np.unique(np.asarray(layer.data[0])).tolist()) - {0}
     assert shown <= set(layer.features["index"].tolist())
@@ -227,7 +227,7 @@ def test_run_cancel_go_on_and_take_up(dock, qtbot, tmp_path, monkeypatch):
     begin = beginnings(viewer, viewer.layers[0], SCHEME)
     assert any(b.table is not None and b.table.uuids() == table.uuids() for b in begin)
     dock.controller.save(tmp_path / "all.geojson")
-    qtbot.waitUntil(lambda: session.saved is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: session.saved is not None)
     path = str(tmp_path / "all.geojson")
     ((_, options, _),) = objects_reader(path)(path)
     assert set(options["features"]["object_id"]) == {str(i) for i in table.uuids()}
@@ -245,7 +245,7 @@ def test_a_run_without_an_answer_leaves_no_layer(dock, qtbot, monkeypatch):
 
     monkeypatch.setattr(ClassicalSegmenter, "propose", propose)
     dock.form.run_button.click()
-    qtbot.waitUntil(lambda: dock.controller.state.phase is Phase.IDLE, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.controller.state.phase is Phase.IDLE)
     assert "no network" in dock.controller.state.error
     assert len(dock.viewer.layers) == 1
 
@@ -255,9 +255,9 @@ def test_a_run_without_an_answer_leaves_no_layer(dock, qtbot, monkeypatch):
 def test_a_layer_that_is_removed_while_the_run_goes_on_comes_back_at_its_end(dock, qtbot):
     session = dock.controller.state
     dock.form.run_button.click()
-    qtbot.waitUntil(lambda: session.growing is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: session.growing is not None)
     dock.viewer.layers.remove(dock.viewer.layers[-1])
-    qtbot.waitUntil(lambda: session.phase is Phase.IDLE, timeout=60_000)
+    qtbot.waitUntil(lambda: session.phase is Phase.IDLE)
     assert session.error == ""
     assert len(table_of(dock.viewer.layers[-1])) == session.result.statistics.count > 0
 

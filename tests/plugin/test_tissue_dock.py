@@ -44,7 +44,7 @@ def add(viewer, pixels, **placement):
 def find(dock, qtbot):
     before = len(dock.viewer.layers)
     dock.find_button.click()
-    qtbot.waitUntil(lambda: len(dock.viewer.layers) > before, timeout=30_000)
+    qtbot.waitUntil(lambda: len(dock.viewer.layers) > before)
     return dock.viewer.layers[-1]
 
 
@@ -88,7 +88,7 @@ def test_a_panel_that_is_closed_works_on_no_more(viewer, dock, pixels, qtbot, mo
     monkeypatch.setattr("napari_histo.plugin.tissue.dock._find", work)
     add(viewer, pixels)
     dock.find_button.click()
-    qtbot.waitUntil(begun.is_set, timeout=30_000)
+    qtbot.waitUntil(begun.is_set)
     viewer.window.remove_dock_widget(dock)
     assert stopped.wait(30)
 
@@ -139,6 +139,6 @@ def test_an_image_that_is_removed_meanwhile(viewer, dock, pixels, qtbot):
     add(viewer, pixels)
     dock.find_button.click()
     viewer.layers.clear()
-    qtbot.waitUntil(lambda: not dock._lane.is_busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not dock._lane.is_busy)
     assert len(viewer.layers) == 0
     assert not dock.find_button.isEnabled()

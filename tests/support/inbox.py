@@ -8,7 +8,7 @@ import time
 __all__ = ["PATIENCE_S", "Inbox"]
 
 #: Only what will never come takes so long: a busy machine may stand still for many seconds.
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 _LOOK_S = 0.1
 
 

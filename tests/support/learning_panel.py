@@ -27,12 +27,12 @@ class Panel:
         self.form, self.session = self.dock.form, self.dock.controller
         self.state = self.session.state
 
-    def until(self, done, timeout=60_000):
-        self.qtbot.waitUntil(lambda: bool(done()), timeout=timeout)
+    def until(self, done):
+        self.qtbot.waitUntil(lambda: bool(done()))
         settle(20)
 
-    def idle(self, timeout=60_000):
-        self.until(lambda: self.state.task is Task.NONE, timeout)
+    def idle(self):
+        self.until(lambda: self.state.task is Task.NONE)
         assert not self.state.error, self.state.error
         settle(20)
 
