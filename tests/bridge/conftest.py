@@ -82,10 +82,13 @@ def processes(qupath_environment):
 
 @pytest.fixture
 def warm(processes, monkeypatch):
-    """Bridges that are opened in this process find Java running, and leave it so."""
-    running = cycle(processes[:2])  # a bridge wants one that writes and one that checks
-    monkeypatch.setattr("qupath_bridge.bridge.WorkerClient", lambda **_: next(running))
-    monkeypatch.setattr("qupath_bridge.bridge.QuPathBridge.close", lambda _: None)
+    """What wants Java in this process finds it running, and leaves it so."""
+    running = processes[:2]
+    for client in running:
+        monkeypatch.setattr(client, "close", lambda: None)
+    in_turn = cycle(running)  # a bridge wants one that writes and one that checks
+    monkeypatch.setattr("qupath_bridge.bridge.WorkerClient", lambda **_: next(in_turn))
+    monkeypatch.setattr("qupath_bridge.project_images.WorkerClient", lambda: running[0])
 
 
 @pytest.fixture

@@ -6,36 +6,43 @@
 // open in the window, after "before", a closure of Groovy, had its way with it.
 
 import groovy.json.JsonSlurper
+import groovy.transform.Field
 import java.awt.image.BufferedImage
+import org.codehaus.groovy.runtime.InvokerHelper
 import qupath.lib.projects.ProjectIO
 
 // Registers readers of images, as QuPath does when it starts.
 Class.forName('qupath.lib.images.servers.ImageServers')
 org.slf4j.LoggerFactory.getLogger('ROOT').setLevel(ch.qos.logback.classic.Level.ERROR)
 
-void run(Map words) {
-    def project = ProjectIO.loadProject(new File(words.project), BufferedImage)
-    def loader = new GroovyClassLoader(this.class.classLoader)
-    // The part of qupath.lib.scripting.QP that scripts here may use; QuPath's own needs all of QuPath.
-    def qp = loader.parseClass('''
+// Compiling a script takes longer than running it: each text is compiled once for QuPath as it is
+// without a window, and once with one.
+class Place {
+    GroovyClassLoader loader
+    Class qp
+    Map<String, Class> compiled = [:]
+
+    Place(ClassLoader parent, String... texts) {
+        loader = new GroovyClassLoader(parent)
+        // The part of QP that scripts here may use; QuPath's own needs all of QuPath.
+        qp = loader.parseClass('''
 package qupath.lib.scripting
 class QP {
     static project, image
     static getProject() { project }
     static getCurrentImageData() { image }
 }''')
-    qp.project = project
-    def script = { new GroovyShell(loader, new Binding()).evaluate(new File(words.script)) }
-    if (words.how == 'each') {
-        for (entry in project.getImageList()) {
-            qp.image = entry.readImageData()
-            script()
-            entry.saveImageData(qp.image)
-        }
-        return
+        texts.each { loader.parseClass(it) }
     }
-    if (words.how == 'open') {
-        def window = loader.parseClass('''
+
+    def run(File script) {
+        def found = compiled.computeIfAbsent(script.text) { loader.parseClass(it, script.name) }
+        InvokerHelper.runScript(found, null)
+    }
+}
+
+@Field PLAIN = new Place(this.class.classLoader)
+@Field WINDOW = new Place(this.class.classLoader, '''
 package qupath.lib.gui
 class QuPathGUI {
     static instance
@@ -43,13 +50,31 @@ class QuPathGUI {
 }
 class Window { List allViewers; List getAllViewers() { allViewers } }
 class Viewer { def imageData }''')
-        qp.image = project.getImageList()[0].readImageData()
-        if (words.before) evaluate(words.before).call(qp.image)
-        def viewer = loader.loadClass('qupath.lib.gui.Viewer').newInstance(imageData: qp.image)
-        window = loader.loadClass('qupath.lib.gui.QuPathGUI')
-        window.instance = loader.loadClass('qupath.lib.gui.Window').newInstance(allViewers: [viewer])
+
+void run(Map words) {
+    def project = ProjectIO.loadProject(new File(words.project), BufferedImage)
+    def script = new File(words.script)
+    def place = words.how == 'open' ? WINDOW : PLAIN
+    place.qp.project = project
+    place.qp.image = null
+    if (words.how == 'each') {
+        for (entry in project.getImageList()) {
+            place.qp.image = entry.readImageData()
+            place.run(script)
+            entry.saveImageData(place.qp.image)
+        }
+        return
     }
-    script()
+    if (words.how == 'open') {
+        def classes = ['Viewer', 'QuPathGUI', 'Window'].collectEntries {
+            [it, place.loader.loadClass("qupath.lib.gui.$it")]
+        }
+        place.qp.image = project.getImageList()[0].readImageData()
+        if (words.before) evaluate(words.before).call(place.qp.image)
+        def viewer = classes.Viewer.newInstance(imageData: place.qp.image)
+        classes.QuPathGUI.instance = classes.Window.newInstance(allViewers: [viewer])
+    }
+    place.run(script)
 }
 
 System.in.eachLine('UTF-8') { line ->

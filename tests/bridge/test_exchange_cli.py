@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,12 +14,15 @@ from support.exchange import StandIn, without
 from support.qupath_projects import folder_hash
 
 
-def command(*arguments, rc=0):
+@pytest.fixture
+def command(command):
     """Run the command; its stdout, or stderr where it fails."""
-    words = [sys.executable, "-m", "qupath_bridge.cli", *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == rc, done.stderr[-2000:]
-    return done.stderr if rc == 1 else done.stdout
+
+    def run(*arguments, rc=0):
+        said = command(*arguments, rc=rc)
+        return said.err if rc == 1 else said.out
+
+    return run
 
 
 def squares(n, at=0):
@@ -38,7 +39,7 @@ def qupath(tmp_path):
     return made
 
 
-def test_a_sync_through_the_folder(qupath, tmp_path):
+def test_a_sync_through_the_folder(command, qupath, tmp_path):
     """From the first pull to a conflict, as with a project."""
     folder, objects = qupath.folder, ["--objects", tmp_path / "ours"]
     file = tmp_path / "ours" / "one.geojson"
@@ -69,7 +70,7 @@ def test_a_sync_through_the_folder(qupath, tmp_path):
     assert "exchanged" in command("status", folder)
 
 
-def test_undo(qupath, tmp_path):
+def test_undo(command, qupath, tmp_path):
     objects = ["--objects", tmp_path / "ours"]
     command("sync", qupath.folder, *objects)
     file = tmp_path / "ours" / "one.geojson"
@@ -80,7 +81,7 @@ def test_undo(qupath, tmp_path):
     assert len(qupath.tables["1"]) == 3
 
 
-def test_our_file_lies_beside_the_image_where_that_is_found(qupath, tmp_path):
+def test_our_file_lies_beside_the_image_where_that_is_found(command, qupath, tmp_path):
     assert "--map OLD=NEW" in command("sync", qupath.folder, rc=1)
     (tmp_path / "here").mkdir()
     for name in qupath.names.values():
@@ -89,7 +90,7 @@ def test_our_file_lies_beside_the_image_where_that_is_found(qupath, tmp_path):
     assert len(read_geojson(tmp_path / "here" / "one.geojson")) == 3
 
 
-def test_status_names_what_is_damaged(qupath):
+def test_status_names_what_is_damaged(command, qupath):
     path = qupath.folder / "from-qupath" / "2.geojson"
     path.write_bytes(path.read_bytes()[:-3])
     found = json.loads(command("status", qupath.folder, "--json", rc=3))["images"]
@@ -97,7 +98,7 @@ def test_status_names_what_is_damaged(qupath):
     assert "2.geojson" in found[1]["problem"]
 
 
-def test_export_and_import(qupath, tmp_path):
+def test_export_and_import(command, qupath, tmp_path):
     made = tmp_path / "made"
     found = json.loads(command("export", qupath.folder, "-o", made, "--json"))["images"]
     assert [image["n_objects"] for image in found] == [3, 0]
@@ -122,12 +123,12 @@ def test_export_and_import(qupath, tmp_path):
         pytest.param("not there.geojson", [], "There is no file", id="no file"),
     ],
 )
-def test_import_of_what_does_not_fit(qupath, tmp_path, name, options, said):
+def test_import_of_what_does_not_fit(command, qupath, tmp_path, name, options, said):
     write_geojson(tmp_path / "stranger.geojson", squares(1))
     assert said in command("import", qupath.folder, tmp_path / name, *options, rc=1)
 
 
-def test_import_under_the_images_name(qupath, tmp_path):
+def test_import_under_the_images_name(command, qupath, tmp_path):
     write_geojson(tmp_path / "two.ome.geojson", squares(1))
     write_geojson(tmp_path / "any.geojson", squares(2))
     command("import", qupath.folder, tmp_path / "two.ome.geojson")
@@ -136,7 +137,7 @@ def test_import_under_the_images_name(qupath, tmp_path):
     assert [len(table) for table in qupath.tables.values()] == [5, 1]
 
 
-def test_scripts_for_a_project_are_in_its_menu(tmp_path):
+def test_scripts_for_a_project_are_in_its_menu(command, tmp_path):
     (tmp_path / "project.qpproj").write_text('{"version": "0.5.1", "lastID": 1, "images": []}')
     command("scripts", tmp_path)
     made = sorted(p.name for p in (tmp_path / "scripts").iterdir())
@@ -145,7 +146,7 @@ def test_scripts_for_a_project_are_in_its_menu(tmp_path):
     assert "def FOLDER = ''\n" in text
 
 
-def test_scripts_for_any_folder_name_it(tmp_path):
+def test_scripts_for_any_folder_name_it(command, tmp_path):
     folder = tmp_path / "it's a share"
     found = json.loads(command("scripts", folder, "--json"))["scripts"]
     assert len(found) == len(SCRIPTS)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,22 +93,11 @@ def java():
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory, java):
-    install_ = find_qupath()
-    pytest.importorskip("paquo", reason="makes the project: pip install 'napari-histo[qupath]'")
-    folder = tmp_path_factory.mktemp("exchange") / "made"
-    done = subprocess.run(
-        [sys.executable, str(HERE / "make_project.py"), str(folder), "--images", "2"],
-        env={**os.environ, **install_.environment(), "PAQUO_JAVA_OPTS": '["-Xmx1g"]'},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    install(folder / "project" / "scripts")
-    QuPath(folder / "project", java)(EXPORT)
-    return folder / "project"
+def template(made_project, java):
+    project = made_project()
+    install(project / "scripts")
+    QuPath(project, java)(EXPORT)
+    return project
 
 
 @pytest.fixture
@@ -366,23 +353,21 @@ def test_the_contract_holds_through_both_scripts_at_once(qupath, entry):
     assert sorted(waiting.uuids()) == sorted(fewer.uuids())
 
 
-def test_export_and_import_of_a_project_itself(qupath, tmp_path):
+@pytest.mark.usefixtures("warm")
+def test_export_and_import_of_a_project_itself(qupath, command, tmp_path):
     """By the command line, with QuPath on this computer."""
 
-    def command(*arguments):
-        words = [sys.executable, "-m", "qupath_bridge.cli", *map(str, arguments), "--json"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-        return json.loads(done.stdout)["images"]
+    def images(*arguments):
+        return json.loads(command(*arguments, "--json").out)["images"]
 
     # QuPath draws the vertices of an ellipse anew, so that its first version differs from the file.
     table = ObjectTable.concat([t for name, t in everything().items() if name != "ellipse"])
     file = tmp_path / "slide 0.geojson"
     write_geojson(file, table)
-    assert command("import", qupath.folder, file, "--dry-run")[0]["added"] == len(table)
-    assert command("import", qupath.folder, file)[0]["state"] == "written"
-    assert command("import", qupath.folder, file)[0]["state"] == "in step"
-    made = command("export", qupath.folder, "-o", tmp_path / "made", "--image", "slide 0.png")
+    assert images("import", qupath.folder, file, "--dry-run")[0]["added"] == len(table)
+    assert images("import", qupath.folder, file)[0]["state"] == "written"
+    assert images("import", qupath.folder, file)[0]["state"] == "in step"
+    made = images("export", qupath.folder, "-o", tmp_path / "made", "--image", "slide 0.png")
     assert [image["n_objects"] for image in made] == [len(table)]
     found = read_geojson(tmp_path / "made" / "slide 0.geojson")
     assert sorted(found.uuids()) == sorted(table.uuids())

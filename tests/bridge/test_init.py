@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +19,10 @@ from qupath_bridge.project import open_project
 from qupath_bridge.project_images import adding, check_new
 
 
-def command(*arguments, rc=0, **environment):
+@pytest.fixture
+def command(command):
     """Run ``init``; its stdout and stderr."""
-    words = [sys.executable, "-m", "qupath_bridge.cli", "init", *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == rc, done.stderr[-2000:]
-    return done.stdout, done.stderr
+    return partial(command, "init")
 
 
 # -- without Java --------------------------------------------------------------------------------
@@ -66,7 +62,7 @@ def test_a_file_is_no_folder(tmp_path):
         pytest.param(["p", "a.tif", "--add"], "no QuPath project", id="nothing to add to"),
     ],
 )
-def test_one_message(arguments, said):
+def test_one_message(command, arguments, said):
     assert said in command(*arguments, rc=1)[1]
 
 
@@ -115,11 +111,8 @@ def test_a_missing_reader_is_named(tmp_path, name, has, said):
 
 
 @pytest.fixture
-def images(tmp_path, monkeypatch):
+def images(tmp_path, warm):
     """Two of one name, a large one without levels, and four that are none."""
-    if find_qupath() is None or importlib.util.find_spec("paquo") is None:
-        pytest.skip("needs paquo and a QuPath; PAQUO_QUPATH_DIR names its folder")
-    monkeypatch.setenv("PAQUO_JAVA_OPTS", '["-Xmx1g"]')
     rng = np.random.default_rng(0)
     small = rng.integers(0, 255, (30, 40, 3), np.uint8)
     for folder in ("a", "b"):
@@ -136,7 +129,7 @@ def images(tmp_path, monkeypatch):
 
 @pytest.mark.qupath
 @pytest.mark.slow
-def test_good_images_are_added_and_each_bad_one_is_named(tmp_path, images):
+def test_good_images_are_added_and_each_bad_one_is_named(command, tmp_path, images):
     folder = tmp_path / "project"
     said, wrong = command(folder, "--images", *images.values(), "--json", rc=1)
     files = json.loads(said)["files"]
@@ -156,7 +149,7 @@ def test_good_images_are_added_and_each_bad_one_is_named(tmp_path, images):
 
 @pytest.mark.qupath
 @pytest.mark.slow
-def test_types_classes_and_adding_later(tmp_path, images):
+def test_types_classes_and_adding_later(command, tmp_path, images):
     folder = tmp_path / "project"
     first, second, grey = list(images.values())[:3]
     said, wrong = command(folder, first, grey, "--type", "he", "--class", "Tumor: Positive", rc=1)
@@ -179,7 +172,7 @@ def test_types_classes_and_adding_later(tmp_path, images):
 
 @pytest.mark.qupath
 @pytest.mark.slow
-def test_a_slide_without_its_reader_is_not_called_damaged(tmp_path, images):
+def test_a_slide_without_its_reader_is_not_called_damaged(command, tmp_path, images):
     if find_qupath().readers:
         pytest.skip("this QuPath has extensions that read slides")
     slide = tmp_path / "slide.svs"
@@ -191,6 +184,6 @@ def test_a_slide_without_its_reader_is_not_called_damaged(tmp_path, images):
 
 @pytest.mark.qupath
 @pytest.mark.slow
-def test_of_a_project_without_images_nothing_is_left(tmp_path, images):
+def test_of_a_project_without_images_nothing_is_left(command, tmp_path, images):
     command(tmp_path / "project", images["cut.png"], rc=1)
     assert not (tmp_path / "project").exists()
