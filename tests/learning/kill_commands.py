@@ -35,13 +35,17 @@ HEAVY = (
     "napari_histo.learning.strategies",
     "napari_histo.models.stardist.segmenter",
     "napari_histo.pipeline.drawing",
+    "platformdirs",
     "pyarrow.parquet",
+    "pydantic",
     "qupath_bridge.rounds_place",
+    "safetensors.torch",
     "scipy.special",
     "skimage.measure",
     "sklearn.cluster",
     "stardist.matching",
     "stardist.nms",
+    "torch._dynamo",  # the first optimiser of a process loads it
 )
 COMMANDS = {
     "query": ["query"],
