@@ -15,7 +15,10 @@ import pytest
 from napari_histo.learning.project.checks import verify_project
 from napari_histo.learning.project.folder import LearningProject
 from napari_histo.learning.rounds.folder import Stage
-from support.learning import annotate, contents
+from napari_histo.learning.rounds.query import QueryWish, query
+from napari_histo.learning.rounds.steps import collect
+from napari_histo.learning.rounds.tools import real_tools
+from support.learning import annotate, contents, drive
 from support.tiles import make_tile_project
 
 CHILD = Path(__file__).with_name("kill_commands.py")
@@ -91,9 +94,10 @@ def test_a_process_that_is_killed_from_outside_goes_on(tmp_path, command, when):
     words = [command[0], project, *command[1:], "--device", "cpu"]
     line = [*NAPARI_HISTO, *words]
     if command[0] == "train":
-        subprocess.run([*NAPARI_HISTO, "query", project], check=True, capture_output=True)
-        annotate(LearningProject(project))
-        subprocess.run([*NAPARI_HISTO, "collect", project], check=True, capture_output=True)
+        opened = LearningProject(project)
+        drive(query(opened, QueryWish(), real_tools("cpu")))
+        annotate(opened)
+        collect(opened)
     held = [sys.executable, "-c", STANDS_STILL, project / when, "learn", *words]
     work = subprocess.Popen(held, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while work.poll() is None and not (project / when).is_file():
