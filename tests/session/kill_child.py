@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import NoReturn
 
 import pyarrow.parquet  # noqa: F401 - here once, not in each child
@@ -66,10 +66,13 @@ def is_same(a: ObjectTable, b: ObjectTable) -> bool:
 
 
 def stand_still(when: str, say: Callable[[str, object], None]) -> None:
-    """At the next write to the journal; says ``wrote`` after it."""
+    """At the next edit's write to the journal; says ``wrote`` after it."""
     write = journal._write_all
 
     def held(handle: int, line: bytes) -> None:
+        if current_thread() is not main_thread():  # a note that comes in between
+            write(handle, line)
+            return
         if when == "after":
             write(handle, line)
             say("wrote", len(line))
