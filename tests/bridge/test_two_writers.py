@@ -5,11 +5,7 @@ It has the image open and saves with its own ``entry.saveImageData``.
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,41 +16,17 @@ from napari_histo.errors import TargetChangedError
 from napari_histo.store.geojson import read_geojson, write_geojson
 from qupath_bridge.bridge import QuPathBridge
 from qupath_bridge.pair import Pair, carry_out, compare
+from support.learning_qupath import QuPathWindow
 
 pytestmark = [pytest.mark.qupath, pytest.mark.slow]
-
-EDIT = Path(__file__).with_name("edit_with_qupath.py")
-
-
-class QuPath:
-    """The other program."""
-
-    def __init__(self, environment):
-        self._process = subprocess.Popen(
-            [sys.executable, str(EDIT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            text=True,
-        )
-
-    def __call__(self, *words):
-        self._process.stdin.write(json.dumps([str(w) for w in words]) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait(timeout=300)
-        self._process.stdout.close()
 
 
 @pytest.fixture(scope="module")
 def qupath(qupath_environment):
-    program = QuPath(qupath_environment)
-    yield program
-    program.close()
+    """The other program."""
+    window = QuPathWindow(qupath_environment)
+    yield window
+    window.close()
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ class QuPathWindow:
         )
 
     def __call__(self, *words):
-        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.write(json.dumps(words, default=str) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
